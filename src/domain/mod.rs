@@ -1,0 +1,21 @@
+//! Floor 0: plain data that every other module speaks in. No I/O, no tensors, no window.
+
+mod error;
+mod event;
+mod family;
+mod picture;
+mod recipe;
+mod request;
+mod scheduler;
+mod settings;
+
+pub use error::{ErrorKind, Result, UserError};
+pub use event::{Cancel, Command, Event, Job, JobId};
+pub use family::{Capabilities, FamilyId, ModelInfo};
+pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
+pub use recipe::Recipe;
+pub use request::{GenerateRequest, ModelRef, Problem, limits};
+pub use scheduler::{
+    BetaSchedule, NoiseSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing,
+};
+pub use settings::{Settings, Theme, WindowPlace};

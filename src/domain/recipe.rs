@@ -1,0 +1,20 @@
+//! [`Recipe`]: how a finished picture was made.
+
+use serde::{Deserialize, Serialize};
+
+use super::GenerateRequest;
+
+/// How a finished picture was made: the request that makes it again, and what else is worth knowing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The request of this one picture: its own seed, a count of 1.
+    pub request: GenerateRequest,
+    /// The model's name for people.
+    pub model_name: String,
+    /// First ten hex digits of the model's sha256.
+    pub model_hash: String,
+    /// The program and version that made it, such as `Atelier 0.1.0`.
+    pub version: String,
+    /// How long it took, in seconds.
+    pub elapsed_secs: f64,
+}

@@ -1,0 +1,47 @@
+//! What the program remembers from one start to the next.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::GenerateRequest;
+
+/// Dark or light.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Theme {
+    /// Neutral dark greys.
+    #[default]
+    Dark,
+    /// Neutral light greys.
+    Light,
+}
+
+/// Where the window was, in logical px.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowPlace {
+    /// Width inside its frame.
+    pub width: f32,
+    /// Height inside its frame.
+    pub height: f32,
+    /// Whether it filled the screen.
+    pub maximized: bool,
+}
+
+/// What the program remembers from one start to the next. An unknown field is kept out; a missing one has its default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Dark or light.
+    pub theme: Theme,
+    /// Where the window was; `None` before the first start.
+    pub window: Option<WindowPlace>,
+    /// What was being written; `None` before the first start.
+    pub draft: Option<GenerateRequest>,
+    /// Whether the seed stays as it is after Generate (else a new one is drawn).
+    pub seed_locked: bool,
+    /// Models that the user opened, newest first.
+    pub model_paths: Vec<PathBuf>,
+    /// Where pictures go; `None` for the user's own pictures folder.
+    pub pictures_dir: Option<PathBuf>,
+}

@@ -1,0 +1,116 @@
+//! What the window asks of the library's thread, and what that tells the window.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{Picture, PictureEntry, PictureId, Recipe, Settings, UserError};
+
+/// Where the picture of a "save as" comes from.
+#[derive(Clone, Debug)]
+pub enum SaveSource {
+    /// A picture of the history: its file.
+    File(PathBuf),
+    /// A picture that could not be saved before and is only in memory.
+    Memory(Arc<Picture>, Box<Recipe>),
+}
+
+/// What the window asks of the library's thread.
+#[derive(Clone, Debug)]
+pub enum LibraryCommand {
+    /// List the whole history, newest first. Answered by `Pictures`.
+    List,
+    /// Compare the index with the files (renamed, deleted, new ones), then list. Answered by `Pictures`.
+    Rescan,
+    /// Make or read a thumbnail. Answered by `Thumbnail` or `PictureFailed`.
+    Thumbnail {
+        /// Whose.
+        id: PictureId,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Read a picture in full. Answered by `Opened` or `PictureFailed`.
+    Open {
+        /// Which.
+        id: PictureId,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Write a copy; the target's ending decides on the format (PNG, JPEG, WebP). Answered by `Saved` or `SaveFailed`.
+    SaveAs {
+        /// What.
+        source: SaveSource,
+        /// Where to.
+        target: PathBuf,
+    },
+    /// Move to the system's trash. Answered by `Trashed` or `TrashFailed`.
+    Trash {
+        /// Whose entry goes.
+        id: PictureId,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Remember the settings, atomically. Answered by `SettingsFailed` only.
+    SaveSettings(Box<Settings>),
+    /// End the thread when all before is done.
+    Shutdown,
+}
+
+/// What the library's thread tells the window.
+#[derive(Clone, Debug)]
+pub enum LibraryEvent {
+    /// The whole history, newest first.
+    Pictures(Vec<PictureEntry>),
+    /// A thumbnail, at most 256 px a side.
+    Thumbnail {
+        /// Whose.
+        id: PictureId,
+        /// The small picture.
+        picture: Arc<Picture>,
+    },
+    /// A picture in full.
+    Opened {
+        /// Which.
+        id: PictureId,
+        /// The picture.
+        picture: Arc<Picture>,
+    },
+    /// A picture could not be read.
+    PictureFailed {
+        /// Which.
+        id: PictureId,
+        /// Why.
+        error: UserError,
+    },
+    /// A copy was written.
+    Saved {
+        /// Where to.
+        target: PathBuf,
+    },
+    /// A copy could not be written; nothing is lost.
+    SaveFailed {
+        /// Why.
+        error: UserError,
+    },
+    /// A picture is in the trash and out of the history.
+    Trashed {
+        /// Whose entry went.
+        id: PictureId,
+    },
+    /// A picture could not be moved to the trash.
+    TrashFailed {
+        /// Whose entry stays.
+        id: PictureId,
+        /// Why.
+        error: UserError,
+    },
+    /// The settings could not be written.
+    SettingsFailed {
+        /// Why.
+        error: UserError,
+    },
+    /// The history could not be read or written.
+    Failed {
+        /// Why.
+        error: UserError,
+    },
+}
