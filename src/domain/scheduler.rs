@@ -1,6 +1,11 @@
 //! Names and settings of samplers and schedules, as diffusers' `scheduler_config.json` spells them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use super::UserError;
 
 /// How to step from one noise level to the next. One file and one row in `sampling::SAMPLERS` each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +54,152 @@ pub enum ScheduleId {
     Leading,
     /// Timesteps evenly over the whole range, both ends included.
     Linspace,
+}
+
+impl SamplerId {
+    /// Every sampler, in the order in which they are offered.
+    pub const ALL: [Self; 10] = [
+        Self::DpmPp2m,
+        Self::DpmPp2mSde,
+        Self::UniPc,
+        Self::Euler,
+        Self::EulerA,
+        Self::Heun,
+        Self::Ddim,
+        Self::Pndm,
+        Self::Ddpm,
+        Self::Lcm,
+    ];
+
+    /// Its name for people: the one that stable-diffusion-webui shows and writes into pictures.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ddpm => "DDPM",
+            Self::Ddim => "DDIM",
+            Self::Pndm => "PLMS",
+            Self::Euler => "Euler",
+            Self::EulerA => "Euler a",
+            Self::Heun => "Heun",
+            Self::DpmPp2m => "DPM++ 2M",
+            Self::DpmPp2mSde => "DPM++ 2M SDE",
+            Self::UniPc => "UniPC",
+            Self::Lcm => "LCM",
+        }
+    }
+
+    /// Its name on the command line and in files of ours (the serde name).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ddpm => "ddpm",
+            Self::Ddim => "ddim",
+            Self::Pndm => "pndm",
+            Self::Euler => "euler",
+            Self::EulerA => "euler_a",
+            Self::Heun => "heun",
+            Self::DpmPp2m => "dpmpp_2m",
+            Self::DpmPp2mSde => "dpmpp_2m_sde",
+            Self::UniPc => "unipc",
+            Self::Lcm => "lcm",
+        }
+    }
+
+    /// The sampler of a label or a name; case, spaces, `-` and `_` do not matter, and `++` may be written `pp`.
+    #[must_use]
+    pub fn from_label(text: &str) -> Option<Self> {
+        let key = comparable(text);
+        Self::ALL.into_iter().find(|id| comparable(id.label()) == key || comparable(id.name()) == key)
+    }
+}
+
+impl fmt::Display for SamplerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SamplerId {
+    type Err = UserError;
+
+    fn from_str(text: &str) -> Result<Self, UserError> {
+        Self::from_label(text).ok_or_else(|| unknown("sampler", text, Self::ALL.map(Self::name).as_slice()))
+    }
+}
+
+impl ScheduleId {
+    /// Every schedule, in the order in which they are offered.
+    pub const ALL: [Self; 6] =
+        [Self::Automatic, Self::Karras, Self::Exponential, Self::Trailing, Self::Leading, Self::Linspace];
+
+    /// Its name for people: the stable-diffusion-webui schedule type that visits the same noise levels.
+    ///
+    /// - `Trailing` is "Simple": every `T / n`-th training step counted from the last one, 999, 949, … for 20 steps.
+    ///   "SGM Uniform" is a close relative (`n + 1` even points, the last left out) and is read as `Trailing` too.
+    /// - `Leading` is "DDIM": every `T / n`-th training step counted from step 1, 951, …, 51, 1.
+    /// - `Linspace` is "Uniform" (k-diffusion's own): `n` even points from the last training step to the first. "Normal"
+    ///   is the same and is read so.
+    ///
+    /// Source: `modules/sd_schedulers.py` of stable-diffusion-webui 1.10.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Automatic => "Automatic",
+            Self::Karras => "Karras",
+            Self::Exponential => "Exponential",
+            Self::Trailing => "Simple",
+            Self::Leading => "DDIM",
+            Self::Linspace => "Uniform",
+        }
+    }
+
+    /// Its name on the command line and in files of ours (the serde name).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::Karras => "karras",
+            Self::Exponential => "exponential",
+            Self::Trailing => "trailing",
+            Self::Leading => "leading",
+            Self::Linspace => "linspace",
+        }
+    }
+
+    /// The schedule of a label or a name; case, spaces, `-` and `_` do not matter.
+    #[must_use]
+    pub fn from_label(text: &str) -> Option<Self> {
+        let key = comparable(text);
+        match key.as_str() {
+            "sgmuniform" => Some(Self::Trailing),
+            "normal" => Some(Self::Linspace),
+            _ => Self::ALL.into_iter().find(|id| comparable(id.label()) == key || comparable(id.name()) == key),
+        }
+    }
+}
+
+impl fmt::Display for ScheduleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ScheduleId {
+    type Err = UserError;
+
+    fn from_str(text: &str) -> Result<Self, UserError> {
+        Self::from_label(text).ok_or_else(|| unknown("schedule", text, Self::ALL.map(Self::name).as_slice()))
+    }
+}
+
+/// A name as it is compared: `DPM++ 2M SDE` and `dpmpp_2m_sde` are one.
+fn comparable(text: &str) -> String {
+    text.trim().to_lowercase().replace("++", "pp").chars().filter(|c| !matches!(c, ' ' | '-' | '_')).collect()
+}
+
+fn unknown(what: &str, text: &str, names: &[&str]) -> UserError {
+    UserError::input(format!("There is no {what} named \"{text}\""))
+        .hint(format!("the names are: {}", names.join(", ")))
 }
 
 /// What the network predicts.
@@ -145,5 +296,37 @@ impl Default for SchedulerConfig {
             rescale_betas_zero_snr: false,
             set_alpha_to_one: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sampler_and_schedule_is_found_by_label_name_and_serde_name() {
+        for id in SamplerId::ALL {
+            let serde_name = serde_json::to_value(id).unwrap();
+            assert_eq!(serde_name, id.name());
+            for text in [id.label(), id.name(), &id.label().to_uppercase(), &id.name().replace('_', "-")] {
+                assert_eq!(text.parse::<SamplerId>().unwrap(), id, "{text}");
+            }
+        }
+        for id in ScheduleId::ALL {
+            let serde_name = serde_json::to_value(id).unwrap();
+            assert_eq!(serde_name, id.name());
+            for text in [id.label(), id.name(), &id.label().to_uppercase()] {
+                assert_eq!(text.parse::<ScheduleId>().unwrap(), id, "{text}");
+            }
+        }
+        assert_eq!(ScheduleId::from_label("SGM Uniform"), Some(ScheduleId::Trailing));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = "DPM++ 9M".parse::<SamplerId>().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("dpmpp_2m_sde"), "{error}");
+        assert_eq!(SamplerId::from_label(""), None);
     }
 }
