@@ -1,0 +1,185 @@
+//! The worker thread: takes a command, does it, tells how it goes.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
+use crate::domain::{
+    Cancel, Command, Event, GenerateRequest, Job, JobId, ModelRef, Picture, PictureEntry, Recipe, Result, UserError,
+};
+use crate::models::{self, Model};
+use crate::pipeline::{self, Progress};
+
+/// Wakes whoever reads the events.
+pub type Wake = Box<dyn Fn() + Send>;
+/// Puts a finished picture into the history.
+pub type Save = Box<dyn FnMut(&Picture, &Recipe) -> Result<PictureEntry> + Send>;
+
+/// Stack of the worker thread.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Starts the worker thread. It calls `wake` after every event, and `save` for every finished picture before the event
+/// that carries it.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(save: Save, wake: Wake) -> Result<EngineHandle> {
+    let (command_sender, commands) = bounded(COMMAND_CAPACITY);
+    let (events, event_receiver) = bounded(EVENT_CAPACITY);
+    let thread = std::thread::Builder::new()
+        .name("atelier-engine".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || Worker { commands, outbox: Outbox { events, wake }, save, model: None }.run())
+        .map_err(|error| UserError::failed(format!("Could not start the engine: {error}")))?;
+    Ok(EngineHandle::new(command_sender, event_receiver, Some(thread)))
+}
+
+/// The way out for events.
+struct Outbox {
+    events: Sender<Event>,
+    wake: Wake,
+}
+
+impl Outbox {
+    /// Waits until there is room; when nobody listens any more, the event is of no use to anyone.
+    fn send(&self, event: Event) {
+        let _ = self.events.send(event);
+        (self.wake)();
+    }
+
+    /// Sends a preview only where half of the room is free: a later one is as good, and results must find room.
+    fn send_preview(&self, event: Event) {
+        if self.events.len() < EVENT_CAPACITY / 2 {
+            self.send(event);
+        }
+    }
+}
+
+struct Worker {
+    commands: Receiver<Command>,
+    outbox: Outbox,
+    save: Save,
+    model: Option<Model>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        // The channel ends when the window is gone.
+        while let Ok(command) = self.commands.recv() {
+            match command {
+                Command::Shutdown => break,
+                Command::Preload(model) => self.preload(&model),
+                Command::Generate(job) => self.generate(&job),
+            }
+        }
+    }
+
+    fn preload(&mut self, model: &ModelRef) {
+        if let Err(error) = guarded(|| self.load(model, &Cancel::default())) {
+            self.outbox.send(Event::ModelFailed { model: model.clone(), error });
+        }
+    }
+
+    fn generate(&mut self, job: &Job) {
+        self.outbox.send(Event::Started { job: job.id });
+        let result = guarded(|| self.make_all(job));
+        let job = job.id;
+        self.outbox.send(match result {
+            Ok(()) => Event::Done { job },
+            Err(error) if error.is_cancelled() => Event::Cancelled { job },
+            Err(error) => Event::Failed { job, error },
+        });
+    }
+
+    fn make_all(&mut self, job: &Job) -> Result<()> {
+        if job.cancel.is_cancelled() {
+            return Err(UserError::cancelled());
+        }
+        self.load(&job.request.model, &job.cancel)?;
+        (0..job.request.count).try_for_each(|index| self.make(job, index))
+    }
+
+    /// Makes the model of `model` the one in hand. The old one is dropped first: two may not fit into memory.
+    fn load(&mut self, model: &ModelRef, cancel: &Cancel) -> Result<()> {
+        if self.model.as_ref().is_none_or(|loaded| loaded.info.model != *model) {
+            self.model = None;
+            self.outbox.send(Event::ModelLoading { model: model.clone() });
+            self.model = Some(models::open(model, cancel, &mut |_| ())?);
+        }
+        if let Some(loaded) = &self.model {
+            self.outbox.send(Event::ModelReady(loaded.info.clone()));
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, job: &Job, index: u32) -> Result<()> {
+        let Some(model) = &self.model else { return Err(UserError::failed("The model is not loaded")) };
+        let request = job.request.single(index);
+        let begun = Instant::now();
+        let outbox = &self.outbox;
+        let generated = pipeline::generate(model, &request, &job.cancel, &mut |progress| {
+            report(outbox, job.id, index, begun, progress);
+        })?;
+        if index == 0 {
+            for sentence in generated.notices {
+                self.outbox.send(Event::Notice { job: job.id, sentence });
+            }
+        }
+        let recipe = recipe(model, request, begun.elapsed().as_secs_f64());
+        let saved = (self.save)(&generated.picture, &recipe).map(Box::new);
+        self.outbox.send(Event::Finished {
+            job: job.id,
+            index,
+            picture: Arc::new(generated.picture),
+            recipe: Box::new(recipe),
+            saved,
+        });
+        Ok(())
+    }
+}
+
+fn report(outbox: &Outbox, job: JobId, index: u32, begun: Instant, progress: Progress) {
+    match progress {
+        Progress::Step { step, steps, preview } => outbox.send_preview(Event::Step {
+            job,
+            index,
+            step,
+            steps,
+            preview: Arc::new(preview),
+            elapsed_secs: begun.elapsed().as_secs_f64(),
+        }),
+        Progress::Decoding => outbox.send(Event::Decoding { job, index }),
+    }
+}
+
+/// How a picture of `request` was made by `model`.
+fn recipe(model: &Model, request: GenerateRequest, elapsed_secs: f64) -> Recipe {
+    Recipe {
+        request,
+        model_name: model.info.name.clone(),
+        model_hash: model.info.hash.clone(),
+        version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
+        elapsed_secs,
+    }
+}
+
+/// Runs work whose panic must not end the thread: it becomes an error like any other.
+fn guarded(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    // What the work had in its hands is either whole or replaced by the next command (the model is dropped before a
+    // load, and a sampler lives for one picture), so that no broken state can be seen afterwards.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> UserError {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    UserError::failed(format!("The engine met a fault of its own: {message}"))
+        .hint("the next job works; please report this with what you asked for")
+}

@@ -1,0 +1,221 @@
+//! The text encoder: transformers' `CLIPTextModel` (`models/clip/modeling_clip.py`).
+
+use candle_core::{Device, IndexOp, Result as TensorResult, Tensor};
+use serde::Deserialize;
+
+use crate::domain::{Result, UserError};
+use crate::nn::{Embedding, LayerNorm, Linear, Params, ops};
+
+/// The activation between the two layers of an encoder layer's feed-forward part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x sigmoid(1.702 x)`: `OpenAI`'s CLIP.
+    QuickGelu,
+    /// The exact GELU: `OpenCLIP`.
+    Gelu,
+}
+
+/// The structure of a text encoder, as its `config.json` has it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ClipTextConfig {
+    /// Number of tokens it knows.
+    pub vocab_size: usize,
+    /// Width of its vectors.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward parts.
+    pub intermediate_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Heads of each attention.
+    pub num_attention_heads: usize,
+    /// Longest row of tokens.
+    #[serde(default = "default_positions")]
+    pub max_position_embeddings: usize,
+    /// The activation.
+    #[serde(default = "default_activation")]
+    pub hidden_act: Activation,
+    /// Epsilon of the norms.
+    #[serde(default = "default_eps")]
+    pub layer_norm_eps: f64,
+    /// The token that ends a prompt. Published Stable Diffusion 1 files say 2, which is wrong and means "the largest id".
+    #[serde(default = "default_eos")]
+    pub eos_token_id: u32,
+}
+
+fn default_positions() -> usize {
+    77
+}
+fn default_activation() -> Activation {
+    Activation::QuickGelu
+}
+fn default_eps() -> f64 {
+    1e-5
+}
+fn default_eos() -> u32 {
+    49407
+}
+
+impl ClipTextConfig {
+    /// Checks that the numbers fit together.
+    ///
+    /// # Errors
+    /// Names the field that does not.
+    pub fn check(&self) -> Result<()> {
+        let sound = [
+            (self.vocab_size > 0, "vocab_size"),
+            (
+                self.num_attention_heads > 0
+                    && self.hidden_size > 0
+                    && self.hidden_size % self.num_attention_heads == 0,
+                "num_attention_heads",
+            ),
+            (self.intermediate_size > 0, "intermediate_size"),
+            (self.num_hidden_layers <= 64, "num_hidden_layers"),
+            (self.max_position_embeddings >= 3, "max_position_embeddings"),
+        ];
+        match sound.iter().find(|(fits, _)| !fits) {
+            Some((_, field)) => {
+                Err(UserError::input(format!("The text encoder's config.json cannot be used: {field} does not fit")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    heads: usize,
+}
+
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    self_attn: SelfAttention,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    activation: Activation,
+}
+
+impl EncoderLayer {
+    fn new(params: &Params, config: &ClipTextConfig) -> Self {
+        let width = config.hidden_size;
+        let (attention, mlp) = (params.pp("self_attn"), params.pp("mlp"));
+        let projection = |name: &str| Linear::new(&attention.pp(name), width, width);
+        Self {
+            layer_norm1: LayerNorm::new(&params.pp("layer_norm1"), width, config.layer_norm_eps),
+            self_attn: SelfAttention {
+                q_proj: projection("q_proj"),
+                k_proj: projection("k_proj"),
+                v_proj: projection("v_proj"),
+                out_proj: projection("out_proj"),
+                heads: config.num_attention_heads,
+            },
+            layer_norm2: LayerNorm::new(&params.pp("layer_norm2"), width, config.layer_norm_eps),
+            fc1: Linear::new(&mlp.pp("fc1"), width, config.intermediate_size),
+            fc2: Linear::new(&mlp.pp("fc2"), config.intermediate_size, width),
+            activation: config.hidden_act,
+        }
+    }
+
+    fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+        let normed = self.layer_norm1.forward(x)?;
+        let attention = &self.self_attn;
+        let (q, k, v) = (
+            attention.q_proj.forward(&normed)?,
+            attention.k_proj.forward(&normed)?,
+            attention.v_proj.forward(&normed)?,
+        );
+        let x = (attention.out_proj.forward(&ops::attention(&q, &k, &v, attention.heads, true)?)? + x)?;
+        let hidden = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
+        let hidden = match self.activation {
+            Activation::QuickGelu => ops::quick_gelu(&hidden)?,
+            Activation::Gelu => ops::gelu(&hidden)?,
+        };
+        self.fc2.forward(&hidden)? + x
+    }
+}
+
+/// What the text encoder says of a batch of prompts.
+pub struct TextEncoding {
+    /// The embeddings, then the output of each layer, without the final norm: `layers + 1` times
+    /// `[batch, tokens, hidden_size]`.
+    pub hidden_states: Vec<Tensor>,
+    /// The last layer's output behind the final norm, `[batch, tokens, hidden_size]`: Stable Diffusion 1's context.
+    pub last_hidden_state: Tensor,
+    /// Its vector at the end token, `[batch, hidden_size]`.
+    pub pooled: Tensor,
+}
+
+/// The text encoder.
+pub struct ClipTextEncoder {
+    token_embedding: Embedding,
+    position_embedding: Tensor,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNorm,
+    config: ClipTextConfig,
+}
+
+impl ClipTextEncoder {
+    /// Builds the network from its weights; `params` is that of `text_model`.
+    #[must_use]
+    pub fn new(params: &Params, config: &ClipTextConfig) -> Self {
+        let embeddings = params.pp("embeddings");
+        let layers = params.pp("encoder.layers");
+        let positions = [config.max_position_embeddings, config.hidden_size];
+        Self {
+            token_embedding: Embedding::new(&embeddings.pp("token_embedding"), config.vocab_size, config.hidden_size),
+            position_embedding: embeddings.pp("position_embedding").get(
+                "weight",
+                &positions,
+                crate::nn::Init::Normal(0.02),
+            ),
+            layers: (0..config.num_hidden_layers).map(|i| EncoderLayer::new(&layers.pp(i), config)).collect(),
+            final_layer_norm: LayerNorm::new(&params.pp("final_layer_norm"), config.hidden_size, config.layer_norm_eps),
+            config: config.clone(),
+        }
+    }
+
+    /// Its structure.
+    #[must_use]
+    pub fn config(&self) -> &ClipTextConfig {
+        &self.config
+    }
+
+    /// Encodes rows of token ids, all of one length.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary, or a row is empty or too long.
+    pub fn forward(&self, ids: &[Vec<u32>]) -> TensorResult<TextEncoding> {
+        let tokens = ids.first().map_or(0, Vec::len);
+        let flat: Vec<u32> = ids.concat();
+        let rows = Tensor::from_vec(flat, (ids.len(), tokens), &Device::Cpu)?;
+        let positions = self.position_embedding.narrow(0, 0, tokens)?;
+        let mut x = self.token_embedding.forward(&rows)?.broadcast_add(&positions)?;
+        let mut hidden_states = vec![x.clone()];
+        for layer in &self.layers {
+            x = layer.forward(&x)?;
+            hidden_states.push(x.clone());
+        }
+        let last_hidden_state = self.final_layer_norm.forward(&x)?;
+        let ends = ids
+            .iter()
+            .enumerate()
+            .map(|(row, ids)| last_hidden_state.i((row, self.end(ids))))
+            .collect::<TensorResult<Vec<_>>>()?;
+        Ok(TextEncoding { hidden_states, pooled: Tensor::stack(&ends, 0)?, last_hidden_state })
+    }
+
+    /// Where a row's prompt ends. With the published `eos_token_id` of 2 that is the largest id, else the first end token.
+    fn end(&self, ids: &[u32]) -> usize {
+        if self.config.eos_token_id == 2 {
+            let largest = ids.iter().max();
+            ids.iter().position(|id| Some(id) == largest).unwrap_or(0)
+        } else {
+            ids.iter().position(|id| *id == self.config.eos_token_id).unwrap_or(0)
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! [`Model`]: all parts of a model, loaded and checked.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::clip::{ClipTextConfig, ClipTextEncoder};
+use super::family::{self, Family};
+use super::preview::PreviewFactors;
+use super::tokenizer::ClipTokenizer;
+use super::unet::UNet;
+use super::unet_config::UNetConfig;
+use super::vae::{AutoencoderKl, VaeConfig};
+use crate::domain::{Cancel, ModelInfo, ModelRef, PredictionType, Result, SchedulerConfig, UserError};
+use crate::nn::Params;
+use crate::weights::{ModelFiles, TensorFile};
+
+/// File names of weights in diffusers folders, the full precision first.
+const DIFFUSERS_WEIGHTS: &[&str] = &["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"];
+/// The same for text encoders.
+const TRANSFORMERS_WEIGHTS: &[&str] = &["model.safetensors", "model.fp16.safetensors"];
+/// The name of the published CLIP's merges within the program.
+const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
+/// The size of the published CLIP's vocabulary.
+const CLIP_VOCABULARY: usize = 49408;
+
+/// A part of a model, for progress and messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The text encoder and its tokenizer.
+    TextEncoder,
+    /// The denoising network.
+    UNet,
+    /// The autoencoder.
+    Vae,
+}
+
+/// A part is about to be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadStep(pub Part);
+
+/// A text encoder with its tokenizer.
+pub struct TextPart {
+    /// Prompt to ids.
+    pub tokenizer: ClipTokenizer,
+    /// Ids to vectors.
+    pub encoder: ClipTextEncoder,
+}
+
+/// A model with everything that makes pictures.
+pub struct Model {
+    /// What it is.
+    pub info: ModelInfo,
+    /// Its family.
+    pub family: &'static Family,
+    /// The text encoder.
+    pub text: TextPart,
+    /// The denoising network.
+    pub unet: UNet,
+    /// The autoencoder.
+    pub vae: AutoencoderKl,
+    /// How it was trained.
+    pub scheduler: SchedulerConfig,
+    /// `scheduler_config.json` as it stands, for what belongs to a sampler.
+    pub scheduler_json: Value,
+    /// How its latents look as colours.
+    pub preview: PreviewFactors,
+}
+
+/// The files of the model inside the program.
+#[must_use]
+pub fn starter_files() -> ModelFiles {
+    ModelFiles::Embedded(STARTER_FILES)
+}
+
+/// One file of the starter model.
+macro_rules! starter {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../assets/starter/", $name)))),*]
+    };
+}
+
+static STARTER_FILES: &[(&str, &[u8])] = starter!(
+    "atelier.json",
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/vocab.json",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+);
+
+/// What a model trained by this program says of itself, in `atelier.json`.
+#[derive(serde::Deserialize)]
+struct AtelierJson {
+    preview: PreviewFactors,
+}
+
+/// Loads a model; `progress` is told each part before it is read.
+///
+/// # Errors
+/// When a file is missing or broken, the parts do not fit together, the family is not built, or `cancel` was set.
+pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep)) -> Result<Model> {
+    let files = match model {
+        ModelRef::Starter => starter_files(),
+        ModelRef::Path(path) => ModelFiles::folder(path)?,
+    };
+    let mut next = |part| {
+        if cancel.is_cancelled() {
+            return Err(UserError::cancelled());
+        }
+        progress(LoadStep(part));
+        Ok(())
+    };
+    let unet_json: Value = files.json("unet/config.json")?;
+    let text_json: Value = files.json("text_encoder/config.json")?;
+    let at = |name: &'static str| {
+        let path = files.path(name);
+        move |error: UserError| if error.path.is_none() { error.path(path) } else { error }
+    };
+    let family = family::detect(&unet_json, &text_json).map_err(at("unet/config.json"))?;
+    let unet_config = UNetConfig::from_json(&unet_json).map_err(at("unet/config.json"))?;
+    let vae_config = VaeConfig::from_json(&files.json("vae/config.json")?).map_err(at("vae/config.json"))?;
+    let text_config: ClipTextConfig = files.json("text_encoder/config.json")?;
+    text_config.check().map_err(at("text_encoder/config.json"))?;
+    let scheduler_json: Value = files.json("scheduler/scheduler_config.json")?;
+    let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
+    check_fit(&unet_config, &vae_config, &text_config).map_err(at("model_index.json"))?;
+
+    next(Part::TextEncoder)?;
+    let (text, text_elements) = load_text(&files, &text_config)?;
+    next(Part::UNet)?;
+    let file = files.weights("unet", DIFFUSERS_WEIGHTS)?;
+    let hash = short_hash(&file);
+    let params = Params::from_file(file);
+    let unet = UNet::new(&params, &unet_config);
+    params.finish("UNet")?;
+    next(Part::Vae)?;
+    let vae_params = Params::from_file(files.weights("vae", DIFFUSERS_WEIGHTS)?.renamed(vae_name));
+    let vae = AutoencoderKl::new(&vae_params, &vae_config);
+    vae_params.finish("VAE")?;
+
+    let preview = if files.has("atelier.json") {
+        files.json::<AtelierJson>("atelier.json")?.preview
+    } else {
+        family.preview.clone()
+    };
+    let info = ModelInfo {
+        model: model.clone(),
+        name: model.to_string(),
+        family: family.capabilities.family,
+        prediction_type: scheduler.prediction_type,
+        hash,
+        parameters: text_elements + params.elements() + vae_params.elements(),
+    };
+    Ok(Model { info, family, text, unet, vae, scheduler, scheduler_json, preview })
+}
+
+fn load_text(files: &ModelFiles, config: &ClipTextConfig) -> Result<(TextPart, u64)> {
+    let length = config.max_position_embeddings;
+    let has_tokenizer = ["vocab.json", "tokenizer.json"].iter().any(|file| files.has(&format!("tokenizer/{file}")));
+    let tokenizer = if !has_tokenizer && config.vocab_size == CLIP_VOCABULARY {
+        ClipTokenizer::published(CLIP_MERGES, length)?
+    } else {
+        ClipTokenizer::load(files, "tokenizer", length)?
+    };
+    if let Some(id) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
+        let sentence = format!("The tokenizer has a token {id}, but the text encoder knows only {}", config.vocab_size);
+        return Err(UserError::input(sentence).path(files.path("tokenizer")).hint("they belong to different models"));
+    }
+    let params = Params::from_file(files.weights("text_encoder", TRANSFORMERS_WEIGHTS)?.renamed(text_name));
+    let encoder = ClipTextEncoder::new(&params, config);
+    params.finish("text encoder")?;
+    Ok((TextPart { tokenizer, encoder }, params.elements()))
+}
+
+/// transformers 5 saves text encoders without the prefix that all published files have.
+fn text_name(name: &str) -> String {
+    name.strip_prefix("text_model.").unwrap_or(name).to_owned()
+}
+
+/// Autoencoders of the first diffusers releases name the projections of their attention otherwise.
+fn vae_name(name: &str) -> String {
+    [("query.", "to_q."), ("key.", "to_k."), ("value.", "to_v."), ("proj_attn.", "to_out.0.")]
+        .iter()
+        .find_map(|(old, new)| {
+            let (head, tail) = name.split_once(&format!("attentions.0.{old}"))?;
+            Some(format!("{head}attentions.0.{new}{tail}"))
+        })
+        .unwrap_or_else(|| name.to_owned())
+}
+
+/// Parts of different models in one folder are found here, not in the middle of a picture.
+fn check_fit(unet: &UNetConfig, vae: &VaeConfig, text: &ClipTextConfig) -> Result<()> {
+    let faults = [
+        (unet.cross_attention_dim != text.hidden_size, "the UNet reads text of another width than the encoder writes"),
+        (unet.out_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
+        (vae.latent_channels != 4, "the latents do not have four channels"),
+        (unet.in_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
+        (vae.out_channels != 3, "the VAE does not make RGB pictures"),
+        (vae.scale() != 8, "the VAE does not shrink pictures by 8"),
+    ];
+    match faults.iter().find(|(fault, _)| *fault) {
+        Some((_, fault)) => Err(UserError::input(format!("The parts of this model do not belong together: {fault}"))),
+        None => Ok(()),
+    }
+}
+
+/// First ten hex digits of the file's sha256.
+fn short_hash(file: &TensorFile) -> String {
+    let digest = Sha256::digest(file.bytes());
+    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Model {
+    /// What its network predicts.
+    #[must_use]
+    pub fn prediction_type(&self) -> PredictionType {
+        self.scheduler.prediction_type
+    }
+}

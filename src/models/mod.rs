@@ -1,0 +1,15 @@
+//! Floor 3: the networks, one file a part, and the families they make, one file and one row in [`FAMILIES`] each.
+
+pub mod clip;
+mod family;
+mod load;
+pub mod preview;
+mod resnet;
+pub mod tokenizer;
+mod transformer;
+pub mod unet;
+pub mod unet_config;
+pub mod vae;
+
+pub use family::{FAMILIES, Family, capabilities};
+pub use load::{LoadStep, Model, Part, TextPart, open, starter_files};

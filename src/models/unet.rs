@@ -1,0 +1,269 @@
+//! The denoising network: diffusers' `UNet2DConditionModel` (`models/unets/unet_2d_condition.py`, `unet_2d_blocks.py`).
+
+use candle_core::{Device, Result, Tensor};
+
+use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
+use super::transformer::{SpatialTransformer, TransformerSize};
+use super::unet_config::{BlockType, UNetConfig};
+use crate::nn::probe::Probe;
+use crate::nn::{Conv2d, GroupNorm, Linear, Params, ops};
+
+/// A residual block with a transformer behind it, where the level has attention.
+struct Layer {
+    resnet: ResnetBlock,
+    attention: Option<SpatialTransformer>,
+}
+
+impl Layer {
+    fn forward(&self, x: &Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let x = self.resnet.forward(x, Some(embedding))?;
+        match &self.attention {
+            Some(attention) => attention.forward(&x, context),
+            None => Ok(x),
+        }
+    }
+}
+
+struct DownBlock {
+    layers: Vec<Layer>,
+    downsample: Option<Downsample>,
+    probe: Probe,
+}
+
+struct MidBlock {
+    first: ResnetBlock,
+    attention: SpatialTransformer,
+    last: ResnetBlock,
+    probe: Probe,
+}
+
+struct UpBlock {
+    layers: Vec<Layer>,
+    upsample: Option<Upsample>,
+    probe: Probe,
+}
+
+/// The two linear layers behind the timestep's waves.
+struct TimeEmbedding {
+    linear_1: Linear,
+    linear_2: Linear,
+    probe: Probe,
+}
+
+/// The denoising network.
+pub struct UNet {
+    config: UNetConfig,
+    time_proj: Probe,
+    time_embedding: TimeEmbedding,
+    conv_in: (Conv2d, Probe),
+    down_blocks: Vec<DownBlock>,
+    mid_block: MidBlock,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: (GroupNorm, Probe),
+    conv_out: (Conv2d, Probe),
+}
+
+/// Sizes that every level of a network shares.
+struct Builder<'a> {
+    config: &'a UNetConfig,
+}
+
+impl Builder<'_> {
+    fn resnet(&self, params: &Params, in_channels: usize, out_channels: usize) -> ResnetBlock {
+        let config = self.config;
+        let size = ResnetSize {
+            in_channels,
+            out_channels,
+            time_embed_dim: Some(config.time_embed_dim()),
+            groups: config.norm_num_groups,
+            eps: config.norm_eps,
+        };
+        ResnetBlock::new(params, size)
+    }
+
+    /// The transformer of level `level` (counted from the outermost).
+    fn transformer(&self, params: &Params, level: usize) -> SpatialTransformer {
+        let config = self.config;
+        let size = TransformerSize {
+            channels: config.block_out_channels[level],
+            cross_attention_dim: config.cross_attention_dim,
+            heads: config.attention_head_dim.at(level),
+            layers: config.transformer_layers_per_block.at(level),
+            groups: config.norm_num_groups,
+            use_linear_projection: config.use_linear_projection,
+        };
+        SpatialTransformer::new(params, size)
+    }
+
+    fn layer(&self, params: &Params, i: usize, level: usize, kind: BlockType, in_channels: usize) -> Layer {
+        Layer {
+            resnet: self.resnet(&params.pp("resnets").pp(i), in_channels, self.config.block_out_channels[level]),
+            attention: kind.has_attention().then(|| self.transformer(&params.pp("attentions").pp(i), level)),
+        }
+    }
+
+    fn down_block(&self, params: &Params, level: usize) -> DownBlock {
+        let channels = &self.config.block_out_channels;
+        let kind = self.config.down_block_types[level];
+        let first = if level == 0 { channels[0] } else { channels[level - 1] };
+        let layers = (0..self.config.layers_per_block)
+            .map(|i| self.layer(params, i, level, kind, if i == 0 { first } else { channels[level] }))
+            .collect();
+        let downsample =
+            (level + 1 < channels.len()).then(|| Downsample::new(&params.pp("downsamplers.0"), channels[level]));
+        DownBlock { layers, downsample, probe: Probe::new(params.prefix()) }
+    }
+
+    fn mid_block(&self, params: &Params) -> MidBlock {
+        let level = self.config.block_out_channels.len() - 1;
+        let channels = self.config.block_out_channels[level];
+        MidBlock {
+            first: self.resnet(&params.pp("resnets.0"), channels, channels),
+            attention: self.transformer(&params.pp("attentions.0"), level),
+            last: self.resnet(&params.pp("resnets.1"), channels, channels),
+            probe: Probe::new(params.prefix()),
+        }
+    }
+
+    /// Up block `i`, counted from the innermost level.
+    fn up_block(&self, params: &Params, i: usize) -> UpBlock {
+        let channels = &self.config.block_out_channels;
+        let levels = channels.len();
+        let level = levels - 1 - i;
+        let kind = self.config.up_block_types[i];
+        let below = if i == 0 { channels[levels - 1] } else { channels[level + 1] };
+        let count = self.config.layers_per_block + 1;
+        let layers = (0..count)
+            .map(|j| {
+                let skip = if j + 1 == count { channels[level.saturating_sub(1)] } else { channels[level] };
+                let from = if j == 0 { below } else { channels[level] };
+                self.layer(params, j, level, kind, from + skip)
+            })
+            .collect();
+        let upsample = (i + 1 < levels).then(|| Upsample::new(&params.pp("upsamplers.0"), channels[level]));
+        UpBlock { layers, upsample, probe: Probe::new(params.prefix()) }
+    }
+}
+
+impl UNet {
+    /// Builds the network from its weights.
+    #[must_use]
+    pub fn new(params: &Params, config: &UNetConfig) -> Self {
+        let builder = Builder { config };
+        let channels = &config.block_out_channels;
+        let time_embed_dim = config.time_embed_dim();
+        let time_params = params.pp("time_embedding");
+        let named = |name: &str| (params.pp(name), Probe::new(name));
+        let ((conv_in, conv_in_probe), (norm_out, norm_out_probe), (conv_out, conv_out_probe)) =
+            (named("conv_in"), named("conv_norm_out"), named("conv_out"));
+        Self {
+            time_proj: Probe::new("time_proj"),
+            time_embedding: TimeEmbedding {
+                linear_1: Linear::new(&time_params.pp("linear_1"), channels[0], time_embed_dim),
+                linear_2: Linear::new(&time_params.pp("linear_2"), time_embed_dim, time_embed_dim),
+                probe: Probe::new("time_embedding"),
+            },
+            conv_in: (Conv2d::new(&conv_in, (config.in_channels, channels[0]), 3, 1, 1), conv_in_probe),
+            down_blocks: (0..channels.len()).map(|i| builder.down_block(&params.pp("down_blocks").pp(i), i)).collect(),
+            mid_block: builder.mid_block(&params.pp("mid_block")),
+            up_blocks: (0..channels.len()).map(|i| builder.up_block(&params.pp("up_blocks").pp(i), i)).collect(),
+            conv_norm_out: (
+                GroupNorm::new(&norm_out, config.norm_num_groups, channels[0], config.norm_eps),
+                norm_out_probe,
+            ),
+            conv_out: (Conv2d::new(&conv_out, (channels[0], config.out_channels), 3, 1, 1), conv_out_probe),
+            config: config.clone(),
+        }
+    }
+
+    /// Its structure.
+    #[must_use]
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
+    }
+
+    /// What the network predicts for `latents` `[batch, in, height, width]` at `timesteps` (one each of the batch) under
+    /// the text `context` `[batch, tokens, cross_attention_dim]`: `[batch, out, height, width]`.
+    ///
+    /// Sides that are no multiple of 2^(levels − 1) are fine: upsampling goes to the size of the level above.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward(&self, latents: &Tensor, timesteps: &[f64], context: &Tensor) -> Result<Tensor> {
+        let embedding = self.embed(timesteps)?;
+        let mut x = self.conv_in.1.see(self.conv_in.0.forward(latents)?);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            for layer in &block.layers {
+                x = layer.forward(&x, &embedding, context)?;
+                skips.push(x.clone());
+            }
+            if let Some(downsample) = &block.downsample {
+                x = downsample.forward(&x)?;
+                skips.push(x.clone());
+            }
+            x = block.probe.see(x);
+        }
+        x = self.mid_block.forward(&x, &embedding, context)?;
+        for block in &self.up_blocks {
+            for layer in &block.layers {
+                if let Some(skip) = skips.pop() {
+                    x = Tensor::cat(&[&x, &skip], 1)?;
+                }
+                x = layer.forward(&x, &embedding, context)?;
+            }
+            if let (Some(upsample), Some(skip)) = (&block.upsample, skips.last()) {
+                let (_, _, height, width) = skip.dims4()?;
+                x = upsample.forward(&x, (height, width))?;
+            }
+            x = block.probe.see(x);
+        }
+        // The reference looks at the norm before its activation; the probe must see the same, and only then pays for it.
+        if self.conv_norm_out.1.active() {
+            let _ = self.conv_norm_out.1.see(self.conv_norm_out.0.forward(&x)?);
+        }
+        Ok(self.conv_out.1.see(self.conv_out.0.forward(&self.conv_norm_out.0.forward_silu(&x)?)?))
+    }
+
+    /// The timesteps' embedding, activated: `[batch, time_embed_dim]`.
+    fn embed(&self, timesteps: &[f64]) -> Result<Tensor> {
+        let width = self.config.block_out_channels[0];
+        let waves = timestep_waves(timesteps, width, self.config.flip_sin_to_cos, self.config.freq_shift);
+        let waves = self.time_proj.see(Tensor::from_vec(waves, (timesteps.len(), width), &Device::Cpu)?);
+        let time = &self.time_embedding;
+        let embedding = time.linear_2.forward(&ops::silu(&time.linear_1.forward(&waves)?)?)?;
+        ops::silu(&time.probe.see(embedding))
+    }
+}
+
+impl MidBlock {
+    fn forward(&self, x: &Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let x = self.first.forward(x, Some(embedding))?;
+        let x = self.attention.forward(&x, context)?;
+        Ok(self.probe.see(self.last.forward(&x, Some(embedding))?))
+    }
+}
+
+/// Waves of many frequencies at each timestep: `[timesteps, width]`, as diffusers' `get_timestep_embedding`
+/// (`models/embeddings.py`), in f32 as there: at timestep 981 the rounding of the arguments shows in the fifth digit.
+fn timestep_waves(timesteps: &[f64], width: usize, cosines_first: bool, freq_shift: f64) -> Vec<f32> {
+    let half = width / 2;
+    let mut waves = Vec::with_capacity(timesteps.len() * width);
+    for timestep in timesteps {
+        let angles: Vec<f32> = (0..half)
+            .map(|i| {
+                let exponent = -(10000f64.ln() as f32) * i as f32 / (half as f64 - freq_shift) as f32;
+                *timestep as f32 * exponent.exp()
+            })
+            .collect();
+        let (sines, cosines) = (angles.iter().map(|a| a.sin()), angles.iter().map(|a| a.cos()));
+        if cosines_first {
+            waves.extend(cosines.chain(sines));
+        } else {
+            waves.extend(sines.chain(cosines));
+        }
+        // An odd width ends in a zero.
+        waves.resize(waves.len() + width % 2, 0.0);
+    }
+    waves
+}

@@ -1,0 +1,173 @@
+//! The layers that every network here is made of. Names and defaults are `PyTorch`'s.
+
+use candle_core::{Result, Tensor};
+
+use super::ops::{self, Padding};
+use super::{Init, Params};
+
+/// `y = x Wᵀ + b` over the last dimension.
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// With a bias.
+    #[must_use]
+    pub fn new(params: &Params, in_features: usize, out_features: usize) -> Self {
+        let init = uniform(in_features);
+        Self {
+            bias: Some(params.get("bias", &[out_features], init)),
+            ..Self::no_bias(params, in_features, out_features)
+        }
+    }
+
+    /// Without a bias.
+    #[must_use]
+    pub fn no_bias(params: &Params, in_features: usize, out_features: usize) -> Self {
+        Self { weight: params.get("weight", &[out_features, in_features], uniform(in_features)), bias: None }
+    }
+
+    /// `[…, in]` to `[…, out]`.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        ops::linear(x, &self.weight, self.bias.as_ref())
+    }
+}
+
+/// A 2-D convolution with a bias and a square kernel.
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Tensor,
+    stride: usize,
+    padding: Padding,
+}
+
+impl Conv2d {
+    /// Zero padding of `padding` px on every side.
+    #[must_use]
+    pub fn new(params: &Params, channels: (usize, usize), kernel: usize, stride: usize, padding: usize) -> Self {
+        let padding = Padding { top: padding, bottom: padding, left: padding, right: padding };
+        Self::padded(params, channels, kernel, stride, padding)
+    }
+
+    /// Zero padding side by side.
+    #[must_use]
+    pub fn padded(
+        params: &Params,
+        (in_channels, out_channels): (usize, usize),
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> Self {
+        let init = uniform(in_channels * kernel * kernel);
+        Self {
+            weight: params.get("weight", &[out_channels, in_channels, kernel, kernel], init),
+            bias: params.get("bias", &[out_channels], init),
+            stride,
+            padding,
+        }
+    }
+
+    /// `[batch, in, height, width]` to `[batch, out, out_height, out_width]`.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        ops::conv2d(x, &self.weight, Some(&self.bias), self.stride, self.padding)
+    }
+}
+
+/// Normalisation over groups of channels.
+pub struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    groups: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// Over `groups` groups of `channels`.
+    #[must_use]
+    pub fn new(params: &Params, groups: usize, channels: usize, eps: f64) -> Self {
+        Self {
+            weight: params.get("weight", &[channels], Init::Ones),
+            bias: params.get("bias", &[channels], Init::Zeros),
+            groups,
+            eps,
+        }
+    }
+
+    /// `[batch, channels, …]` to the same.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        ops::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, false)
+    }
+
+    /// The same, followed by `SiLU`.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
+        ops::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, true)
+    }
+}
+
+/// Normalisation over the last dimension.
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Over `width` values.
+    #[must_use]
+    pub fn new(params: &Params, width: usize, eps: f64) -> Self {
+        Self {
+            weight: params.get("weight", &[width], Init::Ones),
+            bias: params.get("bias", &[width], Init::Zeros),
+            eps,
+        }
+    }
+
+    /// `[…, width]` to the same.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        ops::layer_norm(x, &self.weight, &self.bias, self.eps)
+    }
+}
+
+/// A table of vectors.
+pub struct Embedding {
+    weight: Tensor,
+}
+
+impl Embedding {
+    /// `count` vectors of `width`.
+    #[must_use]
+    pub fn new(params: &Params, count: usize, width: usize) -> Self {
+        Self { weight: params.get("weight", &[count, width], Init::Normal(0.02)) }
+    }
+
+    /// Ids (u32) `[…]` to vectors `[…, width]`.
+    ///
+    /// # Errors
+    /// When an id is not in the table.
+    pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
+        let mut shape = ids.dims().to_vec();
+        shape.push(self.weight.dim(1)?);
+        self.weight.index_select(&ids.flatten_all()?, 0)?.reshape(shape)
+    }
+}
+
+/// `PyTorch`'s default for linear layers and convolutions: `kaiming_uniform(a = √5)`, which is ±1/√`fan_in`.
+fn uniform(fan_in: usize) -> Init {
+    Init::Uniform(1.0 / (fan_in.max(1) as f32).sqrt())
+}

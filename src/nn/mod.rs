@@ -1,0 +1,11 @@
+//! Floor 2: layers on candle tensors, and the seam ([`ops`]) below which the processor's kernels lie.
+
+mod error;
+mod layers;
+pub mod ops;
+mod params;
+pub mod probe;
+
+pub use error::engine_error;
+pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
+pub use params::{Init, Params};

@@ -1,0 +1,26 @@
+//! The ops seam: the few operations that take nearly all the time, each with a correct gradient.
+//!
+//! On a CPU they run the project's kernels, forward and backward. candle's own versions of several of them have no
+//! backward at all, or a very slow one, and say nothing about it; nothing outside this module calls those.
+//! Tensors are f32; layouts stand at each function.
+
+mod activation;
+mod attention;
+mod conv;
+mod host;
+mod linear;
+mod norm;
+mod upsample;
+
+pub use activation::{geglu, gelu, quick_gelu, silu};
+pub use attention::attention;
+pub use conv::conv2d;
+pub use linear::linear;
+pub use norm::{group_norm, layer_norm};
+pub use upsample::upsample_nearest;
+
+/// Asymmetric zero padding of a convolution, in px.
+pub use crate::kernels::conv2d::Padding;
+
+#[cfg(test)]
+mod tests;
