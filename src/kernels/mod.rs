@@ -1,0 +1,27 @@
+//! f32 kernels for a CPU on plain slices, forward and backward.
+//!
+//! Every kernel splits its work into pieces of a fixed size (a function of the shapes, never of the number of threads)
+//! and adds partial sums in a fixed order: the result is the same to the bit on any number of threads. Between machines
+//! the last bits may differ, since the instructions and the blocks of the matrix product do.
+//!
+//! Shapes stand at each function. A slice of the wrong length is a programmer's error and panics; a dimension of zero
+//! is allowed everywhere. Gradients are overwritten, not added to.
+
+pub mod activation;
+pub mod attention;
+pub mod conv2d;
+pub mod gemm;
+pub mod linear;
+pub mod norm;
+mod scratch;
+mod simd;
+pub mod upsample;
+
+#[cfg(test)]
+mod testing;
+
+/// Panics when a slice has not the length its shape says.
+#[track_caller]
+fn check_len(what: &str, slice: &[f32], expected: usize) {
+    assert!(slice.len() == expected, "{what} holds {} values, its shape {expected}", slice.len());
+}
