@@ -1,0 +1,165 @@
+//! What a picture file says about how it was made: our own JSON, and the text that other tools read and write.
+
+pub mod exif;
+pub mod parameters;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{ModelRef, Recipe};
+
+/// The keyword of the text that stable-diffusion-webui and most other tools read.
+pub const PARAMETERS_KEYWORD: &str = "parameters";
+/// The keyword of our own JSON.
+pub const ATELIER_KEYWORD: &str = "atelier";
+/// The version of our own JSON. A reader takes newer ones too, as far as it understands them.
+const FORMAT: u32 = 1;
+
+/// What a picture file carries beside its pixels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Embedded {
+    /// The text in stable-diffusion-webui's form.
+    pub parameters: Option<String>,
+    /// Our own JSON: `{"format": 1, "created_ms": …, "recipe": {…}}`.
+    pub atelier: Option<String>,
+}
+
+/// Our own JSON, as it is written.
+#[derive(Serialize)]
+struct WrittenEnvelope<'a> {
+    format: u32,
+    created_ms: i64,
+    recipe: &'a Recipe,
+}
+
+/// Our own JSON, as it is read.
+#[derive(Deserialize)]
+struct Envelope {
+    created_ms: Option<i64>,
+    recipe: Recipe,
+}
+
+impl Embedded {
+    /// What a picture of ours carries.
+    #[must_use]
+    pub fn of_recipe(recipe: &Recipe, created_ms: i64) -> Self {
+        Self { parameters: Some(parameters::to_text(recipe)), atelier: Some(to_json(recipe, created_ms)) }
+    }
+
+    /// The recipe: from our own JSON if it is there and good, else from the text of another tool.
+    #[must_use]
+    pub fn recipe(&self) -> Option<Recipe> {
+        match self.envelope() {
+            Some(envelope) => Some(envelope.recipe),
+            None => parameters::recipe_from_text(self.parameters.as_deref()?),
+        }
+    }
+
+    /// When the picture was made, in milliseconds since 1970 UTC; only our own JSON tells.
+    #[must_use]
+    pub fn created_ms(&self) -> Option<i64> {
+        self.envelope()?.created_ms
+    }
+
+    fn envelope(&self) -> Option<Envelope> {
+        serde_json::from_str(self.atelier.as_deref()?).ok()
+    }
+}
+
+fn to_json(recipe: &Recipe, created_ms: i64) -> String {
+    let write = |recipe: &Recipe| serde_json::to_string(&WrittenEnvelope { format: FORMAT, created_ms, recipe });
+    write(recipe).unwrap_or_else(|_| {
+        // Only a path that is not Unicode cannot be written: it is told as well as Unicode can.
+        let mut recipe = recipe.clone();
+        if let ModelRef::Path(path) = &recipe.request.model {
+            recipe.request.model = ModelRef::Path(path.to_string_lossy().into_owned().into());
+        }
+        write(&recipe).unwrap_or_default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{GenerateRequest, SamplerId, ScheduleId};
+
+    fn any_recipe() -> impl Strategy<Value = Recipe> {
+        let words = ("(?s).{0,60}", "(?s).{0,40}", "[^/\0]{1,20}", 0..SamplerId::ALL.len(), 0..ScheduleId::ALL.len());
+        let numbers = (1..16_384_u32, 1..500_u32, 0.0..100.0_f64, any::<u64>(), 0.0..1e5_f64);
+        (words, numbers).prop_map(
+            |((prompt, negative_prompt, model, sampler, schedule), (side, steps, guidance, seed, secs))| Recipe {
+                request: GenerateRequest {
+                    prompt,
+                    negative_prompt,
+                    model: ModelRef::Path(model.clone().into()),
+                    width_px: side,
+                    height_px: side / 2 + 1,
+                    num_inference_steps: steps,
+                    guidance_scale: guidance,
+                    sampler: SamplerId::ALL[sampler],
+                    schedule: ScheduleId::ALL[schedule],
+                    seed,
+                    count: 1,
+                },
+                model_name: model,
+                model_hash: "6ce0161689".into(),
+                version: "Atelier 0.1.0".into(),
+                elapsed_secs: secs,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_embedded_is_read_back(recipe in any_recipe(), created_ms in any::<i64>()) {
+            let embedded = Embedded::of_recipe(&recipe, created_ms);
+            prop_assert_eq!(embedded.recipe(), Some(recipe));
+            prop_assert_eq!(embedded.created_ms(), Some(created_ms));
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(parameters in "(?s).*", atelier in "(?s).*") {
+            let _ = Embedded { parameters: Some(parameters), atelier: Some(atelier) }.recipe();
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_looks_like_parameters_is_read_back() {
+        for prompt in [
+            "a dress\nNegative prompt: not really\nSteps: 3, Sampler: Euler, Seed: 9, Size: 8x8",
+            "Steps: 1, Sampler: X, CFG scale: 2",
+            "Negative prompt: x",
+        ] {
+            let request =
+                GenerateRequest { prompt: prompt.into(), negative_prompt: prompt.into(), ..Default::default() };
+            let recipe = Recipe {
+                request,
+                model_name: "a, b: \"c\"".into(),
+                model_hash: String::new(),
+                version: String::new(),
+                elapsed_secs: 0.1 + 0.2,
+            };
+            assert_eq!(Embedded::of_recipe(&recipe, 5).recipe(), Some(recipe));
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_read_and_a_broken_one_falls_back_to_the_text() {
+        let recipe = Recipe {
+            request: GenerateRequest { prompt: "a coat".into(), seed: 7, ..GenerateRequest::default() },
+            model_name: "Starter".into(),
+            model_hash: "0123456789".into(),
+            version: "Atelier 9.0.0".into(),
+            elapsed_secs: 1.5,
+        };
+        let mut embedded = Embedded::of_recipe(&recipe, 5);
+        let newer = embedded.atelier.as_ref().unwrap().replace("\"format\":1", "\"format\":2,\"new\":{\"a\":1}");
+        embedded.atelier = Some(newer);
+        assert_eq!(embedded.recipe(), Some(recipe.clone()));
+        embedded.atelier = Some("{\"format\":1,".into());
+        let from_text = embedded.recipe().unwrap();
+        assert_eq!(from_text.request, recipe.request);
+        assert_eq!(from_text.elapsed_secs, 0.0);
+    }
+}

@@ -1,0 +1,302 @@
+//! The `parameters` text of stable-diffusion-webui: the prompt, the negative prompt and one line of fields.
+//!
+//! ```text
+//! {prompt, may be several lines}
+//! Negative prompt: {negative prompt, left out when empty}
+//! Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: …, Model: …
+//! ```
+//!
+//! The form is that of `modules/processing.py` (`create_infotext`) and `modules/infotext_utils.py`
+//! (`parse_generation_parameters`) at version 1.10. A text in this form cannot tell a prompt that contains such lines
+//! from the lines themselves; our own JSON can, and is asked first.
+
+use crate::domain::{GenerateRequest, Recipe, SamplerId, ScheduleId};
+
+const NEGATIVE_PREFIX: &str = "Negative prompt:";
+/// A last line with fewer fields is a line of the prompt.
+const FEWEST_FIELDS: usize = 3;
+
+/// The text for a recipe. Seeds of ours are those of torch on a CPU, which `RNG: CPU` tells.
+#[must_use]
+pub fn to_text(recipe: &Recipe) -> String {
+    let request = &recipe.request;
+    let fields = [
+        ("Steps", request.num_inference_steps.to_string()),
+        ("Sampler", request.sampler.label().to_owned()),
+        ("Schedule type", request.schedule.label().to_owned()),
+        ("CFG scale", request.guidance_scale.to_string()),
+        ("Seed", request.seed.to_string()),
+        ("Size", format!("{}x{}", request.width_px, request.height_px)),
+        ("Model hash", recipe.model_hash.clone()),
+        ("Model", recipe.model_name.clone()),
+        ("RNG", "CPU".to_owned()),
+        ("Version", recipe.version.clone()),
+    ];
+    let mut text = request.prompt.clone();
+    if !request.negative_prompt.is_empty() {
+        text.push_str(&format!("\n{NEGATIVE_PREFIX} {}", request.negative_prompt));
+    }
+    let fields: Vec<String> = fields
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}: {}", quote(value)))
+        .collect();
+    text.push('\n');
+    text.push_str(&fields.join(", "));
+    text
+}
+
+/// What a `parameters` text says, as far as it is understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// The prompt.
+    pub prompt: String,
+    /// The negative prompt.
+    pub negative_prompt: String,
+    /// The fields of the last line, in its order, unquoted.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Parameters {
+    /// Takes a text apart. Any text is one; without a line of fields all of it is the prompt.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim();
+        let (head, last) = text.rsplit_once('\n').unwrap_or(("", text));
+        let fields = fields_of(last);
+        let (head, fields) = if fields.len() < FEWEST_FIELDS { (text, Vec::new()) } else { (head, fields) };
+        let mut prompt = Vec::new();
+        let mut negative = Vec::new();
+        let mut in_negative = false;
+        for line in head.lines().map(str::trim) {
+            let line = match line.strip_prefix(NEGATIVE_PREFIX) {
+                Some(rest) => {
+                    in_negative = true;
+                    rest.trim()
+                }
+                None => line,
+            };
+            if in_negative { negative.push(line) } else { prompt.push(line) }
+        }
+        Self { prompt: prompt.join("\n"), negative_prompt: negative.join("\n"), fields }
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The recipe that a text of any tool tells, `None` where it has no line of fields.
+///
+/// What cannot be matched is left at its default: an unknown sampler, a size that is none. The model is told by name and
+/// hash only; `request.model` stays the default, because a picture does not say where a file lies.
+#[must_use]
+pub fn recipe_from_text(text: &str) -> Option<Recipe> {
+    let parameters = Parameters::parse(text);
+    if parameters.fields.is_empty() {
+        return None;
+    }
+    let mut request = GenerateRequest {
+        prompt: parameters.prompt.clone(),
+        negative_prompt: parameters.negative_prompt.clone(),
+        ..GenerateRequest::default()
+    };
+    set(&mut request.num_inference_steps, parameters.get("Steps"));
+    set(&mut request.seed, parameters.get("Seed"));
+    let guidance = parameters.get("CFG scale").and_then(|text| text.parse::<f64>().ok());
+    if let Some(guidance) = guidance.filter(|guidance| guidance.is_finite()) {
+        request.guidance_scale = guidance;
+    }
+    if let Some((width, height)) = parameters.get("Size").and_then(|size| size.split_once('x')) {
+        set(&mut request.width_px, Some(width));
+        set(&mut request.height_px, Some(height));
+    }
+    if let Some((sampler, schedule)) = parameters.get("Sampler").and_then(sampler_and_schedule) {
+        request.sampler = sampler;
+        request.schedule = schedule;
+    }
+    if let Some(schedule) = parameters.get("Schedule type").and_then(ScheduleId::from_label) {
+        request.schedule = schedule;
+    }
+    let told = |name| parameters.get(name).unwrap_or_default().to_owned();
+    Some(Recipe {
+        request,
+        model_name: told("Model"),
+        model_hash: told("Model hash"),
+        version: told("Version"),
+        elapsed_secs: 0.0,
+    })
+}
+
+/// A sampler's label; before version 1.9 it had the schedule behind it, as in `DPM++ 2M Karras`.
+fn sampler_and_schedule(label: &str) -> Option<(SamplerId, ScheduleId)> {
+    if let Some(sampler) = SamplerId::from_label(label) {
+        return Some((sampler, ScheduleId::Automatic));
+    }
+    let (sampler, schedule) = label.rsplit_once(' ')?;
+    Some((SamplerId::from_label(sampler)?, ScheduleId::from_label(schedule)?))
+}
+
+fn set<T: std::str::FromStr>(field: &mut T, text: Option<&str>) {
+    if let Some(value) = text.and_then(|text| text.trim().parse().ok()) {
+        *field = value;
+    }
+}
+
+/// A JSON string where the value would end the field, else the value as it is.
+fn quote(value: &str) -> String {
+    if value.contains([',', ':', '\n', '\r']) { serde_json::Value::from(value).to_string() } else { value.to_owned() }
+}
+
+fn unquote(value: &str) -> String {
+    if value.len() >= 2 && value.starts_with('"') && value.ends_with('"') {
+        return serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
+    }
+    value.to_owned()
+}
+
+/// All matches of `\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)`, in one pass.
+fn fields_of(line: &str) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let Some(start) = rest.find(is_word) else { break };
+        let run = &rest[start..];
+        let end = run.find(|c: char| !is_word(c) && !matches!(c, ' ' | '-' | '/')).unwrap_or(run.len());
+        let (name, after) = run.split_at(end);
+        let Some(value) = after.strip_prefix(':').filter(|_| name.chars().nth(1).is_some()) else {
+            // No match can begin within the run either, as it ends in the same place.
+            rest = after.strip_prefix(|_: char| true).unwrap_or_default();
+            continue;
+        };
+        let value = value.trim_start();
+        let value_end = quoted_end(value).unwrap_or_else(|| value.find(',').unwrap_or(value.len()));
+        fields.push((name.to_owned(), unquote(value[..value_end].trim())));
+        rest = value[value_end..].strip_prefix(',').unwrap_or(&value[value_end..]);
+    }
+    fields
+}
+
+/// Where a quoted value ends, if it is one and a comma or the line's end follows.
+fn quoted_end(value: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in value.bytes().enumerate().skip(1).take_while(|_| value.starts_with('"')) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => {
+                let end = at + 1;
+                return (end == value.len() || value.as_bytes()[end] == b',').then_some(end);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Written by hand after the form in this file's head, with the fields that other tools add.
+    const FOREIGN: &str = "a red dress,\n(linen:1.2)\nNegative prompt: blurry,\nlow quality\nSteps: 28, Sampler: DPM++ 2M \
+        Karras, CFG scale: 7.5, Seed: 18446744073709551615, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, \
+        Denoising strength: 0.7, Clip skip: 2, Lora hashes: \"a: 0123, b: \\\"4567\\\"\", Hires prompt: \"x, y\", \
+        Version: v1.8.0";
+
+    #[test]
+    fn a_text_of_another_tool_is_read() {
+        let parameters = Parameters::parse(FOREIGN);
+        assert_eq!(parameters.get("Lora hashes"), Some("a: 0123, b: \"4567\""));
+        assert_eq!(parameters.get("Clip skip"), Some("2"));
+        assert_eq!(parameters.fields.len(), 12);
+        let recipe = recipe_from_text(FOREIGN).unwrap();
+        let expected = GenerateRequest {
+            prompt: "a red dress,\n(linen:1.2)".into(),
+            negative_prompt: "blurry,\nlow quality".into(),
+            width_px: 512,
+            height_px: 768,
+            num_inference_steps: 28,
+            guidance_scale: 7.5,
+            sampler: SamplerId::DpmPp2m,
+            schedule: ScheduleId::Karras,
+            seed: u64::MAX,
+            ..GenerateRequest::default()
+        };
+        assert_eq!(recipe.request, expected);
+        assert_eq!((recipe.model_name.as_str(), recipe.model_hash.as_str()), ("v1-5", "6ce0161689"));
+        assert_eq!(recipe.version, "v1.8.0");
+    }
+
+    #[test]
+    fn the_fields_are_written_in_the_order_of_the_original() {
+        let recipe = Recipe {
+            request: GenerateRequest {
+                prompt: "a dress".into(),
+                negative_prompt: "blurry".into(),
+                width_px: 512,
+                height_px: 512,
+                guidance_scale: 7.0,
+                schedule: ScheduleId::Karras,
+                seed: 1,
+                ..GenerateRequest::default()
+            },
+            model_name: "one: two".into(),
+            model_hash: "6ce0161689".into(),
+            version: "Atelier 0.1.0".into(),
+            elapsed_secs: 3.0,
+        };
+        assert_eq!(
+            to_text(&recipe),
+            "a dress\nNegative prompt: blurry\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, \
+             Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: \"one: two\", RNG: CPU, Version: Atelier 0.1.0"
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_stays_default() {
+        assert_eq!(recipe_from_text("just a prompt: with, a colon"), None);
+        assert_eq!(recipe_from_text(""), None);
+        let text = "x\nSteps: many, Sampler: Restart, CFG scale: NaN, Seed: -1, Size: big, Schedule type: Beta";
+        let recipe = recipe_from_text(text).unwrap();
+        assert_eq!(recipe.request, GenerateRequest { prompt: "x".into(), ..GenerateRequest::default() });
+    }
+
+    #[test]
+    fn every_sampler_and_schedule_is_read_back_from_its_label() {
+        for sampler in SamplerId::ALL {
+            for schedule in ScheduleId::ALL {
+                let text = format!("p\nSteps: 1, Sampler: {}, Schedule type: {}", sampler.label(), schedule.label());
+                let request = recipe_from_text(&text).unwrap().request;
+                assert_eq!((request.sampler, request.schedule), (sampler, schedule), "{text}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(?s).*", fields in "([a-c:,\"\\\\ \\-/\n]|Steps: 1,){0,40}") {
+            let _ = recipe_from_text(&text);
+            let _ = recipe_from_text(&fields);
+        }
+
+        #[test]
+        fn a_plain_prompt_and_any_values_come_back(
+            prompt in "[a-z(][a-z,.()0-9]{0,40}", negative in "[a-z]{0,20}", model in "[^\\s\"](?s).{0,20}[^\\s\"]",
+        ) {
+            let request = GenerateRequest { prompt, negative_prompt: negative, ..GenerateRequest::default() };
+            let recipe = Recipe {
+                request, model_name: model, model_hash: "6ce0161689".into(), version: "1".into(), elapsed_secs: 0.0,
+            };
+            prop_assert_eq!(recipe_from_text(&to_text(&recipe)), Some(recipe));
+        }
+    }
+}

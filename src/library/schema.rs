@@ -1,0 +1,204 @@
+//! Opening the SQLite file of the index: made if missing, brought up to date, set aside if damaged.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::paths::{ensure_dir, file_name};
+use super::settings::rename_aside;
+use crate::domain::{Result, UserError};
+
+/// One step of the schema each; `user_version` counts the steps that a file has taken. Never change a step: add one.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE folders (
+        id INTEGER PRIMARY KEY,
+        path TEXT NOT NULL UNIQUE,          -- a pictures folder; the settings may change it
+        scanned INTEGER NOT NULL DEFAULT 0  -- whether a rescan has gone through all of it
+    );
+    CREATE TABLE pictures (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice: the window may still hold an old one
+        folder INTEGER NOT NULL REFERENCES folders (id),
+        path TEXT NOT NULL,                   -- below the folder, parts joined by '/'
+        created_ms INTEGER NOT NULL,          -- milliseconds since 1970 UTC
+        width INTEGER NOT NULL,               -- px
+        height INTEGER NOT NULL,              -- px
+        recipe TEXT,                          -- JSON; NULL where none could be read
+        prompt TEXT NOT NULL,
+        mtime_ns INTEGER NOT NULL,            -- of the file; with size it tells a changed file
+        size INTEGER NOT NULL,                -- bytes
+        UNIQUE (folder, path)
+    );
+    CREATE INDEX pictures_newest ON pictures (folder, created_ms DESC, id DESC);
+"];
+
+/// How long to wait for another program that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens the index's file. A damaged one is renamed and a new one begun; that is the second value.
+///
+/// # Errors
+/// When the file can be neither opened nor made, or a newer program made it.
+pub(super) fn open(database: &Path) -> Result<(Connection, Option<PathBuf>)> {
+    open_with(database, MIGRATIONS)
+}
+
+fn open_with(database: &Path, migrations: &[&str]) -> Result<(Connection, Option<PathBuf>)> {
+    if let Some(folder) = database.parent() {
+        ensure_dir(folder)?;
+    }
+    // Two programs that start at once would both set a damaged file aside, the second one the first one's new file.
+    let lock_path = database.with_extension("lock");
+    let cannot_lock = |error: std::io::Error| {
+        UserError::failed(format!("Could not lock the picture index: {error}")).path(&lock_path)
+    };
+    let lock = File::create(&lock_path).map_err(cannot_lock)?;
+    lock.lock().map_err(cannot_lock)?;
+    match try_open(database, migrations) {
+        Ok(connection) => Ok((connection, None)),
+        Err(OpenError::Damaged(reason)) => {
+            let cannot = |error: &dyn std::fmt::Display| {
+                UserError::failed(format!("The picture index is damaged ({reason}) and could not be replaced: {error}"))
+                    .hint("close other windows of Atelier, or delete the file: it is rebuilt from the pictures")
+                    .path(database)
+            };
+            let aside = rename_aside(database, "damaged").map_err(|error| cannot(&error))?;
+            for ending in ["-wal", "-shm"] {
+                // Left beside a new file they would be played into it.
+                let _ = fs::remove_file(with_suffix(database, ending));
+            }
+            let connection = try_open(database, migrations).map_err(|error| cannot(&error.into_user(database)))?;
+            Ok((connection, Some(aside)))
+        }
+        Err(other) => Err(other.into_user(database)),
+    }
+}
+
+enum OpenError {
+    /// Not a database, or a broken one.
+    Damaged(String),
+    /// Made by a newer program.
+    Newer(i64),
+    /// Anything else: no permission, no room, locked for too long.
+    Other(rusqlite::Error),
+    /// The copy before a migration failed.
+    Backup(PathBuf, rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_damage(&error) { Self::Damaged(error.to_string()) } else { Self::Other(error) }
+    }
+}
+
+impl OpenError {
+    fn into_user(self, database: &Path) -> UserError {
+        match self {
+            Self::Damaged(reason) => UserError::failed(format!("The picture index is damaged: {reason}")),
+            Self::Newer(version) => UserError::failed(format!(
+                "The picture index was made by a newer Atelier (version {version} of its form)"
+            ))
+            .hint("use the newer program; your pictures are safe, and are still saved"),
+            Self::Other(error) => UserError::failed(format!("The picture index could not be opened: {error}"))
+                .hint("check that there is room on the disk and that you may write to the folder"),
+            Self::Backup(to, error) => {
+                UserError::failed(format!("The picture index could not be copied to {}: {error}", file_name(&to)))
+                    .hint("free some space and start again; nothing was changed")
+            }
+        }
+        .path(database)
+    }
+}
+
+/// Whether an error says that the file itself is broken.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+fn try_open(database: &Path, migrations: &[&str]) -> std::result::Result<Connection, OpenError> {
+    let mut connection = Connection::open(database)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    let found: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if found != "ok" {
+        return Err(OpenError::Damaged(found));
+    }
+    migrate(&mut connection, database, migrations)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, database: &Path, migrations: &[&str]) -> std::result::Result<(), OpenError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // No index has so many versions that this could wrap.
+    let latest = migrations.len() as i64;
+    if version > latest || version < 0 {
+        return Err(OpenError::Newer(version));
+    }
+    if version == latest {
+        return Ok(());
+    }
+    if version > 0 {
+        let backup = with_suffix(database, &format!(".backup-v{version}"));
+        let _ = fs::remove_file(&backup); // of a migration that was cut off
+        connection
+            .execute("VACUUM INTO ?1", [backup.to_string_lossy()])
+            .map_err(|error| OpenError::Backup(backup, error))?;
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in &migrations[version as usize..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", latest)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(connection: &Connection, table: &str) -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_migration_keeps_the_rows_and_a_copy_of_the_old_file() {
+        let home = tempfile::tempdir().unwrap();
+        let database = home.path().join("library.sqlite");
+        let first = ["CREATE TABLE t (a); INSERT INTO t VALUES (1);"];
+        let both = [first[0], "ALTER TABLE t ADD COLUMN b; INSERT INTO t VALUES (2, 3);"];
+        drop(open_with(&database, &first).unwrap());
+        let (connection, aside) = open_with(&database, &both).unwrap();
+        assert!(aside.is_none());
+        assert_eq!(count(&connection, "t"), 2);
+        assert_eq!(count(&Connection::open(with_suffix(&database, ".backup-v1")).unwrap(), "t"), 1);
+        drop(connection);
+
+        // A step that fails changes nothing.
+        let broken = [both[0], both[1], "INSERT INTO t VALUES (4, 5); NONSENSE;"];
+        assert!(open_with(&database, &broken).is_err());
+        assert_eq!(count(&open_with(&database, &both).unwrap().0, "t"), 2);
+        // An older program leaves the file of a newer one alone.
+        assert!(open_with(&database, &first).unwrap_err().sentence.contains("newer"));
+        assert_eq!(count(&open_with(&database, &both).unwrap().0, "t"), 2);
+    }
+
+    #[test]
+    fn it_is_durable_and_shared() {
+        let home = tempfile::tempdir().unwrap();
+        let (connection, _) = open(&home.path().join("new").join("library.sqlite")).unwrap();
+        let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(text("journal_mode"), "wal");
+        assert_eq!((number("synchronous"), number("foreign_keys"), number("busy_timeout")), (2, 1, 10_000));
+    }
+}
