@@ -108,6 +108,12 @@ pub enum LibraryEvent {
         /// Why.
         error: UserError,
     },
+    /// Something worth telling that stopped nothing: a picture of the folder that cannot be read, an index that was
+    /// damaged and is rebuilt, a prompt too long for the format of a copy.
+    Notice {
+        /// What, in the form of an error.
+        error: UserError,
+    },
     /// The history could not be read or written.
     Failed {
         /// Why.

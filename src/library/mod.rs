@@ -1,9 +1,14 @@
-//! x
+//! The user's own files: pictures with their recipes inside, the index of them, thumbnails, settings.
+//!
+//! The pictures are the truth: everything else here but the settings can be deleted and is made again. What a user can
+//! lose is written atomically ([`atomic`]). The window reaches all of it through the thread behind [`LibraryHandle`];
+//! the engine's thread and the command line save through a [`PictureStore`].
+
 pub mod atomic;
+pub mod export;
+pub mod handle;
 pub mod image_io;
 pub mod index;
-#[cfg(test)]
-mod index_tests;
 pub mod messages;
 pub mod metadata;
 pub mod names;
@@ -12,5 +17,25 @@ pub mod png_file;
 pub mod rescan;
 pub mod save;
 mod schema;
+pub mod service;
 pub mod settings;
 pub mod shelf;
+pub mod thumbnails;
+pub mod trash;
+
+#[cfg(test)]
+mod index_tests;
+
+pub use atomic::write as write_atomically;
+pub use export::{encode_picture, save_as};
+pub use handle::LibraryHandle;
+pub use image_io::{PictureInfo, read_info, read_picture};
+pub use index::Index;
+pub use messages::{LibraryCommand, LibraryEvent, SaveSource};
+pub use metadata::Embedded;
+pub use metadata::parameters::recipe_from_text;
+pub use paths::Paths;
+pub use rescan::RescanReport;
+pub use service::spawn;
+pub use settings::{LoadedSettings, load as load_settings, save as save_settings};
+pub use shelf::PictureStore;

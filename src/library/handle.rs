@@ -1,0 +1,67 @@
+//! [`LibraryHandle`]: the near end of the channels to the library's thread.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use super::messages::{LibraryCommand, LibraryEvent};
+use crate::domain::{Result, UserError};
+
+/// Commands that may wait in the channel. The thread takes them up between any two pieces of work.
+pub const COMMAND_CAPACITY: usize = 1024;
+/// Events that may wait; the thread waits when there is no more room.
+pub const EVENT_CAPACITY: usize = 256;
+
+/// The near end of the channels to the library's thread.
+pub struct LibraryHandle {
+    commands: Sender<LibraryCommand>,
+    events: Receiver<LibraryEvent>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LibraryHandle {
+    /// Joins the two channels. A test passes its own far ends and no thread.
+    #[must_use]
+    pub fn new(
+        commands: Sender<LibraryCommand>,
+        events: Receiver<LibraryEvent>,
+        thread: Option<JoinHandle<()>>,
+    ) -> Self {
+        Self { commands, events, thread }
+    }
+
+    /// Asks for something, without ever waiting.
+    ///
+    /// # Errors
+    /// When the thread is gone, or has not taken up [`COMMAND_CAPACITY`] commands.
+    pub fn send(&self, command: LibraryCommand) -> Result<()> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => UserError::failed("The library is busy").hint("try again in a moment"),
+            TrySendError::Disconnected(_) => {
+                UserError::failed("The library has stopped").hint("close the window and open it again; nothing is lost")
+            }
+        })
+    }
+
+    /// The next event that is there, without ever waiting.
+    #[must_use]
+    pub fn try_event(&self) -> Option<LibraryEvent> {
+        self.events.try_recv().ok()
+    }
+
+    /// Ends the thread when all that was asked for before is done (thumbnails and a rescan are left), and waits for it.
+    pub fn shut_down(self) {
+        let Self { commands, events, thread } = self;
+        let _ = commands.try_send(LibraryCommand::Shutdown);
+        // Where that found no room, the end of the channel says the same.
+        drop(commands);
+        if let Some(thread) = thread {
+            // Events are drained meanwhile, so that a thread that waits to send one can end.
+            while !thread.is_finished() {
+                let _ = events.recv_timeout(Duration::from_millis(20));
+            }
+            let _ = thread.join();
+        }
+    }
+}
