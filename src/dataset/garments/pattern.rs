@@ -1,0 +1,114 @@
+//! Stripes, dots and checks, as the share of the second colour at a place on the cloth.
+//!
+//! Sizes are in 128ths of the picture and coarse on purpose: through an autoencoder that keeps one cell of four numbers
+//! for 8×8 px, a stripe of 6 px survives and one of 3 px does not.
+
+use super::pen::Point;
+use super::rng::Stream;
+use super::spec::Pattern;
+
+/// A pattern with its sizes, lying on the cloth.
+#[derive(Clone, Copy, Debug)]
+pub struct Print {
+    pattern: Pattern,
+    /// From one stripe, dot or band to the next, in 128ths of the picture.
+    period: f32,
+    /// The width of a stripe or band, or the radius of a dot, in 128ths.
+    size: f32,
+    /// Sine and cosine of the angle it is turned by.
+    turn: (f32, f32),
+    phase: Point,
+}
+
+/// Which way stripes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StripeWay {
+    /// Across the garment.
+    Horizontal,
+    /// Along it.
+    Vertical,
+    /// From one side to the other.
+    Diagonal,
+}
+
+impl StripeWay {
+    /// The way that the stripes of a variation run: half of them across.
+    pub fn of(variation: u64) -> Self {
+        match Stream::keyed(&[variation, 0x57a7]).below(6) {
+            0..=2 => Self::Horizontal,
+            3 | 4 => Self::Vertical,
+            _ => Self::Diagonal,
+        }
+    }
+}
+
+impl Print {
+    /// The print of a variation.
+    pub fn of(pattern: Pattern, variation: u64) -> Self {
+        let mut stream = Stream::keyed(&[variation, 0x9a77]);
+        let (period, size, angle) = match pattern {
+            Pattern::Plain => (1.0, 0.0, 0.0),
+            Pattern::Striped => {
+                let period = stream.range(13.5, 17.5);
+                let angle = match StripeWay::of(variation) {
+                    StripeWay::Horizontal => 0.0,
+                    StripeWay::Vertical => std::f32::consts::FRAC_PI_2,
+                    StripeWay::Diagonal => stream.pick(&[-1.0, 1.0]) * std::f32::consts::FRAC_PI_4,
+                };
+                (period, period * 0.48, angle)
+            }
+            Pattern::Dotted => (stream.range(14.5, 17.0), stream.range(4.5, 5.3), 0.0),
+            Pattern::Checked => (stream.range(17.0, 20.0), stream.range(6.2, 7.2), 0.0),
+        };
+        let phase = [stream.range(0.0, period), stream.range(0.0, period)];
+        Self { pattern, period, size, turn: angle.sin_cos(), phase }
+    }
+
+    /// The share of the second colour at a place (in 128ths of the picture) on a picture of `scale` px a 128th; edges
+    /// are one pixel soft.
+    pub fn share(&self, place: Point, scale: f32) -> f32 {
+        let (sin, cos) = self.turn;
+        let x = place[0] * cos + place[1] * sin + self.phase[0];
+        let y = place[1] * cos - place[0] * sin + self.phase[1];
+        let edge = |inside: f32| (inside * scale + 0.5).clamp(0.0, 1.0);
+        let band = |at: f32| edge(self.size / 2.0 - (at.rem_euclid(self.period) - self.period / 2.0).abs());
+        match self.pattern {
+            Pattern::Plain => 0.0,
+            Pattern::Striped => band(y),
+            Pattern::Dotted => {
+                // Rows are set closer than the dots in them and every second one by half a step: a polka dot.
+                let row_step = self.period * 0.87;
+                let row = (y / row_step).floor();
+                let shift = if row.rem_euclid(2.0) < 0.5 { 0.0 } else { self.period / 2.0 };
+                let dx = (x + shift).rem_euclid(self.period) - self.period / 2.0;
+                let dy = y - (row + 0.5) * row_step;
+                edge(self.size - dx.hypot(dy))
+            }
+            Pattern::Checked => {
+                // Woven: where bands cross, the colour is full.
+                let (across, along) = (band(x), band(y));
+                (0.8 * (across + along)).min(0.8).max(across.min(along))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every print shows both colours in earnest.
+    #[test]
+    fn both_colours_show() {
+        for (pattern, low, high) in
+            [(Pattern::Striped, 0.4, 0.55), (Pattern::Dotted, 0.22, 0.5), (Pattern::Checked, 0.35, 0.6)]
+        {
+            for variation in 0..20 {
+                let print = Print::of(pattern, variation);
+                let places = (0..10_000).map(|i| [(i % 100) as f32 * 1.3, (i / 100) as f32 * 1.3]);
+                let share = places.map(|place| print.share(place, 1.0)).sum::<f32>() / 10_000.0;
+                assert!((low..high).contains(&share), "{pattern:?} {variation}: {share}");
+            }
+        }
+    }
+}
