@@ -16,7 +16,7 @@ use crate::domain::{Result, UserError};
 const TEMP_PREFIX: &str = ".atelier-";
 const TEMP_SUFFIX: &str = ".tmp";
 /// A temporary file older than this was left by a crash: no write takes so long.
-const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 /// Writes a file, replacing the one that is there. The folder is made if need be.
 ///

@@ -1,4 +1,4 @@
-//! [`Index`]: the SQLite index of the pictures. The pictures are the truth; the index only makes listing them fast.
+//! [`Index`]: the `SQLite` index of the pictures. The pictures are the truth; the index only makes listing them fast.
 
 use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use super::paths::Paths;
 use super::schema;
 use crate::domain::{PictureEntry, PictureId, Recipe, Result, UserError};
 
-/// The index of one pictures folder. Each thread and each program opens its own; SQLite keeps them apart.
+/// The index of one pictures folder. Each thread and each program opens its own; `SQLite` keeps them apart.
 pub struct Index {
     pub(super) connection: Connection,
     database: PathBuf,

@@ -1,4 +1,4 @@
-//! Tests of the index, the rescan and the store together, on real files and a real SQLite.
+//! Tests of the index, the rescan and the store together, on real files and a real `SQLite`.
 
 use std::fs;
 use std::path::PathBuf;

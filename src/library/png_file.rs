@@ -177,9 +177,9 @@ mod tests {
     }
 
     /// `bytes` with a chunk before `IEND`; its checksum is left zero, as `read_head` does not look at it.
-    fn with_chunk(bytes: &[u8], kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    fn with_chunk(bytes: &[u8], kind: [u8; 4], data: &[u8]) -> Vec<u8> {
         let (before, end) = bytes.split_at(bytes.len() - 12);
-        [before, &(data.len() as u32).to_be_bytes(), kind, data, &[0; 4], end].concat()
+        [before, &(data.len() as u32).to_be_bytes(), &kind, data, &[0; 4], end].concat()
     }
 
     fn deflate(text: &[u8]) -> Vec<u8> {
@@ -203,17 +203,17 @@ mod tests {
     #[test]
     fn compressed_text_behind_the_pixels_is_read() {
         let bytes = encode(&small(), &Embedded::default()).unwrap();
-        let packed = with_chunk(&bytes, b"zTXt", &[b"parameters\0\0", deflate(b"p\nSteps: 1").as_slice()].concat());
+        let packed = with_chunk(&bytes, *b"zTXt", &[b"parameters\0\0", deflate(b"p\nSteps: 1").as_slice()].concat());
         assert_eq!(read_head(Cursor::new(packed)).unwrap().embedded.parameters.as_deref(), Some("p\nSteps: 1"));
         let data = [b"parameters\0\x01\0en\0\0", deflate("絹".as_bytes()).as_slice()].concat();
-        let packed = with_chunk(&bytes, b"iTXt", &data);
+        let packed = with_chunk(&bytes, *b"iTXt", &data);
         assert_eq!(read_head(Cursor::new(packed)).unwrap().embedded.parameters.as_deref(), Some("絹"));
     }
 
     #[test]
     fn a_text_that_expands_without_end_is_passed_over() {
         let bomb = [b"parameters\0\0", deflate(&vec![b'a'; 64 << 20]).as_slice()].concat();
-        let bytes = with_chunk(&encode(&small(), &Embedded::default()).unwrap(), b"zTXt", &bomb);
+        let bytes = with_chunk(&encode(&small(), &Embedded::default()).unwrap(), *b"zTXt", &bomb);
         assert!(bytes.len() < 200_000);
         assert_eq!(read_head(Cursor::new(bytes)).unwrap().embedded, Embedded::default());
     }

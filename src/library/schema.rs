@@ -1,4 +1,4 @@
-//! Opening the SQLite file of the index: made if missing, brought up to date, set aside if damaged.
+//! Opening the `SQLite` file of the index: made if missing, brought up to date, set aside if damaged.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -41,7 +41,7 @@ impl Desk {
     }
 
     fn next(&self) -> LibraryEvent {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(event) = self.handle.try_event() {
                 return event;
@@ -147,7 +147,7 @@ fn broken_pictures_are_told_once_behind_the_list() {
     assert_eq!(desk.list(LibraryCommand::Rescan).len(), 1);
     match desk.next() {
         LibraryEvent::Notice { error } => {
-            assert!(error.sentence.starts_with("5 pictures could not be read"), "{error}")
+            assert!(error.sentence.starts_with("5 pictures could not be read"), "{error}");
         }
         other => panic!("{other:?}"),
     }
@@ -167,7 +167,7 @@ fn the_last_thumbnail_comes_first_and_others_do_not_wait_for_any() {
     commands.send(LibraryCommand::Open { id: PictureId(9), path: "/nowhere".into() }).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| run(&desk.paths, &far_commands, &far_events, &|| {}));
-        let order = [(); 4].map(|()| match events.recv_timeout(Duration::from_secs(60)).unwrap() {
+        let order = [(); 4].map(|()| match events.recv_timeout(Duration::from_mins(1)).unwrap() {
             LibraryEvent::PictureFailed { id, .. } => id.0,
             other => panic!("{other:?}"),
         });

@@ -29,7 +29,8 @@ fn reason(error: &::trash::Error) -> String {
 }
 
 // The trash lies where environment variables say, which a test may only set for a process of its own.
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::fs;
     use std::path::PathBuf;

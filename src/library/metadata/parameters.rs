@@ -34,7 +34,7 @@ pub fn to_text(recipe: &Recipe) -> String {
     ];
     let mut text = request.prompt.clone();
     if !request.negative_prompt.is_empty() {
-        text.push_str(&format!("\n{NEGATIVE_PREFIX} {}", request.negative_prompt));
+        text.extend(["\n", NEGATIVE_PREFIX, " ", &request.negative_prompt]);
     }
     let fields: Vec<String> = fields
         .iter()
