@@ -31,7 +31,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Writes a file that must not be there yet. `Ok(false)` when it is: nothing was written then.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     if path.symlink_metadata().is_ok() {
         return Ok(false);
@@ -59,7 +59,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// Writes a file of a cache: never half of one while the system runs, but not fsynced, because it can be made again.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_cache(path: &Path, bytes: &[u8]) -> Result<()> {
     let temp = fill(path, bytes, false)?;
     temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;

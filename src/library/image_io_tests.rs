@@ -98,31 +98,34 @@ fn sixteen_bits_and_palettes_are_brought_to_eight_bits_rgba() {
     assert_eq!(decode(&bytes).unwrap().rgba, [1, 2, 3, 5, 9, 8, 7, 255]);
 }
 
-/// The tables of our encoder with four components named in the head and the scan, and a scan of zeros.
+/// Files that another program wrote; tests/data/pictures/README.md says how.
 #[test]
-fn a_jpeg_in_four_inks_is_read_or_refused_but_never_wrong_in_size() {
-    let grey = {
-        let mut bytes = Vec::new();
-        JpegEncoder::new_with_quality(&mut bytes, 90).write_image(&[128; 64], 8, 8, ExtendedColorType::L8).unwrap();
-        bytes
-    };
-    let find = |marker: u8| grey.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
-    let (frame, scan) = (find(0xC0), find(0xDA));
-    let tables: Vec<u8> = grey[frame + 2 + 11..scan].to_vec();
-    let four =
-        |id: u8| (1..=4).flat_map(move |component| if id == 0 { vec![component, 0x11, 0] } else { vec![component, 0] });
-    let mut bytes = grey[..frame].to_vec();
-    bytes.extend([0xFF, 0xC0, 0, 20, 8, 0, 8, 0, 8, 4]);
-    bytes.extend(four(0));
-    bytes.extend(tables);
-    bytes.extend([0xFF, 0xDA, 0, 14, 4]);
-    bytes.extend(four(1));
-    bytes.extend([0, 63, 0]);
-    bytes.extend([0; 16]);
-    bytes.extend([0xFF, 0xD9]);
-    match decode(&bytes) {
-        Ok(picture) => assert_eq!((picture.width_px, picture.height_px, picture.rgba.len()), (8, 8, 256)),
-        Err(reason) => assert!(!reason.is_empty()),
+fn pictures_of_another_program_are_read() {
+    let text = Some("絹 cat\nNegative prompt: x\nSteps: 5, Sampler: Euler a, Seed: 3, Size: 16x8");
+    let files: [(&str, &[u8], Option<&str>); 6] = [
+        ("cmyk.jpg", include_bytes!("../../tests/data/pictures/cmyk.jpg"), None),
+        ("comment.jpg", include_bytes!("../../tests/data/pictures/comment.jpg"), text),
+        ("comment.webp", include_bytes!("../../tests/data/pictures/comment.webp"), text),
+        ("text.png", include_bytes!("../../tests/data/pictures/text.png"), text),
+        (
+            "compressed_text.png",
+            include_bytes!("../../tests/data/pictures/compressed_text.png"),
+            Some("z\nSteps: 5, Sampler: Euler, Seed: 1"),
+        ),
+        ("rotated.jpg", include_bytes!("../../tests/data/pictures/rotated.jpg"), None),
+    ];
+    for (name, bytes, text) in files {
+        let (_home, path) = in_file(bytes);
+        let picture = read_picture(&path).unwrap();
+        let info = read_info(&path).unwrap();
+        let size = if name == "rotated.jpg" { (8, 16) } else { (16, 8) };
+        assert_eq!((picture.width_px, picture.height_px), size, "{name}");
+        assert_eq!((info.width_px, info.height_px), size, "{name}");
+        // JPEG loses a little.
+        let expected = [200_u8, 100, 50, 255];
+        let near = |pixel: &[u8]| pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3);
+        assert!(picture.rgba.chunks_exact(4).all(near), "{name}: {:?}", &picture.rgba[..4]);
+        assert_eq!(info.embedded.parameters.as_deref(), text, "{name}");
     }
 }
 
