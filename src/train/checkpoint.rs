@@ -1,0 +1,289 @@
+//! The whole state of a training in one safetensors file, written so that a crash at any moment leaves a whole file.
+//!
+//! Tensors: `parameter.<name>`, `m.<name>`, `v.<name>`, and `ema.<name>` where an average is kept. Metadata: the counters
+//! and the training's configuration as JSON. Random numbers need no state: they are functions of seed and step.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
+
+use super::Trainer;
+use crate::domain::{Result, UserError};
+use crate::weights::TensorFile;
+
+/// How file names begin.
+const PREFIX: &str = "step-";
+/// How they end.
+const ENDING: &str = ".safetensors";
+
+/// A folder of checkpoints of one training.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+}
+
+impl Checkpoints {
+    /// In `folder`, of which the newest `keep` (at least one) stay.
+    #[must_use]
+    pub fn new(folder: &Path, keep: usize) -> Self {
+        Self { folder: folder.to_path_buf(), keep: keep.max(1) }
+    }
+
+    /// Writes the state after the trainer's last update, and deletes what is too old.
+    ///
+    /// # Errors
+    /// When a value is not finite (nothing is written then), or the disk fails.
+    pub fn save(&self, trainer: &Trainer, config: &Value) -> Result<PathBuf> {
+        let tensors = tensors(trainer)?;
+        if let Some((name, ..)) = tensors.iter().find(|(_, _, values)| values.iter().any(|value| !value.is_finite())) {
+            let sentence = format!("The state after step {} is not finite ({name}), so it is not saved", trainer.step);
+            return Err(UserError::failed(sentence).hint("the checkpoint before is whole; go on from it"));
+        }
+        let metadata = HashMap::from([
+            ("step".to_owned(), trainer.step.to_string()),
+            ("optimizer_step".to_owned(), trainer.optimizer.step.to_string()),
+            ("ema_step".to_owned(), trainer.ema.as_ref().map_or(0, |ema| ema.step).to_string()),
+            ("config".to_owned(), config.to_string()),
+        ]);
+        let tensors: Vec<_> =
+            tensors.into_iter().map(|(name, shape, values)| (name, shape, to_bytes(values))).collect();
+        let views = tensors
+            .iter()
+            .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .and_then(|views| safetensors::serialize(views, Some(metadata)))
+            .map_err(|error| UserError::failed(format!("The checkpoint could not be put together: {error}")))?;
+        let path = self.folder.join(format!("{PREFIX}{:08}{ENDING}", trainer.step));
+        write_atomically(&path, &views)?;
+        for old in self.list()?.iter().rev().skip(self.keep) {
+            // One that stays costs space and nothing else.
+            let _ = fs::remove_file(old);
+        }
+        Ok(path)
+    }
+
+    /// Puts the newest whole checkpoint into a trainer built for the same training. `None` when there is none.
+    ///
+    /// # Errors
+    /// When the checkpoint is of a training with another configuration, or all files are broken.
+    pub fn resume(&self, trainer: &mut Trainer, config: &Value) -> Result<Option<u64>> {
+        let mut broken = None;
+        for path in self.list()?.iter().rev() {
+            match TensorFile::open(path) {
+                Ok(file) => {
+                    restore(&file, trainer, config)?;
+                    return Ok(Some(trainer.step));
+                }
+                Err(error) => {
+                    broken.get_or_insert(error);
+                }
+            }
+        }
+        broken.map_or(Ok(None), Err)
+    }
+
+    /// The files, oldest first.
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                let sentence = format!("Could not read the folder of checkpoints: {error}");
+                return Err(UserError::failed(sentence).path(&self.folder));
+            }
+        };
+        let is_one = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.strip_prefix(PREFIX)
+                .and_then(|rest| rest.strip_suffix(ENDING))
+                .is_some_and(|step| step.len() == 8 && step.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_one).collect();
+        paths.sort();
+        Ok(paths)
+    }
+}
+
+/// Writes a file beside its place, makes sure that it is on the disk, and moves it there.
+///
+/// # Errors
+/// When the disk fails; an older file of this name is as it was then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        // The name is on the disk once the folder is; systems that cannot open folders do this by themselves.
+        File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
+    };
+    write().map_err(|error: std::io::Error| {
+        UserError::failed(format!("Could not write the file: {error}")).path(path).hint("is the disk full?")
+    })
+}
+
+/// Name, shape and values of everything.
+fn tensors(trainer: &Trainer) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    let values = trainer.parameters.values()?;
+    let mut list = Vec::new();
+    for (i, (parameter, values)) in trainer.parameters.iter().zip(values).enumerate() {
+        let (name, shape) = (&parameter.name, parameter.var.dims().to_vec());
+        let moments = &trainer.optimizer.moments[i];
+        list.push((format!("parameter.{name}"), shape.clone(), values));
+        list.push((format!("m.{name}"), shape.clone(), moments.m.clone()));
+        list.push((format!("v.{name}"), shape.clone(), moments.v.clone()));
+        if let Some(ema) = &trainer.ema {
+            list.push((format!("ema.{name}"), shape, ema.shadow[i].clone()));
+        }
+    }
+    Ok(list)
+}
+
+/// Puts a checkpoint's content into a trainer. Everything is read and checked before anything is changed.
+fn restore(file: &TensorFile, trainer: &mut Trainer, config: &Value) -> Result<()> {
+    let wrong = |sentence: String| {
+        UserError::input(format!("The checkpoint cannot be resumed: {sentence}"))
+            .path(file.path())
+            .hint("give the settings it was begun with, or another work folder")
+    };
+    let metadata = SafeTensors::read_metadata(file.bytes())
+        .ok()
+        .and_then(|(_, metadata)| metadata.metadata().clone())
+        .unwrap_or_default();
+    let number = |name: &str| metadata.get(name).and_then(|text| text.parse::<u64>().ok());
+    let (Some(step), Some(optimizer_step), Some(ema_step)) =
+        (number("step"), number("optimizer_step"), number("ema_step"))
+    else {
+        return Err(wrong("its counters are missing".to_owned()));
+    };
+    let begun_with: Value = metadata.get("config").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    if begun_with != *config {
+        return Err(wrong(format!("it is of a training with other settings ({})", difference(&begun_with, config))));
+    }
+    let expected = tensors(trainer)?;
+    let read = |name: &str, shape: &[usize]| match file.info(name) {
+        Some(info) if info.shape == shape => file.read_f32(name),
+        Some(info) => Err(wrong(format!("{name} is {:?} instead of {shape:?}", info.shape))),
+        None => Err(wrong(format!("{name} is missing"))),
+    };
+    let mut found = HashMap::with_capacity(expected.len());
+    for (name, shape, _) in expected {
+        let values = read(&name, &shape)?;
+        found.insert(name, values);
+    }
+    // Every name below is among `expected`.
+    let mut take = |kind: &str, name: &str| found.remove(&format!("{kind}.{name}")).unwrap_or_default();
+    let names: Vec<String> = trainer.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    let values: Vec<Vec<f32>> = names.iter().map(|name| take("parameter", name)).collect();
+    trainer.parameters.set_values(&values)?;
+    for (i, name) in names.iter().enumerate() {
+        trainer.optimizer.moments[i] = super::Moments { m: take("m", name), v: take("v", name) };
+        if let Some(ema) = &mut trainer.ema {
+            ema.shadow[i] = take("ema", name);
+        }
+    }
+    (trainer.step, trainer.optimizer.step) = (step, optimizer_step);
+    if let Some(ema) = &mut trainer.ema {
+        ema.step = ema_step;
+    }
+    Ok(())
+}
+
+/// The first setting in which two configurations differ, for a message.
+fn difference(old: &Value, new: &Value) -> String {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => old
+            .keys()
+            .chain(new.keys())
+            .find(|key| old.get(*key) != new.get(*key))
+            .map(|key| {
+                let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+                format!("{key} was {} and is {}", show(old.get(key)), show(new.get(key)))
+            })
+            .unwrap_or_default(),
+        _ => "it does not say which".to_owned(),
+    }
+}
+
+fn to_bytes(values: Vec<f32>) -> Vec<u8> {
+    values.into_iter().flat_map(f32::to_le_bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::train::trainer::tests::{step, trainer};
+
+    #[test]
+    fn a_resumed_training_goes_on_bit_by_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path(), 2);
+        let config = json!({"lr": 1e-2});
+        let mut whole = trainer();
+        for _ in 0..5 {
+            step(&mut whole);
+        }
+        checkpoints.save(&whole, &config).unwrap();
+        let mut resumed = trainer();
+        assert_eq!(checkpoints.resume(&mut resumed, &config).unwrap(), Some(5));
+        for _ in 0..5 {
+            assert_eq!(step(&mut whole), step(&mut resumed));
+        }
+        let state = |trainer: &Trainer| tensors(trainer).unwrap();
+        assert_eq!(state(&whole), state(&resumed));
+    }
+
+    #[test]
+    fn only_the_newest_stay_and_a_broken_one_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path(), 2);
+        let mut trainer = trainer();
+        for _ in 0..3 {
+            step(&mut trainer);
+            checkpoints.save(&trainer, &Value::Null).unwrap();
+        }
+        let names: Vec<_> = checkpoints.list().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        assert_eq!(names, ["step-00000002.safetensors", "step-00000003.safetensors"]);
+        fs::write(folder.path().join("step-00000003.safetensors"), b"cut").unwrap();
+        assert_eq!(checkpoints.resume(&mut trainer, &Value::Null).unwrap(), Some(2));
+        fs::write(folder.path().join("step-00000002.safetensors"), b"cut").unwrap();
+        assert!(checkpoints.resume(&mut trainer, &Value::Null).is_err());
+    }
+
+    #[test]
+    fn an_empty_folder_is_a_new_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(&folder.path().join("none"), 2);
+        assert_eq!(checkpoints.resume(&mut trainer(), &Value::Null).unwrap(), None);
+    }
+
+    #[test]
+    fn other_settings_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path(), 2);
+        let mut trainer = trainer();
+        checkpoints.save(&trainer, &json!({"seed": 1, "lr": 0.5})).unwrap();
+        let error = checkpoints.resume(&mut trainer, &json!({"seed": 2, "lr": 0.5})).unwrap_err();
+        assert!(error.sentence.contains("seed was 1 and is 2"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_finite_is_never_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path(), 2);
+        let trainer = trainer();
+        trainer.parameters.set_values(&[vec![1.0, f32::NAN], vec![0.0]]).unwrap();
+        let error = checkpoints.save(&trainer, &Value::Null).unwrap_err();
+        assert!(error.sentence.contains("parameter.a"), "{error}");
+        assert!(checkpoints.list().unwrap().is_empty());
+    }
+}
