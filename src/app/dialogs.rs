@@ -1,0 +1,64 @@
+//! File dialogs, on a thread of their own: they block until they are answered.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::studio::{DialogAnswer, DialogRequest};
+
+/// Takes the answer of a dialog, from any thread.
+pub type Answer = Box<dyn FnOnce(DialogAnswer) + Send>;
+
+/// Asks the user for a file or folder. Tests answer for the user.
+pub trait Dialogs {
+    /// Opens a dialog, beginning in `folder`, and returns at once. `answer` is called exactly once.
+    fn ask(&self, request: &DialogRequest, folder: &Path, answer: Answer);
+}
+
+/// The dialogs of the system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NativeDialogs;
+
+impl Dialogs for NativeDialogs {
+    fn ask(&self, request: &DialogRequest, folder: &Path, answer: Answer) {
+        let (request, folder) = (request.clone(), folder.to_path_buf());
+        let thread = std::thread::Builder::new().name("atelier-dialog".to_owned());
+        if let Err(error) = thread.spawn(move || answer(open(&request, &folder))) {
+            // The answer went with the closure: whoever waits for it sees that it will not come.
+            tracing::error!("no thread for a dialog: {error}");
+        }
+    }
+}
+
+fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
+    let begun = Instant::now();
+    let dialog = rfd::FileDialog::new();
+    let dialog = if folder.is_dir() { dialog.set_directory(folder) } else { dialog };
+    let chosen = match request {
+        DialogRequest::ModelFolder => dialog.set_title("Open a model's folder").pick_folder(),
+        DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
+        DialogRequest::SavePicture { suggested_name, .. } => dialog
+            .set_title("Save the picture as")
+            .set_file_name(suggested_name)
+            .add_filter("PNG", &["png"])
+            .add_filter("JPEG", &["jpg", "jpeg"])
+            .add_filter("WebP", &["webp"])
+            .save_file(),
+    };
+    match chosen {
+        Some(path) => DialogAnswer::Chosen(path),
+        None if begun.elapsed() < FASTER_THAN_A_PERSON && !has_dialog_program() => DialogAnswer::Unavailable,
+        None => DialogAnswer::Dismissed,
+    }
+}
+
+/// Nobody reads and closes a dialog in this time: an answer that comes sooner means that none was opened.
+const FASTER_THAN_A_PERSON: Duration = Duration::from_millis(300);
+
+/// Whether the program is there that shows dialogs where the desktop has no portal. Elsewhere the system itself does.
+fn has_dialog_program() -> bool {
+    if !cfg!(all(unix, not(target_os = "macos"))) {
+        return true;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join("zenity").is_file())
+}

@@ -1,0 +1,87 @@
+//! Floor 8: the window itself. It joins the studio's state, the panels, the engine and the library's thread, and
+//! carries out what the state asks for.
+
+mod dialogs;
+mod display;
+mod fonts;
+mod renderer;
+mod window;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::domain::{Result, Settings, UserError};
+use crate::engine::EngineHandle;
+use crate::library::{LibraryHandle, Paths};
+use crate::studio::Catalog;
+
+pub use dialogs::{Answer, Dialogs, NativeDialogs};
+pub use window::{App, Parts};
+
+/// Wakes the window from another thread, so that it looks into its channels.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The near ends of the channels to both threads.
+pub struct Handles {
+    /// To the worker that owns the models.
+    pub engine: EngineHandle,
+    /// To the thread that owns the files.
+    pub library: LibraryHandle,
+}
+
+/// What the window starts with.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// What was remembered.
+    pub settings: Settings,
+    /// What was wrong with it, to be shown.
+    pub settings_problem: Option<UserError>,
+    /// What is built in.
+    pub catalog: Catalog,
+    /// Where the user's files are, with pictures in their default folder.
+    pub paths: Paths,
+}
+
+/// The window's name, for its title and for the desktop.
+pub const TITLE: &str = "Atelier";
+
+/// Opens the window and returns when it was closed, after both threads have ended.
+///
+/// `make_handles` starts the threads; it is called once, with the closure that wakes the window.
+///
+/// # Errors
+/// When there is no display (exit code 2), when no window can be opened on it, or when `make_handles` fails.
+pub fn run(launch: Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) -> Result<()> {
+    display::check()?;
+    let leftover: Rc<RefCell<Option<Handles>>> = Rc::default();
+    let failed: Rc<RefCell<Option<UserError>>> = Rc::default();
+    let make_handles = RefCell::new(Some(make_handles));
+    let result = display::without_panic(|| {
+        renderer::run_with_fallback(&launch, |ctx| {
+            let wake: Wake = {
+                let ctx = ctx.clone();
+                Arc::new(move || ctx.request_repaint())
+            };
+            // The second attempt, with the other renderer, finds the threads of the first.
+            let handles = match (leftover.borrow_mut().take(), make_handles.borrow_mut().take()) {
+                (Some(handles), _) => handles,
+                (None, Some(make_handles)) => {
+                    make_handles(wake).inspect_err(|error| *failed.borrow_mut() = Some(error.clone()))?
+                }
+                (None, None) => return Err(UserError::failed("The window could not be opened twice")),
+            };
+            fonts::install(ctx);
+            let parts = Parts { handles, dialogs: Box::new(NativeDialogs), entropy: window::entropy() };
+            Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
+        })
+    });
+    if let Some(Handles { engine, library }) = leftover.borrow_mut().take() {
+        engine.shut_down();
+        library.shut_down();
+    }
+    match failed.borrow_mut().take() {
+        Some(error) => Err(error),
+        None => result,
+    }
+}

@@ -1,0 +1,232 @@
+//! [`App`]: drains both channels, draws the state, carries out the actions' effects.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crossbeam_channel::{Receiver, bounded};
+use eframe::Frame;
+use egui::{Context, ViewportCommand};
+
+use crate::domain::WindowPlace;
+use crate::studio::{Action, DialogAnswer, DialogRequest, Effect, State};
+use crate::ui;
+
+use super::{Dialogs, Handles, Launch};
+
+/// How long the draft may rest before it is saved, in seconds. Saving at every letter would wear the disk.
+const SAVE_AFTER_SECS: f64 = 2.0;
+
+/// What the window works with. Tests bring their own.
+pub struct Parts {
+    /// To both threads.
+    pub handles: Handles,
+    /// Asks for files.
+    pub dialogs: Box<dyn Dialogs>,
+    /// Any number that differs from start to start; seeds begin from it.
+    pub entropy: u64,
+}
+
+/// The window.
+pub struct App {
+    state: State,
+    window: ui::Window,
+    /// Only empty while the window goes away.
+    handles: Option<Handles>,
+    leftover: Rc<RefCell<Option<Handles>>>,
+    dialogs: Box<dyn Dialogs>,
+    answer: Option<Receiver<DialogAnswer>>,
+    actions: Vec<Action>,
+    dirty_since: Option<f64>,
+    closed: bool,
+}
+
+impl App {
+    /// Makes the window's content. When the window goes, `leftover` gets the handles, whose threads are still to end.
+    #[must_use]
+    pub fn new(ctx: &Context, launch: Launch, parts: Parts, leftover: Rc<RefCell<Option<Handles>>>) -> Self {
+        let Launch { settings, settings_problem, catalog, paths } = launch;
+        let Parts { handles, dialogs, entropy } = parts;
+        let mut state = State::new(settings, catalog, paths, entropy);
+        if let Some(problem) = settings_problem {
+            state.notices.error(problem);
+        }
+        ui::theme::install(ctx);
+        ui::theme::show(ctx, state.theme);
+        let effects = state.start();
+        let mut app = Self {
+            state,
+            window: ui::Window::default(),
+            handles: Some(handles),
+            leftover,
+            dialogs,
+            answer: None,
+            actions: Vec::new(),
+            dirty_since: None,
+            closed: false,
+        };
+        app.perform(ctx, effects);
+        app
+    }
+
+    /// What is shown.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in what the threads and the dialog say, without waiting for them.
+    fn drain(&mut self, ctx: &Context) {
+        let mut effects = Vec::new();
+        if let Some(handles) = &self.handles {
+            while let Some(event) = handles.engine.try_event() {
+                effects.extend(self.state.on_event(event));
+            }
+            while let Some(event) = handles.library.try_event() {
+                effects.extend(self.state.on_library_event(event));
+            }
+        }
+        if let Some(answer) = &self.answer {
+            use crossbeam_channel::TryRecvError;
+            let answer = match answer.try_recv() {
+                Ok(answer) => Some(answer),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(DialogAnswer::Unavailable),
+            };
+            if let Some(answer) = answer {
+                self.answer = None;
+                effects.extend(self.state.apply(Action::Answered(answer)));
+            }
+        }
+        for (id, picture) in self.state.gallery.take_thumbnails() {
+            self.window.add_thumbnail(ctx, id, &picture);
+        }
+        self.perform(ctx, effects);
+    }
+
+    fn perform(&mut self, ctx: &Context, effects: Vec<Effect>) {
+        let mut pending = VecDeque::from(effects);
+        while let Some(effect) = pending.pop_front() {
+            match effect {
+                Effect::Engine(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.engine.send(command.clone()) {
+                        pending.extend(self.state.on_engine_refused(command, error));
+                    }
+                }
+                Effect::Library(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.library.send(command.clone()) {
+                        self.state.on_library_refused(&command, error);
+                    }
+                }
+                Effect::Ask(request) => self.ask(ctx, &request),
+                Effect::CopyPicture(picture) => ctx.copy_image(ui::colour_image(&picture)),
+                Effect::CopyText(text) => ctx.copy_text(text),
+                Effect::Theme(theme) => ui::theme::show(ctx, theme),
+                Effect::FullScreen(on) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
+                Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
+            }
+        }
+    }
+
+    fn ask(&mut self, ctx: &Context, request: &DialogRequest) {
+        let (sender, receiver) = bounded(1);
+        self.answer = Some(receiver);
+        let ctx = ctx.clone();
+        let folder = self.state.pictures_folder().to_path_buf();
+        let answer = Box::new(move |answer| {
+            // The window may be gone by the time that the user answers.
+            let _ = sender.send(answer);
+            ctx.request_repaint();
+        });
+        self.dialogs.ask(request, &folder, answer);
+    }
+
+    fn watch_window(&mut self, ctx: &Context) {
+        let place = ctx.input(|input| {
+            let viewport = input.viewport();
+            let size = viewport.inner_rect?.size();
+            let visible = !viewport.minimized.unwrap_or(false) && !viewport.fullscreen.unwrap_or(false);
+            let maximized = viewport.maximized.unwrap_or(false);
+            visible.then_some(WindowPlace { width: size.x, height: size.y, maximized })
+        });
+        if let Some(place) = place {
+            self.actions.push(Action::WindowPlaced(place));
+        }
+    }
+
+    /// Saves the settings once they have rested for a while.
+    fn save_when_rested(&mut self, ctx: &Context) {
+        if !self.state.settings_dirty() {
+            self.dirty_since = None;
+            return;
+        }
+        let now = ctx.input(|input| input.time);
+        let since = *self.dirty_since.get_or_insert(now);
+        let left = SAVE_AFTER_SECS - (now - since);
+        if left <= 0.0 {
+            let effect = self.state.save_settings();
+            self.dirty_since = None;
+            self.perform(ctx, vec![effect]);
+        } else {
+            ctx.request_repaint_after(std::time::Duration::from_secs_f64(left));
+        }
+    }
+
+    /// Stops the running job and saves the settings, once.
+    fn close(&mut self, ctx: &Context) {
+        if !std::mem::replace(&mut self.closed, true) {
+            let effects = self.state.close();
+            self.perform(ctx, effects);
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _frame: &mut Frame) {
+        self.drain(ctx);
+        self.watch_window(ctx);
+        if ctx.input(|input| input.viewport().close_requested()) {
+            self.close(ctx);
+        }
+        self.save_when_rested(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
+        self.window.studio_ui(ui, &self.state, &mut self.actions);
+        let ctx = ui.ctx().clone();
+        for action in std::mem::take(&mut self.actions) {
+            let changes =
+                !matches!(action, Action::GridColumns(_) | Action::NeedThumbnail(_) | Action::WindowPlaced(_));
+            let effects = self.state.apply(action);
+            self.perform(&ctx, effects);
+            if changes {
+                // What was drawn in this frame is the state from before.
+                ctx.request_repaint();
+            }
+        }
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        // Also where the window was closed without asking, as at the end of a session.
+        self.close(&Context::default());
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        *self.leftover.borrow_mut() = self.handles.take();
+    }
+}
+
+/// A number that differs from start to start.
+pub(super) fn entropy() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library keys its hash maps with the system's randomness.
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

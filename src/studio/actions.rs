@@ -1,0 +1,388 @@
+//! [`Action`]: every act of the user, with its text, its tooltip and its shortcut, in one table.
+
+use std::fmt;
+
+use crate::domain::{JobId, ModelRef, PictureId, SamplerId, ScheduleId, Theme, WindowPlace};
+
+use super::{DialogAnswer, Place};
+
+/// A change of one field of the draft. Values out of bounds are brought into them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// What to draw.
+    Prompt(String),
+    /// What to steer away from.
+    NegativePrompt(String),
+    /// Which model draws it.
+    Model(ModelRef),
+    /// Width in px.
+    Width(u32),
+    /// Height in px.
+    Height(u32),
+    /// Both sides in px, from a preset.
+    Size(u32, u32),
+    /// How many denoising steps.
+    Steps(u32),
+    /// How closely to follow the prompt.
+    Guidance(f64),
+    /// How to step.
+    Sampler(SamplerId),
+    /// Which noise levels to step through.
+    Schedule(ScheduleId),
+    /// The seed of the first picture.
+    Seed(u64),
+    /// How many pictures.
+    Count(u32),
+}
+
+/// Where to go in the gallery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// To the newer neighbour.
+    Previous,
+    /// To the older neighbour.
+    Next,
+    /// One row up in the grid.
+    Up,
+    /// One row down in the grid.
+    Down,
+}
+
+/// Every act of the user.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Show another place.
+    GoTo(Place),
+    /// Fill the screen, or stop doing so.
+    ToggleFullScreen,
+    /// End the program.
+    Quit,
+    /// Queue the draft.
+    Generate,
+    /// Stop the running job.
+    Cancel,
+    /// Take a job out of the queue, or stop it if it runs.
+    CancelJob(JobId),
+    /// Let a waiting job run next.
+    RunNext(JobId),
+    /// Take all waiting jobs out of the queue.
+    ClearQueue,
+    /// Change a field of the draft.
+    Edit(Edit),
+    /// Swap width and height.
+    SwapSides,
+    /// Draw a new seed.
+    RollSeed,
+    /// Keep the seed after Generate, or draw a new one each time.
+    ToggleSeedLock,
+    /// Choose a model's folder in a dialog.
+    ChooseModel,
+    /// Show the picture that is forming.
+    ShowLive,
+    /// Show a picture of this session, by its key.
+    ShowFilm(u64),
+    /// Select a picture of the history and show it large.
+    OpenPicture(PictureId),
+    /// Show the selected picture large.
+    OpenSelected,
+    /// Back from the large view to the grid.
+    ClosePicture,
+    /// Select a neighbour in the gallery.
+    Move(Move),
+    /// How many columns the grid has now, so that up and down know.
+    GridColumns(usize),
+    /// A thumbnail is in view and not there yet.
+    NeedThumbnail(PictureId),
+    /// Look for new and deleted files.
+    Rescan,
+    /// Make the picture's recipe the draft.
+    UseAllParameters,
+    /// Take over the picture's prompts only.
+    UsePrompt,
+    /// Take over the picture's seed only, and lock it.
+    UseSeed,
+    /// Write a copy of the picture somewhere.
+    SaveAs,
+    /// Put the picture on the clipboard.
+    CopyPicture,
+    /// Put its prompt on the clipboard.
+    CopyPrompt,
+    /// Move the picture to the system's trash.
+    Trash,
+    /// Dark or light.
+    SetTheme(Theme),
+    /// Choose where pictures go.
+    ChoosePicturesFolder,
+    /// Put pictures into the user's own pictures folder again.
+    ResetPicturesFolder,
+    /// Close a notice, by its key.
+    DismissNotice(u64),
+    /// A dialog was answered.
+    Answered(DialogAnswer),
+    /// The path typed where no file dialog could be opened.
+    EditPath(String),
+    /// Go on with the typed path.
+    AcceptPath,
+    /// Close the path field.
+    DropPath,
+    /// The window has another size.
+    WindowPlaced(WindowPlace),
+}
+
+/// How an action is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// On the button: sentence case, a verb, `…` where more input follows.
+    pub text: &'static str,
+    /// Explains it.
+    pub tooltip: &'static str,
+    /// The keys for it.
+    pub shortcut: Option<Shortcut>,
+}
+
+/// Keys that have a shortcut. Spelled here so that this floor needs no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "a key is its own name")]
+pub enum Key {
+    Enter,
+    Escape,
+    Delete,
+    Left,
+    Right,
+    Up,
+    Down,
+    F5,
+    F11,
+    Num1,
+    Num2,
+    Num3,
+    C,
+    Q,
+    R,
+    S,
+}
+
+/// A key with its modifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shortcut {
+    /// Ctrl, or Command on a Mac.
+    pub ctrl: bool,
+    /// Shift.
+    pub shift: bool,
+    /// The key.
+    pub key: Key,
+}
+
+impl Shortcut {
+    const fn plain(key: Key) -> Option<Self> {
+        Some(Self { ctrl: false, shift: false, key })
+    }
+
+    const fn ctrl(key: Key) -> Option<Self> {
+        Some(Self { ctrl: true, shift: false, key })
+    }
+
+    const fn ctrl_shift(key: Key) -> Option<Self> {
+        Some(Self { ctrl: true, shift: true, key })
+    }
+}
+
+impl fmt::Display for Shortcut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ctrl {
+            f.write_str(if cfg!(target_os = "macos") { "Cmd+" } else { "Ctrl+" })?;
+        }
+        if self.shift {
+            f.write_str("Shift+")?;
+        }
+        match self.key {
+            Key::Escape => f.write_str("Esc"),
+            Key::Num1 => f.write_str("1"),
+            Key::Num2 => f.write_str("2"),
+            Key::Num3 => f.write_str("3"),
+            key => write!(f, "{key:?}"),
+        }
+    }
+}
+
+/// Where a shortcut holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere, also while text is being typed.
+    Anywhere,
+    /// Everywhere but in the gallery's large view, also while text is being typed.
+    Elsewhere,
+    /// In the gallery's large view.
+    Picture,
+    /// In the gallery, grid and large view, unless a widget has the keyboard.
+    Gallery,
+    /// In the gallery's grid, unless a widget has the keyboard.
+    Grid,
+}
+
+impl Scope {
+    /// Whether two scopes can hold at the same time.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        !matches!(
+            (self, other),
+            (Self::Picture, Self::Elsewhere | Self::Grid) | (Self::Elsewhere | Self::Grid, Self::Picture)
+        )
+    }
+}
+
+/// Every action that has a shortcut, and where it holds.
+pub static KEYED: &[(Scope, Action)] = &[
+    (Scope::Anywhere, Action::Generate),
+    (Scope::Anywhere, Action::GoTo(Place::Create)),
+    (Scope::Anywhere, Action::GoTo(Place::Gallery)),
+    (Scope::Anywhere, Action::GoTo(Place::Settings)),
+    (Scope::Anywhere, Action::RollSeed),
+    (Scope::Anywhere, Action::SaveAs),
+    (Scope::Anywhere, Action::CopyPicture),
+    (Scope::Anywhere, Action::ToggleFullScreen),
+    (Scope::Anywhere, Action::Quit),
+    (Scope::Elsewhere, Action::Cancel),
+    (Scope::Picture, Action::ClosePicture),
+    (Scope::Gallery, Action::Trash),
+    (Scope::Gallery, Action::Rescan),
+    (Scope::Gallery, Action::Move(Move::Previous)),
+    (Scope::Gallery, Action::Move(Move::Next)),
+    (Scope::Gallery, Action::Move(Move::Up)),
+    (Scope::Gallery, Action::Move(Move::Down)),
+    (Scope::Grid, Action::OpenSelected),
+];
+
+impl Action {
+    /// Text, tooltip and shortcut.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let info = |text, tooltip, shortcut| Info { text, tooltip, shortcut };
+        match self {
+            Self::GoTo(Place::Create) => info("Create", "Write a prompt and make pictures", Shortcut::ctrl(Key::Num1)),
+            Self::GoTo(Place::Gallery) => info("Gallery", "Every picture made so far", Shortcut::ctrl(Key::Num2)),
+            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Shortcut::ctrl(Key::Num3)),
+            Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Shortcut::plain(Key::F11)),
+            Self::Quit => info("Quit", "Close the window", Shortcut::ctrl(Key::Q)),
+            Self::Generate => info("Generate", "Make pictures from these settings", Shortcut::ctrl(Key::Enter)),
+            Self::Cancel => info("Cancel", "Stop the picture that is being made", Shortcut::plain(Key::Escape)),
+            Self::CancelJob(_) => info("Remove", "Take this job out of the queue", None),
+            Self::RunNext(_) => info("Run next", "Let this job run before the others that wait", None),
+            Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
+            Self::Edit(edit) => edit.info(),
+            Self::SwapSides => info("Swap sides", "Swap width and height", None),
+            Self::RollSeed => info("New seed", "Draw another seed, for another picture", Shortcut::ctrl(Key::R)),
+            Self::ToggleSeedLock => info(
+                "Keep seed",
+                "Keep the seed after Generate: the same settings then make the same picture again",
+                None,
+            ),
+            Self::ChooseModel => {
+                info("Open model folder…", "A Stable Diffusion model as a folder with model_index.json", None)
+            }
+            Self::ShowLive => info("Watch", "Show the picture that is being made", None),
+            Self::ShowFilm(_) => info("Show", "Show this picture", None),
+            Self::OpenPicture(_) => info("Open", "Show this picture large, with its recipe", None),
+            Self::OpenSelected => {
+                info("Open", "Show the selected picture large, with its recipe", Shortcut::plain(Key::Enter))
+            }
+            Self::ClosePicture => info("Back to all pictures", "Close the large view", Shortcut::plain(Key::Escape)),
+            Self::Move(Move::Previous) => info("Newer picture", "Go to the newer picture", Shortcut::plain(Key::Left)),
+            Self::Move(Move::Next) => info("Older picture", "Go to the older picture", Shortcut::plain(Key::Right)),
+            Self::Move(Move::Up) => info("Row up", "Go one row up", Shortcut::plain(Key::Up)),
+            Self::Move(Move::Down) => info("Row down", "Go one row down", Shortcut::plain(Key::Down)),
+            Self::GridColumns(_) | Self::NeedThumbnail(_) | Self::WindowPlaced(_) | Self::Answered(_) => {
+                info("", "", None)
+            }
+            Self::Rescan => info("Refresh", "Look for new and deleted files", Shortcut::plain(Key::F5)),
+            Self::UseAllParameters => {
+                info("Use all parameters", "Take over everything that made this picture, seed included", None)
+            }
+            Self::UsePrompt => info("Use prompt", "Take over the prompt and the negative prompt", None),
+            Self::UseSeed => info("Use seed", "Take over the seed, and keep it", None),
+            Self::SaveAs => info("Save as…", "Write a copy as PNG, JPEG or WebP", Shortcut::ctrl(Key::S)),
+            Self::CopyPicture => info("Copy picture", "Put the picture on the clipboard", Shortcut::ctrl_shift(Key::C)),
+            Self::CopyPrompt => info("Copy prompt", "Put the prompt on the clipboard", None),
+            Self::Trash => info(
+                "Move to trash",
+                "Move the picture's file to the system's trash, from where it can be brought back",
+                Shortcut::plain(Key::Delete),
+            ),
+            Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
+            Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),
+            Self::ChoosePicturesFolder => {
+                info("Change…", "Choose where new pictures go; those made before stay where they are", None)
+            }
+            Self::ResetPicturesFolder => {
+                info("Use the default", "Put new pictures into your own pictures folder", None)
+            }
+            Self::DismissNotice(_) => info("Dismiss", "Close this message", None),
+            Self::EditPath(_) => info("Path", "The whole path of the file or folder", None),
+            Self::AcceptPath => info("Go on", "Use this path", None),
+            Self::DropPath => info("Never mind", "Close without a path", None),
+        }
+    }
+}
+
+impl Edit {
+    /// The field's name and what it means, for people who do not know the field's jargon.
+    fn info(&self) -> Info {
+        let (text, tooltip) = match self {
+            Self::Prompt(_) => ("Prompt", "What to draw, in plain words"),
+            Self::NegativePrompt(_) => ("Negative prompt", "What to keep out of the picture; may stay empty"),
+            Self::Model(_) => ("Model", "The network that draws the picture"),
+            Self::Width(_) => ("Width", "Width of the picture in pixels"),
+            Self::Height(_) => ("Height", "Height of the picture in pixels"),
+            Self::Size(..) => ("Size", "Models draw best near the size that they were trained at"),
+            Self::Steps(_) => {
+                ("Steps", "How often the noise is refined. More takes longer; beyond about 30 little changes")
+            }
+            Self::Guidance(_) => (
+                "Guidance",
+                "How closely the picture follows the prompt (classifier-free guidance scale). 1 is free, 7 is usual \
+                 for large models, high values look harsh",
+            ),
+            Self::Sampler(_) => ("Sampler", "The method that steps from noise to the picture"),
+            Self::Schedule(_) => ("Schedule", "How the noise levels are spread over the steps"),
+            Self::Seed(_) => {
+                ("Seed", "The number that the noise is drawn from. The same seed and settings make the same picture")
+            }
+            Self::Count(_) => ("Pictures", "How many pictures to make, each with the next seed"),
+        };
+        Info { text, tooltip, shortcut: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_shortcuts_clash() {
+        for (i, (scope, action)) in KEYED.iter().enumerate() {
+            let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
+            for (other_scope, other) in &KEYED[i + 1..] {
+                let clash = other.info().shortcut == Some(shortcut) && scope.overlaps(*other_scope);
+                assert!(!clash, "{action:?} and {other:?} both have {shortcut}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_has_a_shortcut() {
+        for place in Place::ALL {
+            assert!(KEYED.iter().any(|(_, action)| *action == Action::GoTo(place)), "{place:?}");
+        }
+    }
+
+    #[test]
+    fn plain_letters_are_no_shortcuts_where_text_is_typed() {
+        for (scope, action) in KEYED {
+            let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
+            let types = matches!(shortcut.key, Key::C | Key::Q | Key::R | Key::S | Key::Enter | Key::Delete);
+            if types && !shortcut.ctrl {
+                assert!(!matches!(scope, Scope::Anywhere | Scope::Elsewhere), "{action:?}");
+            }
+        }
+    }
+}

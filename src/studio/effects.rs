@@ -1,0 +1,55 @@
+//! [`Effect`]: what `app` carries out for the state, which does no I/O of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{Command, Picture, Theme};
+use crate::library::{LibraryCommand, SaveSource};
+
+/// Something to do outside.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send to the engine.
+    Engine(Command),
+    /// Send to the library's thread.
+    Library(LibraryCommand),
+    /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
+    Ask(DialogRequest),
+    /// Put a picture on the clipboard.
+    CopyPicture(Arc<Picture>),
+    /// Put text on the clipboard.
+    CopyText(String),
+    /// Show another theme.
+    Theme(Theme),
+    /// Fill the screen, or stop doing so.
+    FullScreen(bool),
+    /// Close the window.
+    Close,
+}
+
+/// A file dialog.
+#[derive(Clone, Debug)]
+pub enum DialogRequest {
+    /// A model's folder.
+    ModelFolder,
+    /// Where new pictures go.
+    PicturesFolder,
+    /// Where to write a copy of a picture.
+    SavePicture {
+        /// A file name to begin with.
+        suggested_name: String,
+        /// What to write.
+        source: SaveSource,
+    },
+}
+
+/// What came of a file dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialogAnswer {
+    /// A file or folder.
+    Chosen(PathBuf),
+    /// The user closed it.
+    Dismissed,
+    /// This system has no file dialog that the program can open.
+    Unavailable,
+}

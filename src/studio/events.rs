@@ -1,0 +1,167 @@
+//! What the engine and the library's thread say, and what that changes.
+
+use crate::domain::{Command, Event, JobId, ModelInfo, ModelRef, UserError};
+use crate::library::{LibraryCommand, LibraryEvent};
+
+use super::{Effect, ModelStatus, Phase, State};
+
+impl State {
+    /// Takes in what the engine says.
+    pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::ModelLoading { model } => self.model_loading(model),
+            Event::ModelReady(info) => self.model_ready(info),
+            Event::ModelFailed { model, error } => {
+                self.notices.error(error.clone());
+                self.models.set(model, ModelStatus::Failed(error));
+            }
+            // Nothing to show yet: the prompt is being read. The model's loading and the steps tell of themselves.
+            Event::Started { job: _ } => {}
+            Event::Step { job, index, step, steps, preview, elapsed_secs } => {
+                if let Some(running) = self.queue.running_mut(job) {
+                    running.phase = Phase::Steps;
+                    running.index = index;
+                    running.step = step;
+                    running.steps = steps;
+                    running.elapsed_secs = elapsed_secs;
+                    running.preview = Some(preview);
+                }
+            }
+            Event::Decoding { job, index } => {
+                if let Some(running) = self.queue.running_mut(job) {
+                    running.phase = Phase::Decoding;
+                    running.index = index;
+                    running.step = running.steps;
+                }
+            }
+            Event::Finished { job, index, picture, recipe, saved } => {
+                // Taken in whether the job still runs or not: a finished picture is never lost.
+                let saved = saved.map(|entry| *entry);
+                match &saved {
+                    Ok(entry) => self.gallery.add(entry.clone()),
+                    Err(error) => self.notices.error(error.clone()),
+                }
+                self.film.add(picture, *recipe, saved);
+                if let Some(running) = self.queue.running_mut(job) {
+                    running.phase = Phase::Steps;
+                    running.index = index + 1;
+                    running.step = 0;
+                    running.elapsed_secs = 0.0;
+                }
+            }
+            Event::Notice { job: _, sentence } => self.notices.info(sentence, None),
+            Event::Done { job } | Event::Cancelled { job } => return self.job_ended(job),
+            Event::Failed { job, error } => return self.job_failed(job, error),
+        }
+        Vec::new()
+    }
+
+    /// Takes in what the library's thread says.
+    pub fn on_library_event(&mut self, event: LibraryEvent) -> Vec<Effect> {
+        match event {
+            LibraryEvent::Pictures(entries) => {
+                self.film.rekey(&entries);
+                self.gallery.set_entries(entries);
+            }
+            LibraryEvent::Thumbnail { id, picture } => self.gallery.thumbnail_arrived(id, picture),
+            LibraryEvent::Opened { id, picture } => {
+                self.film.restore(id, &picture);
+                let copy = self.gallery.copy_when_opened.take_if(|wanted| *wanted == id).is_some();
+                if self.gallery.selected == Some(id) {
+                    self.gallery.opened = Some((id, picture.clone()));
+                }
+                if copy {
+                    self.notices.info("The picture is on the clipboard", None);
+                    return vec![Effect::CopyPicture(picture)];
+                }
+            }
+            LibraryEvent::PictureFailed { id, error } => {
+                // A broken thumbnail is shown as such in its place; only a picture that was opened is worth a message.
+                let asked = self.gallery.large && self.gallery.selected == Some(id);
+                self.gallery.mark_broken(id);
+                if asked || self.gallery.copy_when_opened.take_if(|wanted| *wanted == id).is_some() {
+                    self.notices.error(error);
+                }
+            }
+            LibraryEvent::Saved { target } => self.notices.info("Saved", Some(target)),
+            LibraryEvent::Trashed { id } => {
+                self.gallery.remove(id);
+                self.film.remove_saved(id);
+                self.notices.info("Moved to the trash", None);
+                if self.gallery.large
+                    && let Some(entry) = self.gallery.selected_entry()
+                {
+                    return vec![Effect::Library(LibraryCommand::Open { id: entry.id, path: entry.path.clone() })];
+                }
+            }
+            LibraryEvent::Notice { error }
+            | LibraryEvent::SaveFailed { error }
+            | LibraryEvent::TrashFailed { id: _, error }
+            | LibraryEvent::SettingsFailed { error }
+            | LibraryEvent::Failed { error } => self.notices.error(error),
+        }
+        Vec::new()
+    }
+
+    /// A command could not be handed to the engine.
+    pub fn on_engine_refused(&mut self, command: Command, error: UserError) -> Vec<Effect> {
+        match command {
+            Command::Generate(job) => self.job_failed(job.id, error),
+            Command::Preload(model) => self.on_event(Event::ModelFailed { model, error }),
+            Command::Shutdown => Vec::new(),
+        }
+    }
+
+    /// A command could not be handed to the library's thread.
+    pub fn on_library_refused(&mut self, command: &LibraryCommand, error: UserError) {
+        // A thumbnail is asked for again when it is drawn next.
+        if let LibraryCommand::Thumbnail { id, .. } = command {
+            self.gallery.thumbnail_not_sent(*id);
+        } else {
+            self.notices.error(error);
+        }
+    }
+
+    fn model_loading(&mut self, model: ModelRef) {
+        for_running(self, &model, Phase::Loading);
+        if self.models.info(&model).is_none() {
+            self.models.set(model, ModelStatus::Loading);
+        }
+    }
+
+    fn model_ready(&mut self, info: ModelInfo) {
+        let model = info.model.clone();
+        self.models.set(model.clone(), ModelStatus::Ready(info));
+        for_running(self, &model, Phase::Sent);
+        if self.models.defaults_wanted.take_if(|wanted| *wanted == model).is_some()
+            && self.draft.request.model == model
+            && let Some(family) = self.family()
+        {
+            self.draft.take_defaults(family);
+            self.mark_dirty();
+        }
+    }
+
+    fn job_ended(&mut self, job: JobId) -> Vec<Effect> {
+        self.queue.end(job);
+        self.queue.pump().into_iter().collect()
+    }
+
+    fn job_failed(&mut self, job: JobId, error: UserError) -> Vec<Effect> {
+        if !error.is_cancelled() {
+            self.notices.error(error);
+        }
+        self.job_ended(job)
+    }
+}
+
+/// Tells what the engine does for the running job, if that job uses `model` and has not begun its steps.
+fn for_running(state: &mut State, model: &ModelRef, phase: Phase) {
+    let Some(id) = state.queue.running().map(|running| running.job.id) else { return };
+    if let Some(running) = state.queue.running_mut(id)
+        && running.job.request.model == *model
+        && (running.index, running.step) == (0, 0)
+    {
+        running.phase = phase;
+    }
+}

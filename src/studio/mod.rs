@@ -1,0 +1,30 @@
+//! Floor 6: the application's state, without a window and without I/O.
+//!
+//! The window shows [`State`] and pushes [`Action`]s; [`State::apply`] answers with [`Effect`]s that `app` carries out.
+//! What the engine and the library's thread say comes in through [`State::on_event`] and [`State::on_library_event`].
+
+mod actions;
+mod draft;
+mod effects;
+mod events;
+mod film;
+mod gallery;
+mod labels;
+mod models;
+mod notices;
+mod queue;
+mod state;
+#[cfg(test)]
+mod tests;
+mod update;
+
+pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
+pub use draft::{Draft, Seeds, Size};
+pub use effects::{DialogAnswer, DialogRequest, Effect};
+pub use film::{Film, FilmItem, View};
+pub use gallery::{Gallery, MAX_THUMBNAILS_IN_FLIGHT};
+pub use labels::{Labelled, sampler, schedule};
+pub use models::{ModelStatus, Models};
+pub use notices::{MAX_NOTICES, Notice, Notices, Severity};
+pub use queue::{Phase, Queue, Running, duration_text, time_left_text};
+pub use state::{Catalog, PathPrompt, Place, State, Subject};

@@ -1,0 +1,83 @@
+//! Messages in the window: errors with their hint and path, and short confirmations.
+
+use std::path::PathBuf;
+
+use crate::domain::UserError;
+
+/// Most notices that are kept; the oldest go first.
+pub const MAX_NOTICES: usize = 5;
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something went wrong. Stays until it is dismissed.
+    Error,
+    /// Something is worth knowing. Gives way to the next of its kind.
+    Info,
+}
+
+/// A message in the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Its key.
+    pub key: u64,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What happened.
+    pub sentence: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The file or folder it is about.
+    pub path: Option<PathBuf>,
+    /// How often in a row it came.
+    pub times: u32,
+}
+
+/// The messages in the window, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Notices {
+    list: Vec<Notice>,
+    next_key: u64,
+}
+
+impl Notices {
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn list(&self) -> &[Notice] {
+        &self.list
+    }
+
+    /// Shows an error. The same one again only counts up, so that a failing queue does not bury the window.
+    pub fn error(&mut self, error: UserError) {
+        let UserError { kind: _, sentence, hint, path } = error;
+        let same = |n: &&mut Notice| n.severity == Severity::Error && n.sentence == sentence && n.path == path;
+        if let Some(notice) = self.list.iter_mut().find(same) {
+            notice.times += 1;
+            return;
+        }
+        self.push(Severity::Error, sentence, hint, path);
+    }
+
+    /// Shows a confirmation in place of the one before.
+    pub fn info(&mut self, sentence: impl Into<String>, path: Option<PathBuf>) {
+        self.list.retain(|notice| notice.severity != Severity::Info);
+        self.push(Severity::Info, sentence.into(), None, path);
+    }
+
+    /// Closes one.
+    pub fn dismiss(&mut self, key: u64) {
+        self.list.retain(|notice| notice.key != key);
+    }
+
+    /// Closes the confirmation that is shown, once the user does something new.
+    pub fn dismiss_info(&mut self) {
+        self.list.retain(|notice| notice.severity != Severity::Info);
+    }
+
+    fn push(&mut self, severity: Severity, sentence: String, hint: Option<String>, path: Option<PathBuf>) {
+        self.next_key += 1;
+        self.list.push(Notice { key: self.next_key, severity, sentence, hint, path, times: 1 });
+        let surplus = self.list.len().saturating_sub(MAX_NOTICES);
+        self.list.drain(..surplus);
+    }
+}

@@ -1,0 +1,264 @@
+//! [`State`]: all that the window shows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{
+    Capabilities, Command, FamilyId, ModelRef, Picture, PictureEntry, Problem, Recipe, SamplerId, ScheduleId, Settings,
+    Theme, WindowPlace,
+};
+use crate::library::{LibraryCommand, Paths};
+
+use super::{
+    DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Size, View,
+};
+
+/// The places of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Write a prompt, watch the picture form.
+    #[default]
+    Create,
+    /// Every picture made so far.
+    Gallery,
+    /// Look, folders, about.
+    Settings,
+}
+
+impl Place {
+    /// All of them, as they stand in the rail.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Gallery, Self::Settings];
+}
+
+/// What is built in, as data from the floors below.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// What each family can do. The starter's must be among them.
+    pub families: Vec<&'static Capabilities>,
+    /// The samplers to choose from.
+    pub samplers: Vec<SamplerId>,
+    /// The schedules to choose from.
+    pub schedules: Vec<ScheduleId>,
+    /// Writes a time in milliseconds since 1970 UTC as a local date: `21 Nov 2026, 14:05`.
+    pub local_date: fn(i64) -> String,
+}
+
+impl Catalog {
+    /// What a family can do.
+    #[must_use]
+    pub fn family(&self, id: FamilyId) -> Option<&'static Capabilities> {
+        self.families.iter().copied().find(|family| family.family == id)
+    }
+}
+
+/// A field for a path, where no file dialog could be opened.
+#[derive(Clone, Debug)]
+pub struct PathPrompt {
+    /// What is asked for.
+    pub request: DialogRequest,
+    /// What was typed.
+    pub text: String,
+}
+
+/// The picture that "use seed", "save as" and the like are about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// How it was made, if that is known.
+    pub recipe: Option<&'a Recipe>,
+    /// Its place in the history, if it was saved.
+    pub entry: Option<&'a PictureEntry>,
+    /// The picture, if it is in memory.
+    pub picture: Option<&'a Arc<Picture>>,
+    /// Its key in the filmstrip, if it is shown from there.
+    pub film_key: Option<u64>,
+}
+
+/// All that the window shows.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The place that is shown.
+    pub place: Place,
+    /// What is being written.
+    pub draft: Draft,
+    /// What runs and what waits.
+    pub queue: Queue,
+    /// The pictures of this session.
+    pub film: Film,
+    /// The pictures of all sessions.
+    pub gallery: Gallery,
+    /// Messages.
+    pub notices: Notices,
+    /// What can draw.
+    pub models: Models,
+    /// What is built in.
+    pub catalog: Catalog,
+    /// Where the user's files are; the pictures, unless [`State::pictures_dir`] says otherwise.
+    pub paths: Paths,
+    /// Dark or light.
+    pub theme: Theme,
+    /// Whether the window fills the screen.
+    pub full_screen: bool,
+    /// Where new pictures go, if not into the user's own pictures folder.
+    pub pictures_dir: Option<PathBuf>,
+    /// The dialog that is open now.
+    pub dialog: Option<DialogRequest>,
+    /// The field for a path, where no dialog could be opened.
+    pub path_prompt: Option<PathPrompt>,
+    pub(super) window: Option<WindowPlace>,
+    pub(super) seeds: Seeds,
+    settings_dirty: bool,
+}
+
+impl State {
+    /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
+    #[must_use]
+    pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
+        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir } = settings;
+        let mut seeds = Seeds::new(entropy);
+        let draft = match (draft, catalog.family(FamilyId::Starter)) {
+            (Some(request), _) => Draft { request, seed_locked },
+            (None, Some(family)) => Draft::example(family, seeds.draw()),
+            (None, None) => Draft { request: crate::domain::GenerateRequest::default(), seed_locked },
+        };
+        Self {
+            place: Place::default(),
+            draft,
+            queue: Queue::default(),
+            film: Film::default(),
+            gallery: Gallery::default(),
+            notices: Notices::default(),
+            models: Models::new(model_paths),
+            catalog,
+            paths,
+            theme,
+            full_screen: false,
+            pictures_dir,
+            dialog: None,
+            path_prompt: None,
+            window,
+            seeds,
+            settings_dirty: false,
+        }
+    }
+
+    /// What to do first: list the history, look for new files, load the draft's model.
+    pub fn start(&mut self) -> Vec<Effect> {
+        vec![
+            Effect::Library(LibraryCommand::List),
+            Effect::Library(LibraryCommand::Rescan),
+            self.preload(self.draft.request.model.clone()),
+        ]
+    }
+
+    /// What is remembered for the next start.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            theme: self.theme,
+            window: self.window,
+            draft: Some(self.draft.request.clone()),
+            seed_locked: self.draft.seed_locked,
+            model_paths: self.models.recent.clone(),
+            pictures_dir: self.pictures_dir.clone(),
+        }
+    }
+
+    /// Whether the settings changed since they were last saved.
+    #[must_use]
+    pub fn settings_dirty(&self) -> bool {
+        self.settings_dirty
+    }
+
+    /// Hands out the save of the settings and counts them as saved.
+    pub fn save_settings(&mut self) -> Effect {
+        self.settings_dirty = false;
+        Effect::Library(LibraryCommand::SaveSettings(Box::new(self.settings())))
+    }
+
+    pub(super) fn mark_dirty(&mut self) {
+        self.settings_dirty = true;
+    }
+
+    pub(super) fn preload(&mut self, model: ModelRef) -> Effect {
+        self.models.set(model.clone(), ModelStatus::Loading);
+        Effect::Engine(Command::Preload(model))
+    }
+
+    /// What a model's family can do; `None` while the family is not known. The starter's is known from the start.
+    #[must_use]
+    pub fn family_of(&self, model: &ModelRef) -> Option<&'static Capabilities> {
+        match (self.models.info(model), model) {
+            (Some(info), _) => self.catalog.family(info.family),
+            (None, ModelRef::Starter) => self.catalog.family(FamilyId::Starter),
+            (None, ModelRef::Path(_)) => None,
+        }
+    }
+
+    /// What the draft's family can do.
+    #[must_use]
+    pub fn family(&self) -> Option<&'static Capabilities> {
+        self.family_of(&self.draft.request.model)
+    }
+
+    /// Bounds of the draft's sides.
+    #[must_use]
+    pub fn size_bounds(&self) -> Option<Size> {
+        self.family().map(Size::of)
+    }
+
+    /// What is wrong with the draft, field by field.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        self.family().map(|family| self.draft.request.validate(family)).unwrap_or_default()
+    }
+
+    /// Why Generate cannot be used now.
+    #[must_use]
+    pub fn generate_blocked(&self) -> Option<String> {
+        let model = &self.draft.request.model;
+        if self.family().is_none() {
+            return Some(match self.models.status(model) {
+                Some(ModelStatus::Failed(error)) => format!("{}. Choose another model", error.sentence),
+                Some(ModelStatus::Ready(_)) => "This model is of a kind that cannot be used here".to_owned(),
+                Some(ModelStatus::Loading) | None => "The model is being loaded".to_owned(),
+            });
+        }
+        self.problems().into_iter().next().map(|problem| problem.sentence)
+    }
+
+    /// The picture of this session that is in view; `None` while a forming one is, or none was made.
+    #[must_use]
+    pub fn film_in_view(&self) -> Option<&FilmItem> {
+        match self.film.view {
+            View::Film(key) => self.film.item(key),
+            View::Live if self.queue.running().is_some() => None,
+            View::Live => self.film.newest(),
+        }
+    }
+
+    /// The picture that picture actions are about, in the place that is shown.
+    #[must_use]
+    pub fn subject(&self) -> Option<Subject<'_>> {
+        match self.place {
+            Place::Create => self.film_in_view().map(|item| Subject {
+                recipe: Some(&item.recipe),
+                entry: item.saved.as_ref().ok(),
+                picture: item.picture.as_ref(),
+                film_key: Some(item.key),
+            }),
+            Place::Gallery => self.gallery.selected_entry().map(|entry| Subject {
+                recipe: entry.recipe.as_ref(),
+                entry: Some(entry),
+                picture: self.gallery.opened.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, picture)| picture),
+                film_key: None,
+            }),
+            Place::Settings => None,
+        }
+    }
+
+    /// Where new pictures go.
+    #[must_use]
+    pub fn pictures_folder(&self) -> &std::path::Path {
+        self.pictures_dir.as_deref().unwrap_or(&self.paths.pictures_dir)
+    }
+}

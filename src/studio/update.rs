@@ -1,0 +1,328 @@
+//! [`State::apply`]: what each act of the user changes, and what is to be done outside for it.
+
+use std::path::PathBuf;
+
+use crate::domain::{ImageFormat, ModelRef, PictureId, UserError};
+use crate::library::{LibraryCommand, SaveSource};
+
+use super::{Action, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, State, View};
+
+impl State {
+    /// Carries out an act of the user.
+    pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        match action {
+            Action::GoTo(place) => self.place = place,
+            Action::ToggleFullScreen => {
+                self.full_screen = !self.full_screen;
+                return vec![Effect::FullScreen(self.full_screen)];
+            }
+            Action::Quit => return vec![Effect::Close],
+            Action::Generate => return self.generate(),
+            Action::Cancel => self.queue.cancel_running(),
+            Action::CancelJob(job) => self.queue.cancel(job),
+            Action::RunNext(job) => self.queue.run_next(job),
+            Action::ClearQueue => self.queue.clear_waiting(),
+            Action::Edit(Edit::Model(model)) => return self.choose_model(model),
+            Action::Edit(edit) => {
+                let family = self.family();
+                self.draft.edit(edit, family);
+                self.mark_dirty();
+            }
+            Action::SwapSides => {
+                let request = &mut self.draft.request;
+                std::mem::swap(&mut request.width_px, &mut request.height_px);
+                self.mark_dirty();
+            }
+            Action::RollSeed => {
+                self.draft.request.seed = self.seeds.draw();
+                self.mark_dirty();
+            }
+            Action::ToggleSeedLock => {
+                self.draft.seed_locked = !self.draft.seed_locked;
+                self.mark_dirty();
+            }
+            Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
+            Action::ChoosePicturesFolder => return self.ask(DialogRequest::PicturesFolder),
+            Action::ShowLive => self.film.view = View::Live,
+            Action::ShowFilm(key) => return self.show_film(key),
+            Action::OpenPicture(id) => return self.open(id),
+            Action::OpenSelected => {
+                if let Some(id) = self.gallery.selected {
+                    return self.open(id);
+                }
+            }
+            Action::ClosePicture => self.gallery.large = false,
+            Action::Move(direction) => return self.move_selection(direction),
+            Action::GridColumns(columns) => self.gallery.columns = columns,
+            Action::NeedThumbnail(id) => return self.need_thumbnail(id),
+            Action::Rescan => return vec![Effect::Library(LibraryCommand::Rescan)],
+            Action::UseAllParameters | Action::UsePrompt | Action::UseSeed => return self.reuse(&action),
+            Action::SaveAs => return self.save_as(),
+            Action::CopyPicture => return self.copy_picture(),
+            Action::CopyPrompt => return self.copy_prompt(),
+            Action::Trash => return self.trash(),
+            Action::SetTheme(theme) => {
+                self.theme = theme;
+                return vec![Effect::Theme(theme), self.save_settings()];
+            }
+            Action::ResetPicturesFolder => {
+                self.pictures_dir = None;
+                return vec![self.save_settings()];
+            }
+            Action::DismissNotice(key) => self.notices.dismiss(key),
+            Action::Answered(answer) => {
+                if let Some(request) = self.dialog.take() {
+                    return self.answered(request, answer);
+                }
+            }
+            Action::EditPath(text) => {
+                if let Some(prompt) = &mut self.path_prompt {
+                    prompt.text = text;
+                }
+            }
+            Action::AcceptPath => return self.accept_path(),
+            Action::DropPath => self.path_prompt = None,
+            Action::WindowPlaced(place) => {
+                // A maximized window's size is the screen's: the size to go back to is the one before.
+                let place = match self.window {
+                    Some(before) if place.maximized => crate::domain::WindowPlace { maximized: true, ..before },
+                    _ => place,
+                };
+                if self.window != Some(place) {
+                    self.window = Some(place);
+                    self.mark_dirty();
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Prepares the end: the running job is asked to stop, the settings are saved.
+    pub fn close(&mut self) -> Vec<Effect> {
+        self.queue.clear_waiting();
+        self.queue.cancel_running();
+        vec![self.save_settings()]
+    }
+
+    fn generate(&mut self) -> Vec<Effect> {
+        if let Some(reason) = self.generate_blocked() {
+            // The button is disabled with this reason; this answers the shortcut.
+            self.notices.info(reason, None);
+            return Vec::new();
+        }
+        self.notices.dismiss_info();
+        self.queue.add(self.draft.request.clone());
+        if !self.draft.seed_locked {
+            self.draft.request.seed = self.seeds.draw();
+        }
+        self.place = Place::Create;
+        self.film.view = View::Live;
+        let mut effects = vec![self.save_settings()];
+        effects.extend(self.queue.pump());
+        effects
+    }
+
+    fn choose_model(&mut self, model: ModelRef) -> Vec<Effect> {
+        let known = self.family_of(&model);
+        self.models.remember(&model);
+        let changed = self.draft.request.model != model;
+        self.draft.edit(Edit::Model(model.clone()), None);
+        self.models.defaults_wanted = None;
+        if changed {
+            match known {
+                Some(family) => self.draft.take_defaults(family),
+                None => self.models.defaults_wanted = Some(model.clone()),
+            }
+        }
+        let mut effects = vec![self.save_settings()];
+        if !matches!(self.models.status(&model), Some(ModelStatus::Ready(_) | ModelStatus::Loading)) {
+            effects.push(self.preload(model));
+        }
+        effects
+    }
+
+    fn show_film(&mut self, key: u64) -> Vec<Effect> {
+        self.film.view = View::Film(key);
+        match self.film.item(key) {
+            Some(item) if item.picture.is_none() => match &item.saved {
+                Ok(entry) => {
+                    vec![Effect::Library(LibraryCommand::Open { id: entry.id, path: entry.path.clone() })]
+                }
+                Err(_) => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn open(&mut self, id: PictureId) -> Vec<Effect> {
+        self.gallery.selected = Some(id);
+        self.gallery.large = true;
+        self.read_selected()
+    }
+
+    fn read_selected(&mut self) -> Vec<Effect> {
+        let Some(entry) = self.gallery.selected_entry() else { return Vec::new() };
+        if self.gallery.opened.as_ref().is_some_and(|(id, _)| *id == entry.id) {
+            return Vec::new();
+        }
+        vec![Effect::Library(LibraryCommand::Open { id: entry.id, path: entry.path.clone() })]
+    }
+
+    fn move_selection(&mut self, direction: Move) -> Vec<Effect> {
+        if self.gallery.large && matches!(direction, Move::Up | Move::Down) {
+            return Vec::new();
+        }
+        let Some(id) = self.gallery.neighbour(direction) else { return Vec::new() };
+        if self.gallery.large {
+            return self.open(id);
+        }
+        self.gallery.selected = Some(id);
+        Vec::new()
+    }
+
+    fn need_thumbnail(&mut self, id: PictureId) -> Vec<Effect> {
+        let Some(path) = self.gallery.entry(id).map(|entry| entry.path.clone()) else { return Vec::new() };
+        if self.gallery.ask_thumbnail(id) {
+            vec![Effect::Library(LibraryCommand::Thumbnail { id, path })]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn reuse(&mut self, action: &Action) -> Vec<Effect> {
+        let Some(recipe) = self.subject().and_then(|subject| subject.recipe) else { return Vec::new() };
+        let request = recipe.request.clone();
+        let mut effects = Vec::new();
+        match action {
+            Action::UsePrompt => {
+                self.draft.request.prompt = request.prompt;
+                self.draft.request.negative_prompt = request.negative_prompt;
+            }
+            Action::UseSeed => {
+                self.draft.request.seed = request.seed;
+                self.draft.seed_locked = true;
+            }
+            _ => {
+                self.models.defaults_wanted = None;
+                self.models.remember(&request.model);
+                if !matches!(self.models.status(&request.model), Some(ModelStatus::Ready(_) | ModelStatus::Loading)) {
+                    effects.push(self.preload(request.model.clone()));
+                }
+                self.draft.request = request;
+            }
+        }
+        self.place = Place::Create;
+        self.mark_dirty();
+        effects
+    }
+
+    fn save_as(&mut self) -> Vec<Effect> {
+        let Some(subject) = self.subject() else { return Vec::new() };
+        let source = match (subject.entry, subject.picture, subject.recipe) {
+            (Some(entry), _, _) => SaveSource::File(entry.path.clone()),
+            (None, Some(picture), Some(recipe)) => SaveSource::Memory(picture.clone(), Box::new(recipe.clone())),
+            _ => return Vec::new(),
+        };
+        let suggested_name = match &source {
+            SaveSource::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            SaveSource::Memory(_, recipe) => Some(format!("atelier-{}.png", recipe.request.seed)),
+        }
+        .unwrap_or_else(|| "atelier.png".to_owned());
+        self.ask(DialogRequest::SavePicture { suggested_name, source })
+    }
+
+    fn copy_picture(&mut self) -> Vec<Effect> {
+        let Some(subject) = self.subject() else { return Vec::new() };
+        match (subject.picture, subject.entry) {
+            (Some(picture), _) => {
+                let effect = Effect::CopyPicture(picture.clone());
+                self.notices.info("The picture is on the clipboard", None);
+                vec![effect]
+            }
+            (None, Some(entry)) => {
+                let (id, path) = (entry.id, entry.path.clone());
+                self.gallery.copy_when_opened = Some(id);
+                vec![Effect::Library(LibraryCommand::Open { id, path })]
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn copy_prompt(&mut self) -> Vec<Effect> {
+        let Some(recipe) = self.subject().and_then(|subject| subject.recipe) else { return Vec::new() };
+        let effect = Effect::CopyText(recipe.request.prompt.clone());
+        self.notices.info("The prompt is on the clipboard", None);
+        vec![effect]
+    }
+
+    fn trash(&mut self) -> Vec<Effect> {
+        let Some(subject) = self.subject() else { return Vec::new() };
+        match (subject.entry, subject.film_key) {
+            (Some(entry), _) => {
+                vec![Effect::Library(LibraryCommand::Trash { id: entry.id, path: entry.path.clone() })]
+            }
+            // It was never saved, so there is no file: it only leaves the filmstrip.
+            (None, Some(key)) => {
+                self.film.remove(key);
+                Vec::new()
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn ask(&mut self, request: DialogRequest) -> Vec<Effect> {
+        if self.dialog.is_some() {
+            return Vec::new(); // one dialog at a time
+        }
+        self.dialog = Some(request.clone());
+        vec![Effect::Ask(request)]
+    }
+
+    fn answered(&mut self, request: DialogRequest, answer: DialogAnswer) -> Vec<Effect> {
+        match answer {
+            DialogAnswer::Dismissed => Vec::new(),
+            DialogAnswer::Chosen(path) => self.chosen(request, path),
+            DialogAnswer::Unavailable => {
+                let text = match &request {
+                    DialogRequest::ModelFolder => String::new(),
+                    DialogRequest::PicturesFolder => self.pictures_folder().display().to_string(),
+                    DialogRequest::SavePicture { suggested_name, .. } => {
+                        self.pictures_folder().join(suggested_name).display().to_string()
+                    }
+                };
+                self.path_prompt = Some(PathPrompt { request, text });
+                Vec::new()
+            }
+        }
+    }
+
+    fn accept_path(&mut self) -> Vec<Effect> {
+        let Some(PathPrompt { request, text }) = self.path_prompt.take() else { return Vec::new() };
+        let path = PathBuf::from(text.trim());
+        if !path.is_absolute() {
+            let error =
+                UserError::input("The path is not a whole one").hint("begin with / or a drive letter").path(&path);
+            self.notices.error(error);
+            self.path_prompt = Some(PathPrompt { request, text });
+            return Vec::new();
+        }
+        self.chosen(request, path)
+    }
+
+    fn chosen(&mut self, request: DialogRequest, mut path: PathBuf) -> Vec<Effect> {
+        match request {
+            DialogRequest::ModelFolder => self.choose_model(ModelRef::Path(path)),
+            DialogRequest::PicturesFolder => {
+                self.pictures_dir = Some(path);
+                vec![self.save_settings()]
+            }
+            DialogRequest::SavePicture { source, .. } => {
+                // Without an ending that says otherwise, a copy is a PNG: lossless, with its recipe.
+                if ImageFormat::from_path(&path).is_none() && path.extension().is_none() {
+                    path.set_extension("png");
+                }
+                vec![Effect::Library(LibraryCommand::SaveAs { source, target: path })]
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The middle of Create: the picture as it forms, how far it is, and what can be done with a finished one.
+
+use egui::{Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2};
+
+use crate::studio::{Action, FilmItem, Running, State, View, duration_text, time_left_text};
+
+use super::icons::Icon;
+use super::textures::{TextureKey, Textures};
+use super::theme::{self, palette};
+use super::widgets::{
+    Emphasis, action_button_ui, action_icon_ui, empty_ui, fit, hint_ui, picture_ui, progress_ui, snippet, tooltip,
+};
+
+/// Most waiting jobs that are listed one by one.
+const MAX_LISTED: usize = 3;
+
+/// The middle of Create.
+pub fn canvas_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    let below = Frame::new().fill(p.canvas).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 16 });
+    if let Some(running) = state.queue.running() {
+        Panel::bottom("progress").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
+            running_ui(ui, state, running, actions);
+        });
+    }
+    let item = state.film_in_view();
+    if let Some(item) = item {
+        Panel::bottom("picture actions").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
+            finished_ui(ui, item, actions);
+        });
+    }
+    let area = ui.available_rect_before_wrap().shrink(5.0 * theme::UNIT);
+    match (item, state.queue.running()) {
+        (Some(item), _) => film_picture_ui(ui, area, item, textures),
+        (None, Some(running)) => forming_ui(ui, area, running, textures),
+        (None, None) => {
+            empty_ui(ui, Icon::Picture, "Nothing made yet", "Write a prompt at the left and press Ctrl+Enter")
+        }
+    }
+}
+
+fn film_picture_ui(ui: &mut Ui, area: Rect, item: &FilmItem, textures: &mut Textures) {
+    let request = &item.recipe.request;
+    match &item.picture {
+        Some(picture) => {
+            let rect = fit(area, picture.width_px as f32, picture.height_px as f32, theme::MAX_ENLARGEMENT);
+            let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
+            let description = format!("Picture: {}", snippet(&request.prompt, 80));
+            picture_ui(ui, rect, texture, theme::ROUNDING, &description);
+        }
+        None => empty_ui(ui, Icon::Picture, "Reading the picture", "It is on the disk"),
+    }
+}
+
+fn forming_ui(ui: &mut Ui, area: Rect, running: &Running, textures: &mut Textures) {
+    let p = palette(ui);
+    let request = &running.job.request;
+    let rect = fit(area, request.width_px as f32, request.height_px as f32, theme::MAX_ENLARGEMENT);
+    ui.painter().rect_filled(rect, theme::ROUNDING, p.panel);
+    let Some(preview) = &running.preview else { return };
+    let texture = textures.preview(ui.ctx(), preview);
+    let response = ui.interact(rect, ui.id().with("preview"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "The picture as it forms"));
+    egui::Image::from_texture((texture.id(), rect.size())).corner_radius(theme::ROUNDING).paint_at(ui, rect);
+}
+
+fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    progress_ui(ui, running.fraction(), "Progress");
+    ui.horizontal(|ui| {
+        let count = running.job.request.count;
+        if count > 1 {
+            let picture = (running.index + 1).min(count);
+            ui.label(RichText::new(format!("Picture {picture} of {count}")).color(p.text_dim));
+            ui.label(RichText::new("·").color(p.text_faint));
+        }
+        ui.label(RichText::new(running.status()).color(p.text));
+        if let Some(secs) = running.secs_left() {
+            ui.label(RichText::new("·").color(p.text_faint));
+            ui.label(RichText::new(time_left_text(secs)).color(p.text_dim));
+        }
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            if matches!(state.film.view, View::Film(_)) {
+                action_button_ui(ui, &Action::ShowLive, Emphasis::Quiet, vec2(0.0, 0.0), actions);
+            }
+        });
+    });
+    waiting_ui(ui, state, actions);
+}
+
+fn waiting_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    let waiting = state.queue.waiting();
+    let total = waiting.len();
+    if total == 0 {
+        return;
+    }
+    let p = palette(ui);
+    ui.add_space(theme::UNIT);
+    let side = 24.0;
+    ui.horizontal(|ui| {
+        let title = RichText::new(format!("Up next · {total}")).text_style(theme::label()).color(p.text_dim);
+        ui.label(title);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            action_button_ui(ui, &Action::ClearQueue, Emphasis::Quiet, vec2(0.0, 0.0), actions);
+        });
+    });
+    for (position, job) in waiting.take(MAX_LISTED).enumerate() {
+        let frame = Frame::new().fill(p.panel).corner_radius(theme::ROUNDING).inner_margin(Margin::symmetric(10, 2));
+        frame.show(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = theme::UNIT;
+                ui.spacing_mut().interact_size.y = side;
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    action_icon_ui(ui, Icon::Close, &Action::CancelJob(job.id), false, side, actions);
+                    if position > 0 {
+                        action_icon_ui(ui, Icon::Up, &Action::RunNext(job.id), false, side, actions);
+                    }
+                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                        let request = &job.request;
+                        let pictures = if request.count > 1 { format!("{} × ", request.count) } else { String::new() };
+                        let text = format!(
+                            "{pictures}{}  ·  {} × {}, {} steps",
+                            snippet(&request.prompt, 60),
+                            request.width_px,
+                            request.height_px,
+                            request.num_inference_steps
+                        );
+                        ui.add(egui::Label::new(RichText::new(text).small().color(p.text_dim)).truncate());
+                    });
+                });
+            });
+        });
+    }
+    if total > MAX_LISTED {
+        hint_ui(ui, format!("and {} more", total - MAX_LISTED));
+    }
+}
+
+fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    let request = &item.recipe.request;
+    ui.vertical_centered(|ui| {
+        let facts = format!(
+            "{} × {} · {} steps · seed {} · {}",
+            request.width_px,
+            request.height_px,
+            request.num_inference_steps,
+            request.seed,
+            duration_text(item.recipe.elapsed_secs)
+        );
+        hint_ui(ui, facts);
+        if let Err(error) = &item.saved {
+            let text = format!("Not saved: {}. Save it somewhere else before you close the window", error.sentence);
+            ui.label(RichText::new(text).small().color(p.danger));
+        }
+    });
+    let buttons = [Action::SaveAs, Action::CopyPicture, Action::UseAllParameters, Action::UseSeed, Action::Trash];
+    // A row that does not fit is not broken in two: the rarer actions, which the gallery has too, are left out.
+    let spacing = ui.spacing().item_spacing.x;
+    let padding = 2.0 * ui.spacing().button_padding.x;
+    let font = egui::TextStyle::Button.resolve(ui.style());
+    let widths: Vec<f32> = buttons
+        .iter()
+        .map(|action| {
+            ui.painter().layout_no_wrap(action.info().text.to_owned(), font.clone(), p.text).size().x
+                + padding
+                + spacing
+        })
+        .collect();
+    let mut shown: Vec<usize> = (0..buttons.len()).collect();
+    for dropped in [3, 2, 1] {
+        if shown.iter().map(|&i| widths[i]).sum::<f32>() - spacing <= ui.available_width() {
+            break;
+        }
+        shown.retain(|&i| i != dropped);
+    }
+    let row = shown.iter().map(|&i| widths[i]).sum::<f32>() - spacing;
+    ui.horizontal(|ui| {
+        ui.add_space(((ui.available_width() - row) / 2.0).max(0.0));
+        for &i in &shown {
+            let info = buttons[i].info();
+            let response = super::widgets::button_ui(ui, info.text, Emphasis::Quiet, vec2(0.0, 0.0));
+            if response.on_hover_text(tooltip(&info)).clicked() {
+                actions.push(buttons[i].clone());
+            }
+        }
+    });
+}

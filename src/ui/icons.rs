@@ -1,0 +1,151 @@
+//! Icons, drawn as strokes on a grid of 16 units, so that they are sharp at every size and take any colour.
+
+use egui::{Color32, CornerRadius, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, pos2, vec2};
+
+/// The icons of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "an icon is its own name")]
+pub enum Icon {
+    Create,
+    Gallery,
+    Settings,
+    Dice,
+    Locked,
+    Unlocked,
+    Swap,
+    Close,
+    Left,
+    Right,
+    Up,
+    Minus,
+    Plus,
+    Refresh,
+    Picture,
+    Warning,
+    Check,
+}
+
+/// Draws an icon into a square.
+pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
+    let scale = rect.width() / 16.0;
+    let pen = Pen { painter, origin: rect.min, scale, stroke: Stroke::new(1.4 * scale.max(0.8), colour) };
+    match icon {
+        Icon::Create => {
+            // A brush and its spark.
+            pen.line(&[(3.0, 13.0), (4.0, 9.8), (11.2, 2.6), (13.4, 4.8), (6.2, 12.0), (3.0, 13.0)]);
+            pen.line(&[(9.2, 4.6), (11.4, 6.8)]);
+            pen.line(&[(9.5, 13.4), (13.5, 13.4)]);
+        }
+        Icon::Gallery => {
+            for (x, y) in [(2.5, 2.5), (9.0, 2.5), (2.5, 9.0), (9.0, 9.0)] {
+                pen.rect(x, y, 4.5, 4.5, 1);
+            }
+        }
+        Icon::Settings => {
+            for (y, x) in [(4.0, 10.5), (8.0, 5.0), (12.0, 8.5)] {
+                pen.line(&[(2.0, y), (x - 1.7, y)]);
+                pen.line(&[(x + 1.7, y), (14.0, y)]);
+                pen.ring(x, y, 1.7);
+            }
+        }
+        Icon::Dice => {
+            pen.rect(2.5, 2.5, 11.0, 11.0, 2);
+            for (x, y) in [(5.5, 5.5), (10.5, 5.5), (8.0, 8.0), (5.5, 10.5), (10.5, 10.5)] {
+                pen.dot(x, y, 0.95);
+            }
+        }
+        Icon::Locked | Icon::Unlocked => {
+            pen.rect(3.5, 7.2, 9.0, 6.3, 1);
+            let right = if icon == Icon::Locked { 7.2 } else { 5.4 };
+            pen.line(&[(5.4, 7.2), (5.4, 4.8), (6.4, 3.0), (8.0, 2.5), (9.6, 3.0), (10.6, 4.8), (10.6, right)]);
+        }
+        Icon::Swap => {
+            pen.line(&[(2.5, 5.5), (13.0, 5.5)]);
+            pen.line(&[(10.5, 3.0), (13.0, 5.5), (10.5, 8.0)]);
+            pen.line(&[(13.5, 10.5), (3.0, 10.5)]);
+            pen.line(&[(5.5, 8.0), (3.0, 10.5), (5.5, 13.0)]);
+        }
+        Icon::Close => {
+            pen.line(&[(4.0, 4.0), (12.0, 12.0)]);
+            pen.line(&[(12.0, 4.0), (4.0, 12.0)]);
+        }
+        Icon::Left => pen.line(&[(10.0, 3.0), (5.0, 8.0), (10.0, 13.0)]),
+        Icon::Right => pen.line(&[(6.0, 3.0), (11.0, 8.0), (6.0, 13.0)]),
+        Icon::Up => {
+            pen.line(&[(8.0, 13.0), (8.0, 3.5)]);
+            pen.line(&[(4.0, 7.5), (8.0, 3.5), (12.0, 7.5)]);
+        }
+        Icon::Minus => pen.line(&[(3.5, 8.0), (12.5, 8.0)]),
+        Icon::Plus => {
+            pen.line(&[(3.5, 8.0), (12.5, 8.0)]);
+            pen.line(&[(8.0, 3.5), (8.0, 12.5)]);
+        }
+        Icon::Refresh => {
+            pen.arc(8.0, 8.0, 5.0, 0.9, 6.0);
+            pen.line(&[(13.2, 3.2), (12.9, 6.7), (9.4, 6.4)]);
+        }
+        Icon::Picture => {
+            pen.rect(2.0, 3.0, 12.0, 10.0, 2);
+            pen.ring(5.6, 6.4, 1.2);
+            pen.line(&[(2.6, 11.8), (6.2, 8.8), (8.4, 10.6), (11.0, 7.6), (13.6, 10.2)]);
+        }
+        Icon::Warning => {
+            pen.line(&[(8.0, 2.5), (14.2, 13.2), (1.8, 13.2), (8.0, 2.5)]);
+            pen.line(&[(8.0, 6.6), (8.0, 9.6)]);
+            pen.dot(8.0, 11.4, 0.8);
+        }
+        Icon::Check => pen.line(&[(3.0, 8.4), (6.6, 12.0), (13.0, 4.6)]),
+    }
+}
+
+/// Draws a rectangle of a picture's proportions, for the size presets.
+pub fn paint_aspect(painter: &Painter, rect: Rect, width: f32, height: f32, colour: Color32) {
+    let longest = width.max(height).max(1.0);
+    let size = vec2(width, height) / longest * rect.size().min_elem();
+    let rect = Rect::from_center_size(rect.center(), size.max(Vec2::splat(3.0)));
+    painter.rect_stroke(rect, CornerRadius::same(1), Stroke::new(1.2, colour), StrokeKind::Inside);
+}
+
+struct Pen<'a> {
+    painter: &'a Painter,
+    origin: Pos2,
+    scale: f32,
+    stroke: Stroke,
+}
+
+impl Pen<'_> {
+    fn at(&self, x: f32, y: f32) -> Pos2 {
+        self.origin + vec2(x, y) * self.scale
+    }
+
+    fn line(&self, points: &[(f32, f32)]) {
+        let points: Vec<Pos2> = points.iter().map(|&(x, y)| self.at(x, y)).collect();
+        self.painter.line(points, self.stroke);
+    }
+
+    fn rect(&self, x: f32, y: f32, width: f32, height: f32, rounding: u8) {
+        let rect = Rect::from_min_size(self.at(x, y), vec2(width, height) * self.scale);
+        self.painter.rect_stroke(rect, CornerRadius::same(rounding), self.stroke, StrokeKind::Middle);
+    }
+
+    fn ring(&self, x: f32, y: f32, radius: f32) {
+        self.painter.circle_stroke(self.at(x, y), radius * self.scale, self.stroke);
+    }
+
+    fn dot(&self, x: f32, y: f32, radius: f32) {
+        self.painter.circle_filled(self.at(x, y), radius * self.scale, self.stroke.color);
+    }
+
+    /// Part of a circle, between two angles in radians, clockwise from the right.
+    fn arc(&self, x: f32, y: f32, radius: f32, from: f32, to: f32) {
+        const PIECES: u8 = 24;
+        let points = (0..=PIECES)
+            .map(|i| {
+                let angle = from + (to - from) * f32::from(i) / f32::from(PIECES);
+                let point = pos2(x, y) + radius * Vec2::angled(angle);
+                self.at(point.x, point.y)
+            })
+            .collect();
+        self.painter.line(points, self.stroke);
+    }
+}

@@ -1,0 +1,94 @@
+//! Floor 7: the panels. They draw the state and push actions; they never wait and never compute.
+
+mod canvas;
+mod draft;
+mod draft_fields;
+mod filmstrip;
+mod gallery;
+mod icons;
+mod notices;
+mod path_prompt;
+mod rail;
+mod settings;
+mod shortcuts;
+mod textures;
+pub mod theme;
+mod viewer;
+mod widgets;
+
+use egui::{CentralPanel, Frame, Margin, Panel, Ui};
+
+use crate::domain::Picture;
+use crate::domain::PictureId;
+use crate::studio::{Action, Place, State};
+
+pub use textures::colour_image;
+use textures::{TextureKey, Textures};
+
+/// What the window itself keeps between frames: pictures on the graphics card, and where the keyboard is.
+#[derive(Default)]
+pub struct Window {
+    textures: Textures,
+    prompt_was_focused: bool,
+}
+
+impl Window {
+    /// Takes over a thumbnail that has come from the library.
+    pub fn add_thumbnail(&mut self, ctx: &egui::Context, id: PictureId, picture: &Picture) {
+        self.textures.insert(ctx, TextureKey::Thumbnail(id), picture);
+    }
+
+    /// Draws the whole window and pushes what the user did.
+    pub fn studio_ui(&mut self, ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+        self.textures.begin_frame(state.gallery.generation);
+        shortcuts::collect(ui.ctx(), state, actions);
+        let p = theme::palette(ui);
+        let narrow = ui.available_width() < theme::NARROW_BELOW;
+        side(Panel::left("rail"), theme::RAIL_WIDTH, p.rail).show(ui, |ui| rail::rail_ui(ui, state, actions));
+        match state.place {
+            Place::Create => self.create_ui(ui, state, narrow, actions),
+            Place::Gallery => {
+                let frame = Frame::new().fill(p.panel);
+                CentralPanel::default().frame(frame).show(ui, |ui| {
+                    if state.gallery.large {
+                        viewer::viewer_ui(ui, state, &mut self.textures, actions);
+                    } else {
+                        gallery::gallery_ui(ui, state, &mut self.textures, actions);
+                    }
+                });
+            }
+            Place::Settings => {
+                CentralPanel::default()
+                    .frame(Frame::new().fill(p.panel))
+                    .show(ui, |ui| settings::settings_ui(ui, state, actions));
+            }
+        }
+        notices::notices_ui(ui.ctx(), state, actions);
+        path_prompt::path_prompt_ui(ui.ctx(), state, actions);
+    }
+
+    fn create_ui(&mut self, ui: &mut Ui, state: &State, narrow: bool, actions: &mut Vec<Action>) {
+        let p = theme::palette(ui);
+        let (draft_width, film_width) = if narrow {
+            (theme::DRAFT_WIDTH_NARROW, theme::FILM_WIDTH_NARROW)
+        } else {
+            (theme::DRAFT_WIDTH, theme::FILM_WIDTH)
+        };
+        let focus_prompt = !std::mem::replace(&mut self.prompt_was_focused, true);
+        side(Panel::left("draft"), draft_width, p.panel)
+            .show(ui, |ui| draft::draft_ui(ui, state, focus_prompt, actions));
+        side(Panel::right("film"), film_width, p.panel)
+            .show(ui, |ui| filmstrip::filmstrip_ui(ui, state, &mut self.textures, actions));
+        CentralPanel::default()
+            .frame(Frame::new().fill(p.canvas))
+            .show(ui, |ui| canvas::canvas_ui(ui, state, &mut self.textures, actions));
+    }
+}
+
+fn side(panel: Panel, width: f32, fill: egui::Color32) -> Panel {
+    panel
+        .exact_size(width)
+        .resizable(false)
+        .show_separator_line(false)
+        .frame(Frame::new().fill(fill).inner_margin(Margin::ZERO))
+}

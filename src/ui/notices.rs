@@ -1,0 +1,65 @@
+//! Messages at the bottom right, above everything.
+
+use egui::{Align2, Area, Context, Frame, Id, Margin, Order, Rect, RichText, Stroke, Ui, vec2};
+
+use crate::studio::{Action, Notice, Severity, State};
+
+use super::icons::{self, Icon};
+use super::theme::{self, palette};
+use super::widgets::{action_icon_ui, hint_ui};
+
+/// All messages, the newest at the bottom.
+pub fn notices_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
+    if state.notices.list().is_empty() {
+        return;
+    }
+    let offset = -4.0 * theme::UNIT;
+    Area::new(Id::unique("notices")).order(Order::Foreground).anchor(Align2::RIGHT_BOTTOM, vec2(offset, offset)).show(
+        ctx,
+        |ui| {
+            for notice in state.notices.list() {
+                notice_ui(ui, notice, actions);
+            }
+        },
+    );
+}
+
+fn notice_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    let Notice { key, severity, sentence, hint, path, times } = notice;
+    let (icon, colour) = match severity {
+        Severity::Error => (Icon::Warning, p.danger),
+        Severity::Info => (Icon::Check, p.accent),
+    };
+    let shadow = ui.visuals().popup_shadow;
+    Frame::new()
+        .fill(p.raised)
+        .stroke(Stroke::new(1.0, p.outline))
+        .corner_radius(theme::ROUNDING_LARGE)
+        .shadow(shadow)
+        .inner_margin(Margin { left: 12, right: 8, top: 8, bottom: 10 })
+        .show(ui, |ui| {
+            ui.set_width(theme::NOTICE_WIDTH);
+            ui.horizontal_top(|ui| {
+                let (slot, _) = ui.allocate_exact_size(vec2(theme::ICON, 24.0), egui::Sense::hover());
+                let rect = Rect::from_center_size(slot.center(), vec2(theme::ICON, theme::ICON));
+                icons::paint(ui.painter(), rect, icon, colour);
+                let text_width = ui.available_width() - 24.0 - 2.0 * theme::UNIT;
+                ui.vertical(|ui| {
+                    ui.set_width(text_width);
+                    ui.spacing_mut().item_spacing.y = theme::UNIT / 2.0;
+                    ui.add_space(theme::UNIT);
+                    let text = if *times > 1 { format!("{sentence} ({times} times)") } else { sentence.clone() };
+                    let text = RichText::new(text).color(p.text);
+                    ui.add(egui::Label::new(text).wrap().selectable(true));
+                    if let Some(hint) = hint {
+                        ui.add(egui::Label::new(RichText::new(hint).small().color(p.text_dim)).wrap());
+                    }
+                    if let Some(path) = path {
+                        hint_ui(ui, path.display().to_string());
+                    }
+                });
+                action_icon_ui(ui, Icon::Close, &Action::DismissNotice(*key), false, 24.0, actions);
+            });
+        });
+}

@@ -1,0 +1,115 @@
+//! Settings: the look, the folders, the keys, about.
+
+use egui::{Frame, Grid, Margin, RichText, Role, ScrollArea, Ui, WidgetInfo, vec2};
+
+use crate::domain::Theme;
+use crate::studio::{Action, KEYED, State};
+
+use super::theme::{self, palette};
+use super::widgets::{Emphasis, action_button_ui, hint_ui, tooltip};
+
+/// All settings on one page.
+pub fn settings_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        Frame::new().inner_margin(Margin { left: 24, right: 24, top: 20, bottom: 24 }).show(ui, |ui| {
+            ui.set_width(ui.available_width().min(theme::TEXT_WIDTH));
+            let p = palette(ui);
+            ui.label(RichText::new("Settings").text_style(theme::title()).color(p.text));
+            ui.add_space(3.0 * theme::UNIT);
+            section_ui(ui, "Look", |ui| look_ui(ui, state, actions));
+            section_ui(ui, "Pictures", |ui| pictures_ui(ui, state, actions));
+            section_ui(ui, "Where things are", |ui| folders_ui(ui, state));
+            section_ui(ui, "Keys", keys_ui);
+            section_ui(ui, "About", about_ui);
+        });
+    });
+}
+
+fn section_ui(ui: &mut Ui, title: &str, add_contents: impl FnOnce(&mut Ui)) {
+    let p = palette(ui);
+    ui.label(RichText::new(title).font(theme::semibold(13.0)).color(p.text_dim));
+    Frame::new()
+        .fill(p.raised)
+        .stroke(egui::Stroke::new(1.0, p.line))
+        .corner_radius(theme::ROUNDING_LARGE)
+        .inner_margin(Margin::symmetric(16, 12))
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            add_contents(ui);
+        });
+    ui.add_space(4.0 * theme::UNIT);
+}
+
+fn look_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    ui.horizontal(|ui| {
+        for theme in [Theme::Dark, Theme::Light] {
+            let action = Action::SetTheme(theme);
+            let info = action.info();
+            let chosen = state.theme == theme;
+            let response = ui.scope(|ui| {
+                if chosen {
+                    let widget = &mut ui.visuals_mut().widgets.inactive;
+                    widget.weak_bg_fill = p.accent_soft;
+                    widget.bg_stroke.color = p.accent;
+                    widget.fg_stroke.color = p.text;
+                }
+                ui.add(egui::Button::new(info.text).min_size(vec2(96.0, theme::CONTROL_HEIGHT)))
+            });
+            let response = response.inner.on_hover_text(tooltip(&info));
+            response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, chosen, info.text));
+            if response.clicked() {
+                actions.push(action);
+            }
+        }
+    });
+}
+
+fn pictures_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    let path = state.pictures_folder().display().to_string();
+    ui.add(egui::Label::new(RichText::new(path).color(p.text)).wrap().selectable(true));
+    hint_ui(ui, "New pictures go here, as PNG files with their recipe inside");
+    ui.horizontal(|ui| {
+        action_button_ui(ui, &Action::ChoosePicturesFolder, Emphasis::Normal, vec2(0.0, 0.0), actions);
+        if state.pictures_dir.is_some() {
+            action_button_ui(ui, &Action::ResetPicturesFolder, Emphasis::Quiet, vec2(0.0, 0.0), actions);
+        }
+    });
+}
+
+fn folders_ui(ui: &mut Ui, state: &State) {
+    let p = palette(ui);
+    let (settings_file, database, thumbnails_dir) =
+        (&state.paths.settings_file, &state.paths.database, &state.paths.thumbnails_dir);
+    for (name, explanation, path) in [
+        ("Settings", "This page and the draft", settings_file),
+        ("Index of the pictures", "May be deleted: it is made again from the pictures", database),
+        ("Thumbnails", "May be deleted: they are made again from the pictures", thumbnails_dir),
+    ] {
+        ui.label(RichText::new(name).color(p.text)).on_hover_text(explanation);
+        let path = RichText::new(path.display().to_string()).small().color(p.text_dim);
+        ui.add(egui::Label::new(path).wrap().selectable(true));
+    }
+}
+
+fn keys_ui(ui: &mut Ui) {
+    let p = palette(ui);
+    Grid::new("keys").num_columns(2).spacing(vec2(24.0, 2.0)).min_row_height(22.0).show(ui, |ui| {
+        for (_, action) in KEYED {
+            let info = action.info();
+            if let Some(shortcut) = info.shortcut {
+                ui.label(RichText::new(shortcut.to_string()).monospace().color(p.text_dim));
+                ui.label(RichText::new(info.tooltip).color(p.text));
+                ui.end_row();
+            }
+        }
+    });
+}
+
+fn about_ui(ui: &mut Ui) {
+    let p = palette(ui);
+    ui.label(RichText::new(concat!("Atelier ", env!("CARGO_PKG_VERSION"))).font(theme::semibold(14.0)).color(p.text));
+    ui.label(RichText::new(env!("CARGO_PKG_DESCRIPTION")).color(p.text_dim));
+    hint_ui(ui, concat!("Licence: ", env!("CARGO_PKG_LICENSE"), ". Nothing leaves this machine."));
+}

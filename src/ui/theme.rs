@@ -1,0 +1,328 @@
+//! Every colour and size of the window. Greys are neutral, so that a picture is judged beside grey and not colour;
+//! there is one accent.
+
+use std::sync::Arc;
+
+use egui::epaint::text::FontData;
+use egui::style::{HandleShape, Selection, TextCursorStyle, WidgetVisuals, Widgets};
+use egui::{
+    Color32, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, TextStyle, Vec2, Visuals,
+};
+
+use crate::domain::Theme;
+
+/// Every length is a multiple of this, in logical px.
+pub const UNIT: f32 = 4.0;
+/// Rounding of fields, buttons and pictures.
+pub const ROUNDING: u8 = 6;
+/// Rounding of cards and messages.
+pub const ROUNDING_LARGE: u8 = 8;
+/// Height of fields and buttons.
+pub const CONTROL_HEIGHT: f32 = 32.0;
+/// Height of the Generate button.
+pub const GENERATE_HEIGHT: f32 = 44.0;
+/// Width of the rail of places.
+pub const RAIL_WIDTH: f32 = 72.0;
+/// Width of the draft's column.
+pub const DRAFT_WIDTH: f32 = 340.0;
+/// Width of the draft's column in a small window.
+pub const DRAFT_WIDTH_NARROW: f32 = 300.0;
+/// Width of the recipe beside a large picture.
+pub const RECIPE_WIDTH: f32 = 320.0;
+/// Width of the filmstrip.
+pub const FILM_WIDTH: f32 = 132.0;
+/// Width of the filmstrip in a small window.
+pub const FILM_WIDTH_NARROW: f32 = 96.0;
+/// Windows narrower than this take the narrow columns.
+pub const NARROW_BELOW: f32 = 1100.0;
+/// Smallest side of a tile in the gallery's grid.
+pub const TILE_SIDE: f32 = 168.0;
+/// Gap between tiles.
+pub const TILE_GAP: f32 = 12.0;
+/// Width of a column of text, as in Settings.
+pub const TEXT_WIDTH: f32 = 640.0;
+/// Width of a message.
+pub const NOTICE_WIDTH: f32 = 360.0;
+/// Side of a small icon.
+pub const ICON: f32 = 16.0;
+/// How far a small picture is blown up at most.
+pub const MAX_ENLARGEMENT: f32 = 4.0;
+
+/// The colours of a theme.
+#[derive(Clone, Copy, Debug)]
+pub struct Palette {
+    /// Behind the rail of places.
+    pub rail: Color32,
+    /// Behind columns and pages.
+    pub panel: Color32,
+    /// Behind pictures.
+    pub canvas: Color32,
+    /// Fields and buttons at rest.
+    pub field: Color32,
+    /// The same under the pointer.
+    pub field_hover: Color32,
+    /// The same while pressed.
+    pub field_pressed: Color32,
+    /// Hairlines between areas.
+    pub line: Color32,
+    /// Outlines of fields.
+    pub outline: Color32,
+    /// Text.
+    pub text: Color32,
+    /// Labels.
+    pub text_dim: Color32,
+    /// Hints.
+    pub text_faint: Color32,
+    /// The one accent: what to do next, what is chosen, how far it is.
+    pub accent: Color32,
+    /// The accent under the pointer.
+    pub accent_hover: Color32,
+    /// The accent while pressed.
+    pub accent_pressed: Color32,
+    /// Text on the accent.
+    pub on_accent: Color32,
+    /// Behind what is chosen.
+    pub accent_soft: Color32,
+    /// What went wrong.
+    pub danger: Color32,
+    /// Messages and popups.
+    pub raised: Color32,
+}
+
+const fn grey(value: u8) -> Color32 {
+    Color32::from_gray(value)
+}
+
+static DARK: Palette = Palette {
+    rail: grey(0x14),
+    panel: grey(0x1b),
+    canvas: grey(0x12),
+    field: grey(0x27),
+    field_hover: grey(0x30),
+    field_pressed: grey(0x22),
+    line: grey(0x26),
+    outline: grey(0x38),
+    text: grey(0xe8),
+    text_dim: grey(0xa8),
+    text_faint: grey(0x80),
+    accent: Color32::from_rgb(0xe8, 0xa5, 0x4b),
+    accent_hover: Color32::from_rgb(0xf2, 0xb6, 0x65),
+    accent_pressed: Color32::from_rgb(0xcf, 0x8f, 0x3a),
+    on_accent: grey(0x16),
+    accent_soft: Color32::from_rgb(0x3a, 0x30, 0x22),
+    danger: Color32::from_rgb(0xf0, 0x7a, 0x72),
+    raised: grey(0x24),
+};
+
+static LIGHT: Palette = Palette {
+    rail: grey(0xe4),
+    panel: grey(0xf4),
+    canvas: grey(0xd8),
+    field: grey(0xff),
+    field_hover: grey(0xea),
+    field_pressed: grey(0xe0),
+    line: grey(0xdc),
+    outline: grey(0xc6),
+    text: grey(0x1c),
+    text_dim: grey(0x52),
+    text_faint: grey(0x6c),
+    accent: Color32::from_rgb(0xa8, 0x5f, 0x08),
+    accent_hover: Color32::from_rgb(0xb9, 0x6c, 0x12),
+    accent_pressed: Color32::from_rgb(0x8f, 0x50, 0x05),
+    on_accent: grey(0xff),
+    accent_soft: Color32::from_rgb(0xf3, 0xe2, 0xc8),
+    danger: Color32::from_rgb(0xb3, 0x26, 0x1e),
+    raised: grey(0xfc),
+};
+
+/// The colours of a theme.
+#[must_use]
+pub fn palette_of(theme: Theme) -> &'static Palette {
+    match theme {
+        Theme::Dark => &DARK,
+        Theme::Light => &LIGHT,
+    }
+}
+
+/// The colours of the theme that is shown.
+#[must_use]
+pub fn palette(ui: &egui::Ui) -> &'static Palette {
+    palette_of(if ui.visuals().dark_mode { Theme::Dark } else { Theme::Light })
+}
+
+/// The semibold face, for titles and the names of fields.
+#[must_use]
+pub fn semibold(size: f32) -> FontId {
+    FontId::new(size, FontFamily::Name("semibold".into()))
+}
+
+/// The text style of page titles.
+#[must_use]
+pub fn title() -> TextStyle {
+    TextStyle::Heading
+}
+
+/// The text style of the names of fields.
+#[must_use]
+pub fn label() -> TextStyle {
+    TextStyle::Name("label".into())
+}
+
+/// Gives a context the fonts, sizes and colours of both themes. Once, at the start.
+pub fn install(ctx: &egui::Context) {
+    ctx.set_fonts(fonts());
+    for (egui_theme, theme) in [(egui::Theme::Dark, Theme::Dark), (egui::Theme::Light, Theme::Light)] {
+        ctx.style_mut_of(egui_theme, |style| style_for(style, theme));
+    }
+}
+
+/// Shows a theme.
+pub fn show(ctx: &egui::Context, theme: Theme) {
+    ctx.set_theme(match theme {
+        Theme::Dark => egui::Theme::Dark,
+        Theme::Light => egui::Theme::Light,
+    });
+}
+
+fn fonts() -> FontDefinitions {
+    let mut fonts = FontDefinitions::default();
+    let fallbacks = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
+    let faces: [(&str, &'static [u8], FontFamily); 2] = [
+        ("inter", include_bytes!("../../assets/fonts/Inter-Regular.otf"), FontFamily::Proportional),
+        (
+            "inter-semibold",
+            include_bytes!("../../assets/fonts/Inter-SemiBold.otf"),
+            FontFamily::Name("semibold".into()),
+        ),
+    ];
+    for (name, bytes, family) in faces {
+        fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+        let chain = std::iter::once(name.to_owned()).chain(fallbacks.iter().cloned()).collect();
+        fonts.families.insert(family, chain);
+    }
+    fonts
+}
+
+fn style_for(style: &mut egui::Style, theme: Theme) {
+    style.text_styles = [
+        (TextStyle::Heading, semibold(18.0)),
+        (TextStyle::Body, FontId::proportional(13.5)),
+        (TextStyle::Button, FontId::proportional(13.5)),
+        (TextStyle::Small, FontId::proportional(12.0)),
+        (TextStyle::Monospace, FontId::monospace(12.0)),
+        (label(), semibold(12.0)),
+    ]
+    .into();
+    style.animation_time = 0.08;
+    let spacing = &mut style.spacing;
+    spacing.item_spacing = Vec2::new(2.0 * UNIT, 2.0 * UNIT);
+    spacing.button_padding = Vec2::new(3.0 * UNIT, 1.5 * UNIT);
+    spacing.interact_size = Vec2::new(10.0 * UNIT, CONTROL_HEIGHT);
+    spacing.menu_margin = Margin::same(4);
+    spacing.slider_rail_height = UNIT;
+    spacing.combo_height = 400.0;
+    spacing.icon_spacing = 1.5 * UNIT;
+    spacing.tooltip_width = 320.0;
+    spacing.scroll = egui::style::ScrollStyle::thin();
+    style.interaction.tooltip_delay = 0.4;
+    style.interaction.selectable_labels = false;
+    style.visuals = visuals(theme);
+}
+
+fn visuals(theme: Theme) -> Visuals {
+    let p = palette_of(theme);
+    let base = match theme {
+        Theme::Dark => Visuals::dark(),
+        Theme::Light => Visuals::light(),
+    };
+    let radius = CornerRadius::same(ROUNDING);
+    let widget = |fill, stroke, text| WidgetVisuals {
+        bg_fill: fill,
+        weak_bg_fill: fill,
+        bg_stroke: stroke,
+        corner_radius: radius,
+        fg_stroke: Stroke::new(1.0, text),
+        expansion: 0.0,
+    };
+    let shadow = Shadow { offset: [0, 4], blur: 16, spread: 0, color: Color32::from_black_alpha(64) };
+    Visuals {
+        weak_text_color: Some(p.text_faint),
+        widgets: Widgets {
+            noninteractive: widget(p.panel, Stroke::new(1.0, p.line), p.text),
+            inactive: widget(p.field, Stroke::new(1.0, p.outline), p.text),
+            hovered: widget(p.field_hover, Stroke::new(1.0, p.outline), p.text),
+            active: widget(p.field_pressed, Stroke::new(1.5, p.accent), p.text),
+            open: widget(p.field_hover, Stroke::new(1.0, p.accent), p.text),
+        },
+        // The fill is also behind selected text, which must stay readable.
+        selection: Selection { bg_fill: p.accent_soft, stroke: Stroke::new(1.5, p.accent) },
+        hyperlink_color: p.accent,
+        faint_bg_color: p.field,
+        extreme_bg_color: p.field,
+        text_edit_bg_color: Some(p.field),
+        code_bg_color: p.field,
+        warn_fg_color: p.accent,
+        error_fg_color: p.danger,
+        window_corner_radius: CornerRadius::same(ROUNDING_LARGE),
+        window_shadow: shadow,
+        window_fill: p.raised,
+        window_stroke: Stroke::new(1.0, p.outline),
+        menu_corner_radius: CornerRadius::same(ROUNDING_LARGE),
+        panel_fill: p.panel,
+        popup_shadow: shadow,
+        text_cursor: TextCursorStyle {
+            stroke: Stroke::new(1.5, p.accent),
+            // A blinking cursor repaints the window for as long as a field has the keyboard.
+            blink: false,
+            ..TextCursorStyle::default()
+        },
+        slider_trailing_fill: true,
+        handle_shape: HandleShape::Circle,
+        interact_cursor: Some(egui::CursorIcon::PointingHand),
+        striped: false,
+        disabled_alpha: 0.45,
+        ..base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// WCAG 2.2, relative luminance and contrast ratio.
+    fn contrast(a: Color32, b: Color32) -> f64 {
+        let luminance = |colour: Color32| {
+            let channel = |value: u8| {
+                let c = f64::from(value) / 255.0;
+                if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * channel(colour.r()) + 0.7152 * channel(colour.g()) + 0.0722 * channel(colour.b())
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_can_be_read_in_both_themes() {
+        for theme in [Theme::Dark, Theme::Light] {
+            let p = palette_of(theme);
+            // 4.5 is WCAG's AA for text.
+            for (what, text, ground) in [
+                ("text", p.text, p.panel),
+                ("text in a field", p.text, p.field),
+                ("label", p.text_dim, p.panel),
+                ("hint", p.text_faint, p.panel),
+                ("rail", p.text_dim, p.rail),
+                ("error", p.danger, p.panel),
+                ("error in a message", p.danger, p.raised),
+                ("Generate", p.on_accent, p.accent),
+                ("Generate, hovered", p.on_accent, p.accent_hover),
+                ("chosen", p.text, p.accent_soft),
+                ("hint on the canvas", p.text_dim, p.canvas),
+            ] {
+                let ratio = contrast(text, ground);
+                assert!(ratio >= 4.5, "{theme:?}: {what} has {ratio:.2}");
+            }
+        }
+    }
+}
