@@ -87,7 +87,7 @@ impl Print {
             Pattern::Checked => {
                 // Woven: where bands cross, the colour is full.
                 let (across, along) = (band(x), band(y));
-                (0.8 * (across + along)).min(0.8).max(across.min(along))
+                (0.9 * across.max(along)).max(across.min(along))
             }
         }
     }

@@ -21,8 +21,16 @@ pub fn luma(colour: Rgb) -> f32 {
 
 /// `OKLab` (Björn Ottosson, "A perceptual color space for image processing", 2020) of an sRGB colour.
 pub fn oklab(colour: Rgb) -> [f32; 3] {
-    let [r, g, b] =
-        colour.map(|value| if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) });
+    oklab_of_linear(colour.map(linear))
+}
+
+/// An sRGB value as an amount of light.
+pub fn linear(value: f32) -> f32 {
+    if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+}
+
+/// `OKLab` of amounts of red, green and blue light.
+pub fn oklab_of_linear([r, g, b]: [f32; 3]) -> [f32; 3] {
     let l = (0.412_221_47 * r + 0.536_332_55 * g + 0.051_445_995 * b).cbrt();
     let m = (0.211_903_5 * r + 0.680_699_5 * g + 0.107_396_96 * b).cbrt();
     let s = (0.088_302_46 * r + 0.281_718_85 * g + 0.629_978_7 * b).cbrt();
