@@ -3,8 +3,11 @@
 //! A [`GarmentSpec`] names a garment; [`render`] draws it, [`caption`] puts it into words, and both are functions of
 //! the spec alone, so that a data set is a seed and a range of numbers.
 
+mod bpe;
 mod caption;
 mod cut;
+mod english;
+mod judge;
 mod paint;
 mod pattern;
 mod pen;
@@ -14,6 +17,8 @@ mod rng;
 mod shade;
 mod spec;
 
+pub use bpe::{TokenizerFiles, build_tokenizer};
 pub use caption::{caption, prompt};
+pub use judge::{Judge, Seen, Verdict, judge, prompts};
 pub use render::{render, to_chw_f32};
 pub use spec::{Background, Colour, GarmentSpec, Kind, Pattern, Split, View};
