@@ -1,1 +1,62 @@
-fn main() {}
+//! The program: reads the command line, opens the window or does the work, and tells how it ended.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use atelier::app::{self, Handles, Launch, Wake};
+use atelier::domain::{Result, SamplerId, ScheduleId};
+use atelier::library::{self, LoadedSettings, Paths, PictureStore};
+use atelier::studio::Catalog;
+use atelier::{cli, engine, models};
+use chrono::{Local, TimeZone};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    // The log goes to stderr; beyond errors it is off unless RUST_LOG asks for it.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match cli.run(open_window) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // When stderr is closed there is nobody to tell; the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Opens the window with what was remembered, and with the threads that it talks to.
+fn open_window() -> Result<()> {
+    let paths = Paths::from_env()?;
+    let LoadedSettings { settings, problem } = library::load_settings(&paths);
+    let pictures = paths.clone().with_settings(&settings);
+    let catalog = Catalog {
+        families: models::FAMILIES.iter().map(|family| &family.capabilities).collect(),
+        samplers: SamplerId::ALL.to_vec(),
+        schedules: ScheduleId::ALL.to_vec(),
+        local_date,
+    };
+    let launch = Launch { settings, settings_problem: problem, catalog, paths };
+    app::run(launch, move |wake: Wake| {
+        let for_engine = Arc::clone(&wake);
+        let mut store = PictureStore::new(pictures.clone());
+        Ok(Handles {
+            engine: engine::spawn(
+                Box::new(move |picture, recipe| store.save(picture, recipe)),
+                Box::new(move || for_engine()),
+            )?,
+            library: library::spawn(pictures, Box::new(move || wake()))?,
+        })
+    })
+}
+
+/// A time in milliseconds since 1970 UTC as people here write it: `21 Nov 2026, 14:05`.
+fn local_date(milliseconds: i64) -> String {
+    match Local.timestamp_millis_opt(milliseconds).earliest() {
+        Some(time) => time.format("%-d %b %Y, %H:%M").to_string(),
+        None => String::new(),
+    }
+}

@@ -209,6 +209,18 @@ impl ClipTextEncoder {
         Ok(TextEncoding { hidden_states, pooled: Tensor::stack(&ends, 0)?, last_hidden_state })
     }
 
+    /// The output of the layer that stands `skip` before the last, behind the final norm ("clip skip"; 0 is
+    /// [`TextEncoding::last_hidden_state`] again): `[batch, tokens, hidden_size]`.
+    ///
+    /// # Errors
+    /// When there are not as many layers.
+    pub fn skip_layers(&self, encoding: &TextEncoding, skip: usize) -> TensorResult<Tensor> {
+        match encoding.hidden_states.iter().rev().nth(skip) {
+            Some(hidden) => self.final_layer_norm.forward(hidden),
+            None => candle_core::bail!("the text encoder has fewer than {skip} layers"),
+        }
+    }
+
     /// Where a row's prompt ends. With the published `eos_token_id` of 2 that is the largest id, else the first end token.
     fn end(&self, ids: &[u32]) -> usize {
         if self.config.eos_token_id == 2 {

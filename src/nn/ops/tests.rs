@@ -1,1 +1,98 @@
+//! Every operation of the seam has a gradient, and it is the right one: compared with finite differences.
 
+use candle_core::{Device, Result, Tensor, Var};
+
+use super::*;
+
+/// Deterministic values between −1 and 1 that are no regular pattern.
+fn values(count: usize, salt: f32) -> Vec<f32> {
+    (0..count).map(|i| ((i as f32 + salt) * 12.9898).sin()).collect()
+}
+
+fn var(shape: &[usize], salt: f32) -> Var {
+    let tensor = Tensor::from_vec(values(shape.iter().product(), salt), shape, &Device::Cpu).unwrap();
+    Var::from_tensor(&tensor).unwrap()
+}
+
+/// Checks the gradient of `sum(w · f(inputs))` in each of `inputs` along a random direction, by a central difference.
+fn check(name: &str, inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
+    let out = f(&tensors).unwrap();
+    let weights = Tensor::from_vec(values(out.elem_count(), 0.7), out.shape(), &Device::Cpu).unwrap();
+    let loss = |tensors: &[Tensor]| -> f64 {
+        let products: Vec<f32> = (f(tensors).unwrap() * &weights).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        products.into_iter().map(f64::from).sum()
+    };
+    let grads = (&out * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+    for (i, input) in inputs.iter().enumerate() {
+        let grad = grads.get(input.as_tensor()).unwrap_or_else(|| panic!("{name}: input {i} has no gradient"));
+        let direction =
+            Tensor::from_vec(values(input.elem_count(), 3.3 + i as f32), input.shape(), &Device::Cpu).unwrap();
+        let along = (grad * &direction).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        let step = 2e-3;
+        let moved = |sign: f64| {
+            let mut moved: Vec<Tensor> = tensors.iter().map(Tensor::detach).collect();
+            moved[i] = (&moved[i] + (&direction * (sign * step)).unwrap()).unwrap();
+            loss(&moved)
+        };
+        let difference = ((moved(1.0) - moved(-1.0)) / (2.0 * step)) as f32;
+        let tolerance = 2e-2 * along.abs().max(0.5);
+        assert!((along - difference).abs() < tolerance, "{name}, input {i}: {along} against {difference}");
+    }
+}
+
+#[test]
+fn every_operation_has_the_right_gradient() {
+    let [image, weight, bias] = [var(&[2, 3, 5, 4], 0.1), var(&[4, 3, 3, 3], 0.2), var(&[4], 0.3)];
+    for (stride, padding) in
+        [(1, Padding { top: 1, bottom: 1, left: 1, right: 1 }), (2, Padding { top: 0, bottom: 1, left: 0, right: 1 })]
+    {
+        check("conv2d", &[image.clone(), weight.clone(), bias.clone()], |t| {
+            conv2d(&t[0], &t[1], Some(&t[2]), stride, padding)
+        });
+        check("conv2d without bias", &[image.clone(), weight.clone()], |t| conv2d(&t[0], &t[1], None, stride, padding));
+    }
+    check("linear", &[var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3)], |t| linear(&t[0], &t[1], Some(&t[2])));
+    check("linear without bias", &[var(&[6, 5], 0.1), var(&[4, 5], 0.2)], |t| linear(&t[0], &t[1], None));
+    for silu in [false, true] {
+        check("group_norm", &[var(&[2, 6, 3, 2], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
+            group_norm(&t[0], &t[1], &t[2], 3, 1e-5, silu)
+        });
+    }
+    check("layer_norm", &[var(&[2, 3, 6], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
+        layer_norm(&t[0], &t[1], &t[2], 1e-5)
+    });
+    for causal in [false, true] {
+        check("attention", &[var(&[2, 5, 6], 0.1), var(&[2, 5, 6], 0.2), var(&[2, 5, 6], 0.3)], |t| {
+            attention(&t[0], &t[1], &t[2], 2, causal)
+        });
+    }
+    check("cross-attention", &[var(&[2, 5, 6], 0.1), var(&[2, 3, 6], 0.2), var(&[2, 3, 6], 0.3)], |t| {
+        attention(&t[0], &t[1], &t[2], 3, false)
+    });
+    check("silu", &[var(&[3, 5], 0.1)], |t| silu(&t[0]));
+    check("gelu", &[var(&[3, 5], 0.1)], |t| gelu(&t[0]));
+    check("quick_gelu", &[var(&[3, 5], 0.1)], |t| quick_gelu(&t[0]));
+    check("geglu", &[var(&[3, 6], 0.1)], |t| geglu(&t[0]));
+    check("upsample_nearest", &[var(&[1, 2, 3, 2], 0.1)], |t| upsample_nearest(&t[0], 6, 5));
+}
+
+#[test]
+fn frozen_weights_get_no_gradient() {
+    let x = var(&[2, 3], 0.1);
+    let weight = var(&[4, 3], 0.2).as_tensor().detach();
+    let grads = linear(x.as_tensor(), &weight, None).unwrap().sum_all().unwrap().backward().unwrap();
+    assert!(grads.get(x.as_tensor()).is_some() && grads.get(&weight).is_none());
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let t = |shape: &[usize]| var(shape, 0.0).as_tensor().clone();
+    assert!(linear(&t(&[2, 3]), &t(&[4, 5]), None).is_err());
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 2, 3, 3]), None, 1, Padding::default()).is_err());
+    assert!(conv2d(&t(&[1, 3, 1, 1]), &t(&[4, 3, 3, 3]), None, 1, Padding::default()).is_err());
+    assert!(group_norm(&t(&[1, 6, 2]), &t(&[6]), &t(&[6]), 4, 1e-5, false).is_err());
+    assert!(layer_norm(&t(&[1, 6]), &t(&[5]), &t(&[5]), 1e-5).is_err());
+    assert!(attention(&t(&[1, 2, 6]), &t(&[1, 2, 6]), &t(&[1, 2, 6]), 4, false).is_err());
+    assert!(geglu(&t(&[2, 3])).is_err());
+}

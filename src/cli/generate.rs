@@ -1,0 +1,257 @@
+//! `atelier generate`: pictures from a prompt, without a window.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::size::Size;
+use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SamplerId, ScheduleId, UserError};
+use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, write_atomically};
+use crate::models::{self, Model};
+use crate::pipeline::{self, Progress};
+
+/// Arguments of `atelier generate`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to draw.
+    prompt: String,
+    /// What to steer away from.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    negative: String,
+    /// The model: `starter`, or a diffusers folder.
+    #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
+    model: String,
+    /// Width and height in px [default: the model's own].
+    #[arg(long, value_name = "WxH")]
+    size: Option<Size>,
+    /// Denoising steps [default: the model's own].
+    #[arg(long, value_name = "N")]
+    steps: Option<u32>,
+    /// Guidance scale; 1 is off [default: the model's own].
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    guidance: Option<f64>,
+    /// Sampler, such as `dpmpp_2m` or "Euler a" [default: the model's own].
+    #[arg(long, value_name = "NAME")]
+    sampler: Option<SamplerId>,
+    /// Noise schedule, such as `karras` [default: the model's own].
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<ScheduleId>,
+    /// Seed of the first picture [default: a new one].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many pictures, with seeds one after the other.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    count: u32,
+    /// A file (.png, .jpg, .webp) or a folder [default: the pictures folder].
+    #[arg(long, value_name = "FILE|DIR")]
+    out: Option<PathBuf>,
+    /// Print one line of JSON a picture.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where finished pictures go.
+enum Target {
+    /// The history.
+    Store(Box<PictureStore>),
+    /// A folder; names are made.
+    Folder(PathBuf),
+    /// One file, or, of several pictures, `name-2.png` and so on.
+    File(PathBuf, ImageFormat),
+}
+
+/// Makes the pictures.
+///
+/// # Errors
+/// Bad input, a model that cannot be loaded, a file that cannot be written.
+pub fn run(args: Args) -> Result<()> {
+    let model_ref = ModelRef::parse(&args.model);
+    // What is wrong with the target is said before the work, not after it.
+    let mut target = open_target(args.out.as_deref(), args.count)?;
+    let draw = Draw { json: args.json, bar: progress_bar(args.json) };
+    draw.say(&format!("Loading {model_ref}"));
+    let cancel = Cancel::default();
+    let model = models::open(&model_ref, &cancel, &mut |_| ())?;
+    let request = request(args, model_ref, &model);
+    for index in 0..request.count.max(1) {
+        draw.picture(&model, &request, index, &cancel, &mut target)?;
+    }
+    Ok(())
+}
+
+fn request(args: Args, model: ModelRef, loaded: &Model) -> GenerateRequest {
+    let family = &loaded.family.capabilities;
+    let (width_px, height_px) = match args.size {
+        Some(size) => (size.width_px, size.height_px),
+        None => (family.native_side_px, family.native_side_px),
+    };
+    GenerateRequest {
+        prompt: args.prompt,
+        negative_prompt: args.negative,
+        model,
+        width_px,
+        height_px,
+        num_inference_steps: args.steps.unwrap_or(family.default_steps),
+        guidance_scale: args.guidance.unwrap_or(family.default_guidance),
+        sampler: args.sampler.unwrap_or(family.default_sampler),
+        schedule: args.schedule.unwrap_or(family.default_schedule),
+        seed: args.seed.unwrap_or_else(new_seed),
+        count: args.count,
+    }
+}
+
+/// A seed that has not been used lately: other tools use 32 bits, and so do we, so that it can be typed there.
+fn new_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Knuth's multiplicative hash spreads neighbouring times.
+    (now.as_nanos() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+fn open_target(out: Option<&Path>, count: u32) -> Result<Target> {
+    let Some(out) = out else {
+        let paths = Paths::from_env()?;
+        let settings = load_settings(&paths).settings;
+        return Ok(Target::Store(Box::new(PictureStore::open(&paths.with_settings(&settings))?)));
+    };
+    if out.is_dir() {
+        return Ok(Target::Folder(out.to_path_buf()));
+    }
+    if let Some(format) = ImageFormat::from_path(out) {
+        if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            return Err(UserError::input("The folder to write to does not exist").path(folder).hint("create it first"));
+        }
+        return Ok(Target::File(out.to_path_buf(), format));
+    }
+    if out.extension().is_some() && count == 1 {
+        let sentence = "The file to write to must end in .png, .jpg or .webp";
+        return Err(UserError::input(sentence).path(out).hint("without an ending it is taken for a folder"));
+    }
+    std::fs::create_dir_all(out)
+        .map_err(|error| UserError::failed(format!("Could not create the folder: {error}")).path(out))?;
+    Ok(Target::Folder(out.to_path_buf()))
+}
+
+/// What the user sees meanwhile.
+struct Draw {
+    json: bool,
+    bar: ProgressBar,
+}
+
+fn progress_bar(json: bool) -> ProgressBar {
+    if json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    // The template is a constant; a test run of the program shows it.
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len} · {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+impl Draw {
+    fn say(&self, message: &str) {
+        self.bar.set_message(message.to_owned());
+        self.bar.tick();
+    }
+
+    fn picture(
+        &self,
+        model: &Model,
+        request: &GenerateRequest,
+        index: u32,
+        cancel: &Cancel,
+        target: &mut Target,
+    ) -> Result<()> {
+        // A count of 0 is a problem that `generate` names.
+        let single = if request.count == 0 { request.clone() } else { request.single(index) };
+        let begun = Instant::now();
+        self.bar.reset();
+        self.say(&format!("Picture {} of {}", index + 1, request.count));
+        let generated = pipeline::generate(model, &single, cancel, &mut |progress| match progress {
+            Progress::Step { step, steps, .. } => {
+                self.bar.set_length(u64::from(steps));
+                self.bar.set_position(u64::from(step));
+            }
+            Progress::Decoding => self.say("Decoding"),
+        })?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let recipe = Recipe {
+            request: single,
+            model_name: model.info.name.clone(),
+            model_hash: model.info.hash.clone(),
+            version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
+            elapsed_secs: seconds,
+        };
+        let path = match target {
+            Target::Store(store) => store.save(&generated.picture, &recipe)?.path,
+            Target::Folder(folder) => {
+                let bytes = encode_picture(&generated.picture, Some(&recipe), ImageFormat::Png)?;
+                write_new(&folder.join(format!("{}.png", recipe.request.seed)), &bytes)?
+            }
+            Target::File(file, format) => {
+                let path = if request.count > 1 { numbered(file, index + 1) } else { file.clone() };
+                write_atomically(&path, &encode_picture(&generated.picture, Some(&recipe), *format)?)?;
+                path
+            }
+        };
+        self.bar.finish_and_clear();
+        self.print(&path, &recipe, &generated.notices)
+    }
+
+    fn print(&self, path: &Path, recipe: &Recipe, notices: &[String]) -> Result<()> {
+        let request = &recipe.request;
+        let mut out = std::io::stdout().lock();
+        let written = if self.json {
+            let line = json!({
+                "path": path, "seed": request.seed, "width": request.width_px, "height": request.height_px,
+                "steps": request.num_inference_steps, "seconds": recipe.elapsed_secs,
+            });
+            writeln!(out, "{line}")
+        } else {
+            writeln!(out, "{}  seed {}  {:.1} s", path.display(), request.seed, recipe.elapsed_secs)
+        };
+        for notice in notices {
+            // stderr is for people, also beside --json; nothing is lost when it is closed.
+            let _ = writeln!(std::io::stderr(), "note: {notice}");
+        }
+        written.map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
+    }
+}
+
+/// `name-2.png` for the second picture.
+fn numbered(file: &Path, number: u32) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = file.extension().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{stem}-{number}.{extension}"))
+}
+
+/// Writes under the first name that is free: pictures that were there before are never overwritten in a folder.
+fn write_new(file: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    let mut path = file.to_path_buf();
+    let mut number = 1;
+    while !atomic::write_new(&path, bytes)? {
+        number += 1;
+        path = numbered(file, number);
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_pictures_get_numbers_and_nothing_is_overwritten() {
+        assert_eq!(numbered(Path::new("a/cat.png"), 3), Path::new("a/cat-3.png"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("7.png");
+        for (content, name) in [("a", "7.png"), ("b", "7-2.png"), ("c", "7-3.png")] {
+            assert_eq!(write_new(&file, content.as_bytes()).unwrap(), folder.path().join(name));
+        }
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "a");
+    }
+}

@@ -1,0 +1,40 @@
+//! Floor 8: the command line. Without a subcommand the window opens.
+
+mod bench;
+mod generate;
+mod size;
+// mod starter;
+
+use clap::{Parser, Subcommand};
+
+use crate::domain::Result;
+
+/// A native desktop studio for Stable Diffusion. Without a command, the window opens.
+#[derive(Parser)]
+#[command(name = "atelier", version = env!("CARGO_PKG_VERSION"), propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make pictures from a prompt.
+    Generate(generate::Args),
+    /// Measure this machine: seconds for each part of a picture.
+    Bench(bench::Args),
+}
+
+impl Cli {
+    /// Does what the command line says; `window` opens the window.
+    ///
+    /// # Errors
+    /// As the command's work.
+    pub fn run(self, window: impl FnOnce() -> Result<()>) -> Result<()> {
+        match self.command {
+            None => window(),
+            Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Bench(args)) => bench::run(&args),
+        }
+    }
+}

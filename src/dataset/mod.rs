@@ -1,0 +1,3 @@
+//! Floor 1: captions and pictures for training.
+
+pub mod garments;

@@ -1,0 +1,195 @@
+//! The worker thread with a real model: the order of its events, cancelling, errors and panics that end one job only.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use atelier::domain::{
+    Cancel, Command, ErrorKind, Event, GenerateRequest, Job, JobId, ModelRef, Picture, PictureEntry, PictureId, Recipe,
+    UserError,
+};
+use atelier::engine::{EngineHandle, Save, spawn};
+
+/// Long enough for the slowest machine; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn request(steps: u32) -> GenerateRequest {
+    GenerateRequest {
+        prompt: "a red dress".to_owned(),
+        width_px: 64,
+        height_px: 64,
+        num_inference_steps: steps,
+        seed: 7,
+        ..GenerateRequest::default()
+    }
+}
+
+fn job(id: u64, request: GenerateRequest) -> Job {
+    Job { id: JobId(id), request, cancel: Cancel::default() }
+}
+
+/// Keeps what was saved in a list.
+fn keeping(list: &Arc<Mutex<Vec<(Picture, Recipe)>>>) -> Save {
+    let list = Arc::clone(list);
+    Box::new(move |picture, recipe| {
+        let mut list = list.lock().unwrap();
+        list.push((picture.clone(), recipe.clone()));
+        Ok(PictureEntry {
+            id: PictureId(list.len() as i64),
+            path: PathBuf::from(format!("{}.png", list.len())),
+            created_ms: 0,
+            width_px: picture.width_px,
+            height_px: picture.height_px,
+            recipe: Some(recipe.clone()),
+        })
+    })
+}
+
+/// Every event up to the one that ends `job`.
+fn until_end(engine: &EngineHandle, job: JobId, mut each: impl FnMut(&Event)) -> Vec<Event> {
+    let begun = Instant::now();
+    let mut events = Vec::new();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "no end of {job:?} after {events:?}");
+        let Some(event) = engine.try_event() else {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        each(&event);
+        events.push(event.clone());
+        match event {
+            Event::Done { job: ended } | Event::Cancelled { job: ended } | Event::Failed { job: ended, .. }
+                if ended == job =>
+            {
+                return events;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_job_tells_its_steps_and_ends_once() {
+    let saved = Arc::default();
+    let woken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&woken);
+    let engine = spawn(keeping(&saved), Box::new(move || { counter.fetch_add(1, Ordering::Relaxed); })).unwrap();
+    let request = GenerateRequest { count: 2, ..request(3) };
+    engine.send(Command::Generate(job(1, request.clone()))).unwrap();
+    let events = until_end(&engine, JobId(1), |_| ());
+
+    assert!(matches!(events[0], Event::Started { .. }));
+    assert!(matches!(events[1], Event::ModelLoading { model: ModelRef::Starter }));
+    assert!(matches!(events.last(), Some(Event::Done { .. })));
+    let steps: Vec<(u32, u32, u32)> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Step { index, step, steps, preview, .. } => {
+                assert_eq!((preview.width_px, preview.height_px), (8, 8));
+                Some((*index, *step, *steps))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steps, [(0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 1, 3), (1, 2, 3), (1, 3, 3)]);
+    let finished: Vec<_> = events.iter().filter(|event| matches!(event, Event::Finished { saved: Ok(_), .. })).collect();
+    assert_eq!(finished.len(), 2);
+    assert!(woken.load(Ordering::Relaxed) >= events.len());
+
+    // Each picture's recipe makes just that picture again.
+    let saved = saved.lock().unwrap().clone();
+    assert_eq!(saved.iter().map(|(_, recipe)| recipe.request.seed).collect::<Vec<_>>(), [7, 8]);
+    assert!(saved[0].0 != saved[1].0);
+    let again = Arc::default();
+    let other = spawn(keeping(&again), Box::new(|| ())).unwrap();
+    other.send(Command::Generate(job(2, saved[1].1.request.clone()))).unwrap();
+    until_end(&other, JobId(2), |_| ());
+    assert!(again.lock().unwrap()[0].0 == saved[1].0, "a recipe gives its picture to the byte");
+    other.shut_down();
+    engine.shut_down();
+}
+
+#[test]
+fn a_cancelled_job_saves_nothing_and_the_next_one_works() {
+    let saved = Arc::default();
+    let engine = spawn(keeping(&saved), Box::new(|| ())).unwrap();
+    let first = job(1, request(400));
+    let cancel = first.cancel.clone();
+    engine.send(Command::Generate(first)).unwrap();
+    let mut steps = 0;
+    let events = until_end(&engine, JobId(1), |event| {
+        if matches!(event, Event::Step { .. }) {
+            cancel.cancel();
+            steps += 1;
+        }
+    });
+    assert!(matches!(events.last(), Some(Event::Cancelled { .. })));
+    assert!(steps < 100, "{steps} steps after the cancel");
+    assert!(saved.lock().unwrap().is_empty());
+    engine.send(Command::Generate(job(2, request(2)))).unwrap();
+    assert!(matches!(until_end(&engine, JobId(2), |_| ()).last(), Some(Event::Done { .. })));
+    engine.shut_down();
+}
+
+#[test]
+fn errors_and_panics_end_their_job_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "no model").unwrap();
+    let calls = AtomicUsize::new(0);
+    let save: Save = Box::new(move |picture, recipe| match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => panic!("a fault in saving"),
+        1 => Err(UserError::failed("The disk is full")),
+        _ => keeping(&Arc::default())(picture, recipe),
+    });
+    let engine = spawn(save, Box::new(|| ())).unwrap();
+    let end = |id: u64, request: GenerateRequest| {
+        engine.send(Command::Generate(job(id, request))).unwrap();
+        until_end(&engine, JobId(id), |_| ())
+    };
+
+    let no_model = GenerateRequest { model: ModelRef::Path(text.clone()), ..request(2) };
+    let Some(Event::Failed { error, .. }) = end(1, no_model).pop() else { panic!("it must fail") };
+    assert_eq!((error.kind, error.path), (ErrorKind::Input, Some(text)));
+
+    let Some(Event::Failed { error, .. }) = end(2, GenerateRequest { width_px: 7, ..request(2) }).pop() else {
+        panic!("it must fail")
+    };
+    assert!(error.sentence.contains("width"), "{error}");
+
+    let Some(Event::Failed { error, .. }) = end(3, request(2)).pop() else { panic!("it must fail") };
+    assert!(error.sentence.contains("a fault in saving"), "{error}");
+
+    // A picture that could not be saved is not lost: the event carries it.
+    let events = end(4, request(2));
+    assert!(matches!(events.last(), Some(Event::Done { .. })));
+    assert!(events.iter().any(|event| matches!(event, Event::Finished { saved: Err(error), picture, .. }
+        if error.sentence == "The disk is full" && picture.width_px == 64)));
+
+    assert!(matches!(end(5, request(2)).last(), Some(Event::Done { .. })));
+    engine.shut_down();
+}
+
+#[test]
+fn a_model_can_be_loaded_ahead_and_shutting_down_ends_a_running_job() {
+    let engine = spawn(keeping(&Arc::default()), Box::new(|| ())).unwrap();
+    engine.send(Command::Preload(ModelRef::Path(PathBuf::from("/nowhere/at/all")))).unwrap();
+    engine.send(Command::Preload(ModelRef::Starter)).unwrap();
+    let begun = Instant::now();
+    let (mut failed, mut ready) = (false, false);
+    while !(failed && ready) {
+        assert!(begun.elapsed() < PATIENCE);
+        match engine.try_event() {
+            Some(Event::ModelFailed { .. }) => failed = true,
+            Some(Event::ModelReady(info)) => ready = info.model == ModelRef::Starter && info.parameters > 0,
+            Some(_) => {}
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    let running = job(1, request(500));
+    let cancel = running.cancel.clone();
+    engine.send(Command::Generate(running)).unwrap();
+    cancel.cancel();
+    engine.shut_down();
+}
