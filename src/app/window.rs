@@ -52,7 +52,6 @@ impl App {
             state.notices.error(problem);
         }
         ui::theme::install(ctx);
-        ui::theme::show(ctx, state.theme);
         let effects = state.start();
         let mut app = Self {
             state,
@@ -123,7 +122,6 @@ impl App {
                 Effect::Ask(request) => self.ask(ctx, &request),
                 Effect::CopyPicture(picture) => ctx.copy_image(ui::colour_image(&picture)),
                 Effect::CopyText(text) => ctx.copy_text(text),
-                Effect::Theme(theme) => ui::theme::show(ctx, theme),
                 Effect::FullScreen(on) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
                 Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
             }
@@ -186,6 +184,7 @@ impl App {
 impl eframe::App for App {
     fn logic(&mut self, ctx: &Context, _frame: &mut Frame) {
         self.drain(ctx);
+        ui::theme::show(ctx, self.state.theme);
         self.watch_window(ctx);
         if ctx.input(|input| input.viewport().close_requested()) {
             self.close(ctx);

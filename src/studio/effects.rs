@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Command, Picture, Theme};
+use crate::domain::{Command, Picture};
 use crate::library::{LibraryCommand, SaveSource};
 
 /// Something to do outside.
@@ -19,8 +19,6 @@ pub enum Effect {
     CopyPicture(Arc<Picture>),
     /// Put text on the clipboard.
     CopyText(String),
-    /// Show another theme.
-    Theme(Theme),
     /// Fill the screen, or stop doing so.
     FullScreen(bool),
     /// Close the window.

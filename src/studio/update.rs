@@ -63,7 +63,7 @@ impl State {
             Action::Trash => return self.trash(),
             Action::SetTheme(theme) => {
                 self.theme = theme;
-                return vec![Effect::Theme(theme), self.save_settings()];
+                return vec![self.save_settings()];
             }
             Action::ResetPicturesFolder => {
                 self.pictures_dir = None;

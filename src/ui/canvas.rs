@@ -8,7 +8,8 @@ use super::icons::Icon;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{
-    Emphasis, action_button_ui, action_icon_ui, empty_ui, fit, hint_ui, picture_ui, progress_ui, snippet, tooltip,
+    Emphasis, action_button_ui, action_icon_ui, empty_ui, fit, hint_ui, icon_button_ui, picture_ui, progress_ui,
+    snippet, tooltip,
 };
 
 /// Most waiting jobs that are listed one by one.
@@ -80,6 +81,13 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
             ui.label(RichText::new(time_left_text(secs)).color(p.text_dim));
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let cancel = Action::Cancel.info();
+            ui.add_enabled_ui(!running.cancelling, |ui| {
+                let stop = icon_button_ui(ui, Icon::Close, "Stop", &tooltip(&cancel), false, theme::CONTROL_HEIGHT);
+                if stop.clicked() {
+                    actions.push(Action::Cancel);
+                }
+            });
             if matches!(state.film.view, View::Film(_)) {
                 action_button_ui(ui, &Action::ShowLive, Emphasis::Quiet, vec2(0.0, 0.0), actions);
             }

@@ -52,8 +52,9 @@ pub fn problem_of<'a>(problems: &'a [Problem], field: &str) -> Option<&'a str> {
 
 fn prompt_ui(ui: &mut Ui, state: &State, focus: bool, problems: &[Problem], actions: &mut Vec<Action>) {
     let request = &state.draft.request;
+    let rows = if ui.ctx().content_rect().height() < theme::SHORT_BELOW { 3 } else { 5 };
     for (edit, text, rows, field) in [
-        (Edit::Prompt as fn(String) -> Edit, &request.prompt, 5, "prompt"),
+        (Edit::Prompt as fn(String) -> Edit, &request.prompt, rows, "prompt"),
         (Edit::NegativePrompt as fn(String) -> Edit, &request.negative_prompt, 2, "negative_prompt"),
     ] {
         let info = Action::Edit(edit(String::new())).info();
@@ -171,7 +172,7 @@ fn generate_button_ui(
             Emphasis::Primary | Emphasis::Quiet => button_ui(ui, text, emphasis, size),
             Emphasis::Normal => {
                 let label = RichText::new(text).font(theme::semibold(14.0));
-                ui.add(Button::new(label).min_size(size))
+                ui.add_sized(size, Button::new(label))
             }
         })
         .inner;

@@ -25,11 +25,9 @@ pub fn combo_ui(
     add_entries: impl FnOnce(&mut Ui),
 ) {
     let name = field_name_ui(ui, info);
-    // The box adds its padding to the width that it is told.
-    let inner = width - 2.0 * ui.spacing().button_padding.x;
     ComboBox::from_id_salt(salt)
         .selected_text(chosen)
-        .width(inner)
+        .width(width)
         .truncate()
         .show_ui(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
@@ -154,6 +152,8 @@ fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> Optio
         ui.add_space((NAME_WIDTH - (ui.cursor().left() - before)).max(0.0));
         ui.scope(|ui| {
             let p = palette(ui);
+            // The handle is as large as the row is high.
+            ui.spacing_mut().interact_size.y = 4.0 * theme::UNIT;
             ui.spacing_mut().slider_width = row - NAME_WIDTH - FIELD_WIDTH - 3.0 * theme::UNIT;
             let visuals = ui.visuals_mut();
             visuals.selection.bg_fill = p.accent;

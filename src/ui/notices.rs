@@ -14,14 +14,18 @@ pub fn notices_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
         return;
     }
     let offset = -4.0 * theme::UNIT;
-    Area::new(Id::unique("notices")).order(Order::Foreground).anchor(Align2::RIGHT_BOTTOM, vec2(offset, offset)).show(
-        ctx,
-        |ui| {
+    let id = Id::unique("notices");
+    let before = ctx.memory(|memory| memory.area_rect(id));
+    let area =
+        Area::new(id).order(Order::Foreground).anchor(Align2::RIGHT_BOTTOM, vec2(offset, offset)).show(ctx, |ui| {
             for notice in state.notices.list() {
                 notice_ui(ui, notice, actions);
             }
-        },
-    );
+        });
+    // An area is placed by its size of the frame before: one that has grown would hang over the edge.
+    if before.is_none_or(|before| before.size() != area.response.rect.size()) {
+        ctx.request_discard("the messages changed their size");
+    }
 }
 
 fn notice_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {

@@ -100,7 +100,7 @@ fn keys_ui(ui: &mut Ui) {
             let info = action.info();
             if let Some(shortcut) = info.shortcut {
                 ui.label(RichText::new(shortcut.to_string()).monospace().color(p.text_dim));
-                ui.label(RichText::new(info.tooltip).color(p.text));
+                ui.label(RichText::new(info.text).color(p.text)).on_hover_text(info.tooltip);
                 ui.end_row();
             }
         }

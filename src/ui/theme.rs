@@ -35,6 +35,8 @@ pub const FILM_WIDTH: f32 = 132.0;
 pub const FILM_WIDTH_NARROW: f32 = 96.0;
 /// Windows narrower than this take the narrow columns.
 pub const NARROW_BELOW: f32 = 1100.0;
+/// Windows lower than this take fewer rows for the prompt.
+pub const SHORT_BELOW: f32 = 700.0;
 /// Smallest side of a tile in the gallery's grid.
 pub const TILE_SIDE: f32 = 168.0;
 /// Gap between tiles.
@@ -176,12 +178,15 @@ pub fn install(ctx: &egui::Context) {
     }
 }
 
-/// Shows a theme.
+/// Shows a theme, if it is not shown already.
 pub fn show(ctx: &egui::Context, theme: Theme) {
-    ctx.set_theme(match theme {
-        Theme::Dark => egui::Theme::Dark,
-        Theme::Light => egui::Theme::Light,
-    });
+    let wanted = match theme {
+        Theme::Dark => egui::ThemePreference::Dark,
+        Theme::Light => egui::ThemePreference::Light,
+    };
+    if ctx.options(|options| options.theme_preference) != wanted {
+        ctx.set_theme(wanted);
+    }
 }
 
 fn fonts() -> FontDefinitions {
@@ -223,7 +228,8 @@ fn style_for(style: &mut egui::Style, theme: Theme) {
     spacing.combo_height = 400.0;
     spacing.icon_spacing = 1.5 * UNIT;
     spacing.tooltip_width = 320.0;
-    spacing.scroll = egui::style::ScrollStyle::thin();
+    // Floating over the content's margin, so that nothing moves when it comes.
+    spacing.scroll = egui::style::ScrollStyle { floating_allocated_width: 0.0, ..egui::style::ScrollStyle::thin() };
     style.interaction.tooltip_delay = 0.4;
     style.interaction.selectable_labels = false;
     style.visuals = visuals(theme);

@@ -66,7 +66,8 @@ pub fn button_ui(ui: &mut Ui, text: &str, emphasis: Emphasis, size: Vec2) -> Res
                 widgets.inactive.fg_stroke.color = p.text_dim;
             }
         }
-        ui.add(button)
+        // Only a sized widget has its text in the middle.
+        if size.x > 0.0 { ui.add_sized(size, button) } else { ui.add(button) }
     })
     .inner
 }

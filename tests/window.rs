@@ -1,0 +1,10 @@
+//! Drives the window by its labels, without a display, a thread or a clock: the test holds the far ends of both
+//! channels and answers the dialogs.
+
+mod window {
+    pub mod bench;
+    mod create;
+    mod gallery;
+    mod looks;
+    mod shell;
+}

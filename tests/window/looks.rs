@@ -1,0 +1,99 @@
+//! Pictures of the window. They are compared with a tolerance, since drivers differ by a shade.
+
+use std::sync::Arc;
+
+use atelier::domain::{Event, Settings, Theme};
+use atelier::library::{LibraryCommand, LibraryEvent};
+use egui::{Key, Modifiers};
+use egui_kittest::SnapshotOptions;
+use egui_kittest::kittest::Queryable;
+
+use super::bench::{Bench, garment, history, model_info};
+
+/// A session in the middle of its work: three pictures made, one forming, two waiting.
+fn working(settings: Settings, size: [f32; 2]) -> Bench {
+    let mut bench = Bench::with(settings, size);
+    let starter = bench.draft().model.clone();
+    let mut info = model_info(starter, atelier::domain::FamilyId::Starter);
+    info.name = "Atelier starter".to_owned();
+    info.parameters = 31_400_000;
+    bench.engine(Event::ModelReady(info));
+    for id in 1..=3 {
+        bench.press(Modifiers::COMMAND, Key::Enter);
+        let job = bench.sent_job().expect("a job was sent");
+        bench.finish(&job, id);
+    }
+    for _ in 0..3 {
+        bench.press(Modifiers::COMMAND, Key::Enter);
+    }
+    let job = bench.sent_job().expect("a job was sent");
+    bench.step(job.id, 13, 20);
+    bench
+}
+
+fn snapshot(bench: &mut Bench, name: &str) {
+    let options = SnapshotOptions::new().threshold(1.2).max_failed_pixels(400);
+    bench.harness.snapshot_options(name, &options);
+}
+
+#[test]
+fn create_dark() {
+    let mut bench = working(Settings::default(), [1280.0, 800.0]);
+    snapshot(&mut bench, "create_dark");
+}
+
+#[test]
+fn create_light() {
+    let mut bench = working(Settings { theme: Theme::Light, ..Settings::default() }, [1280.0, 800.0]);
+    snapshot(&mut bench, "create_light");
+}
+
+#[test]
+fn create_small() {
+    let mut bench = Bench::with(Settings::default(), [900.0, 600.0]);
+    bench.press(Modifiers::COMMAND, Key::Enter);
+    let job = bench.sent_job().expect("a job was sent");
+    bench.finish(&job, 1);
+    snapshot(&mut bench, "create_small");
+}
+
+#[test]
+fn gallery() {
+    let mut bench = Bench::first_start();
+    bench.library(LibraryEvent::Pictures(history(40)));
+    bench.go_to("Gallery");
+    bring_thumbnails(&mut bench);
+    snapshot(&mut bench, "gallery");
+    bench.harness.get_by_label("Picture: a leather boot number 39").click();
+    bench.harness.run();
+    let entry = bench.state().gallery.selected_entry().expect("a picture is open").clone();
+    let picture = Arc::new(garment(entry.width_px, entry.height_px, entry.id.0 as u32));
+    bench.library(LibraryEvent::Opened { id: entry.id, picture });
+    snapshot(&mut bench, "gallery_large");
+}
+
+#[test]
+fn settings_and_notices() {
+    let mut bench = Bench::first_start();
+    bench.go_to("Settings");
+    let error = atelier::domain::UserError::failed("Could not save the picture")
+        .hint("the disk is full; make room and use Save as…")
+        .path("/home/kim/atelier/pictures/2026-11-21");
+    bench.library(LibraryEvent::SaveFailed { error });
+    bench.library(LibraryEvent::Saved { target: "/home/kim/pullover.webp".into() });
+    snapshot(&mut bench, "settings");
+}
+
+/// Answers every thumbnail that is asked for, until all in view are there.
+fn bring_thumbnails(bench: &mut Bench) {
+    for _ in 0..10 {
+        let asked: Vec<_> = bench.library_commands.try_iter().collect();
+        for command in asked {
+            if let LibraryCommand::Thumbnail { id, .. } = command {
+                let narrow = id.0 % 3 == 0;
+                let picture = Arc::new(garment(if narrow { 96 } else { 128 }, 128, id.0 as u32));
+                bench.library(LibraryEvent::Thumbnail { id, picture });
+            }
+        }
+    }
+}
