@@ -419,3 +419,6 @@ impl Task for SoftmaxBackwardRows<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

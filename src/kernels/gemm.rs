@@ -164,3 +164,77 @@ impl Product<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::gemm;
+    use crate::kernels::testing::{assert_near, assert_same_on_any_thread_count, values};
+
+    /// `[rows, cols]` at the strides, in f64.
+    fn at(matrix: &[f32], row: usize, row_stride: usize, col: usize, col_stride: usize) -> f64 {
+        f64::from(matrix[row * row_stride + col * col_stride])
+    }
+
+    fn check(m: usize, n: usize, k: usize, transposed: (bool, bool), gap: usize, accumulate: bool) {
+        let (a, b, before) = (values(1, m * k), values(2, k * n), values(3, m * (n + gap)));
+        let (a_row, a_col) = if transposed.0 { (1, m) } else { (k, 1) };
+        let (b_row, b_col) = if transposed.1 { (1, k) } else { (n, 1) };
+        let mut expected: Vec<f64> = before.iter().map(|value| f64::from(*value)).collect();
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let sum: f64 = (0..k).map(|l| at(&a, i, a_row, l, a_col) * at(&b, l, b_row, j, b_col)).sum();
+            let old = if accumulate { expected[i * (n + gap) + j] } else { 0.0 };
+            expected[i * (n + gap) + j] = old + sum;
+        }
+        let mut c = before;
+        gemm(m, n, k, &a, a_row, a_col, &b, b_row, b_col, &mut c, n + gap, accumulate);
+        assert_near("c", &c, &expected, 3e-6);
+    }
+
+    proptest! {
+        #[test]
+        fn equals_plain_loops(
+            (m, n, k) in (0_usize..40, 0_usize..40, 0_usize..40),
+            transposed: (bool, bool),
+            gap in 0_usize..3,
+            accumulate: bool,
+        ) {
+            check(m, n, k, transposed, gap, accumulate);
+        }
+    }
+
+    #[test]
+    fn several_tiles_equal_plain_loops() {
+        for transposed in [(false, false), (true, false), (false, true), (true, true)] {
+            check(270, 150, 65, transposed, 3, false);
+            check(70, 530, 33, transposed, 0, true);
+        }
+    }
+
+    #[test]
+    fn what_was_there_is_not_read_unless_it_is_added_to() {
+        for (m, n, k) in [(3, 5, 4), (1, 7, 3), (7, 1, 3), (4, 4, 1), (4, 4, 0), (200, 200, 9)] {
+            let mut c = vec![f32::NAN; m * n];
+            gemm(m, n, k, &values(1, m * k), k, 1, &values(2, k * n), n, 1, &mut c, n, false);
+            assert!(c.iter().all(|value| value.is_finite()), "{m} {n} {k}");
+        }
+    }
+
+    #[test]
+    fn the_threads_change_nothing() {
+        let (m, n, k) = (300, 310, 40);
+        let (a, b) = (values(1, m * k), values(2, k * n));
+        assert_same_on_any_thread_count(|| {
+            let mut c = vec![0.0; m * n];
+            gemm(m, n, k, &a, k, 1, &b, n, 1, &mut c, n, false);
+            c
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "gemm: b is too short")]
+    fn a_short_operand_is_told() {
+        gemm(2, 2, 2, &[0.0; 4], 2, 1, &[0.0; 3], 2, 1, &mut [0.0; 4], 2, false);
+    }
+}

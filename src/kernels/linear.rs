@@ -136,3 +136,67 @@ pub(super) fn add_all(parts: &[Vec<f32>], total: &mut [f32]) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{linear_backward_input, linear_backward_weight, linear_forward, sum_rows};
+    use crate::kernels::testing::{assert_near, assert_same_on_any_thread_count, unwritten, values};
+
+    /// Compares all four functions with plain loops in f64.
+    fn check(rows: usize, inputs: usize, outputs: usize, with_bias: bool) {
+        let (x, w, bias) = (values(1, rows * inputs), values(2, outputs * inputs), values(3, outputs));
+        let gy = values(4, rows * outputs);
+        let (mut out, mut gx) = (vec![0.0; rows * outputs], vec![0.0; rows * inputs]);
+        let (mut gw, mut gb) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
+        for (r, o) in (0..rows).flat_map(|r| (0..outputs).map(move |o| (r, o))) {
+            let g = f64::from(gy[r * outputs + o]);
+            gb[o] += g;
+            out[r * outputs + o] += if with_bias { f64::from(bias[o]) } else { 0.0 };
+            for i in 0..inputs {
+                let (x, w) = (f64::from(x[r * inputs + i]), f64::from(w[o * inputs + i]));
+                out[r * outputs + o] += x * w;
+                gx[r * inputs + i] += g * w;
+                gw[o * inputs + i] += g * x;
+            }
+        }
+        let mut actual = unwritten(out.len());
+        linear_forward(rows, inputs, outputs, &x, &w, with_bias.then_some(&bias[..]), &mut actual);
+        assert_near("out", &actual, &out, 5e-6);
+        let mut actual = unwritten(gx.len());
+        linear_backward_input(rows, inputs, outputs, &gy, &w, &mut actual);
+        assert_near("gx", &actual, &gx, 5e-6);
+        let mut actual = unwritten(gw.len());
+        linear_backward_weight(rows, inputs, outputs, &x, &gy, &mut actual);
+        assert_near("gw", &actual, &gw, 5e-6);
+        let mut actual = unwritten(gb.len());
+        sum_rows(rows, outputs, &gy, &mut actual);
+        assert_near("gb", &actual, &gb, 5e-6);
+    }
+
+    proptest! {
+        #[test]
+        fn equals_plain_loops(rows in 0_usize..30, inputs in 0_usize..20, outputs in 0_usize..20, bias: bool) {
+            check(rows, inputs, outputs, bias);
+        }
+    }
+
+    #[test]
+    fn many_rows_equal_plain_loops() {
+        check(1500, 9, 11, true);
+    }
+
+    #[test]
+    fn the_threads_change_nothing() {
+        let (rows, inputs, outputs) = (1600, 40, 33);
+        let (x, gy) = (values(1, rows * inputs), values(2, rows * outputs));
+        assert_same_on_any_thread_count(|| {
+            let mut gw = unwritten(outputs * inputs);
+            linear_backward_weight(rows, inputs, outputs, &x, &gy, &mut gw);
+            let mut gb = unwritten(outputs);
+            sum_rows(rows, outputs, &gy, &mut gb);
+            [gw, gb].concat()
+        });
+    }
+}

@@ -44,3 +44,50 @@ pub fn nearest_backward(planes: usize, from: (usize, usize), to: (usize, usize),
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{nearest_backward, nearest_forward};
+    use crate::kernels::testing::{assert_near, unwritten, values};
+
+    proptest! {
+        #[test]
+        fn equals_plain_loops(
+            planes in 0_usize..4,
+            from in (1_usize..9, 1_usize..9),
+            to in (0_usize..20, 0_usize..20),
+        ) {
+            let (x, gy) = (values(1, planes * from.0 * from.1), values(2, planes * to.0 * to.1));
+            let (mut out, mut gx) = (vec![0.0; gy.len()], vec![0.0; x.len()]);
+            for plane in 0..planes {
+                for (i, j) in (0..to.0).flat_map(|i| (0..to.1).map(move |j| (i, j))) {
+                    let source = (plane * from.0 + i * from.0 / to.0) * from.1 + j * from.1 / to.1;
+                    let result = (plane * to.0 + i) * to.1 + j;
+                    out[result] = f64::from(x[source]);
+                    gx[source] += f64::from(gy[result]);
+                }
+            }
+            let mut actual = unwritten(out.len());
+            nearest_forward(planes, from, to, &x, &mut actual);
+            assert_near("out", &actual, &out, 0.0);
+            let mut actual = unwritten(gx.len());
+            nearest_backward(planes, from, to, &gy, &mut actual);
+            assert_near("gx", &actual, &gx, 1e-6);
+        }
+    }
+
+    #[test]
+    fn an_uneven_ratio_follows_the_rule() {
+        let mut out = [0.0; 5];
+        nearest_forward(1, (1, 3), (1, 5), &[1.0, 2.0, 3.0], &mut out);
+        assert_eq!(out, [1.0, 1.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn nothing_from_nothing() {
+        nearest_forward(3, (0, 4), (0, 8), &[], &mut []);
+        nearest_backward(3, (0, 4), (2, 8), &[0.0; 48], &mut []);
+    }
+}

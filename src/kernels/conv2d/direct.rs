@@ -1,15 +1,16 @@
-//! The convolution itself: tiles of four channels by three vectors of the result are kept in registers while all input
-//! channels and taps go by.
+//! The convolution itself: tiles of up to six channels by two vectors of the result are kept in registers while all
+//! input channels and taps go by.
 
 use rayon::prelude::*;
 
 use super::packed::{Source, Strip, Strips, Vector};
+use crate::kernels::activation::{load_some, store_some};
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{LANES, Simd, Task, dispatch};
 
-/// Channels and vectors of a tile: twelve sums, three inputs and a weight fill the sixteen registers of AVX2.
-const TILE_CHANNELS: usize = 4;
-const TILE_VECTORS: usize = 3;
+/// Channels of a tile: with two vectors, twelve sums, two inputs and a weight are fifteen of AVX2's sixteen registers.
+/// (With four channels by three vectors they would be all sixteen, and the compiler spills one: half the speed.)
+const TILE_CHANNELS: usize = 6;
 /// Where there are fewer strips than this, the channels of the result are shared out too, but not to fewer than the
 /// least number, since each share packs the input for itself.
 const PIECES_WANTED: usize = 32;
@@ -29,7 +30,7 @@ impl Direct {
         }
         let strips = Strips::new(&self.source);
         let shares = PIECES_WANTED.div_ceil(strips.count).min(self.out_channels.div_ceil(LEAST_CHANNELS));
-        let share = self.out_channels.div_ceil(shares).next_multiple_of(TILE_CHANNELS);
+        let share = self.out_channels.div_ceil(shares);
         let shares = self.out_channels.div_ceil(share);
         // The rows of the result that each piece of work writes: for each picture of its strip, for each channel of its
         // share.
@@ -63,24 +64,23 @@ impl Direct {
         bias: Option<&[f32]>,
         rows: &mut [&mut [f32]],
     ) {
-        for (i, row) in rows.iter_mut().enumerate() {
-            row.fill(bias.map_or(0.0, |bias| bias[first_channel + i % channels]));
-        }
         let taps = strip.taps.len();
         let weight_len = self.source.channels * taps;
         with_scratch(strips.block_len(), |packed| {
-            for first_input in (0..self.source.channels).step_by(strips.block_channels) {
+            // Without input channels there is one block of none, which writes the bias.
+            for first_input in (0..self.source.channels.max(1)).step_by(strips.block_channels) {
                 let inputs = strips.block_channels.min(self.source.channels - first_input);
                 strip.pack(&self.source, x, first_input, inputs, packed);
                 let weights = &w[first_channel * weight_len..][..channels * weight_len];
                 let at = first_input * taps;
-                dispatch(Block { strip, packed, inputs, weights, weight_len, at, channels, rows });
+                let bias = bias.map(|bias| &bias[first_channel..][..channels]);
+                dispatch(Block { strip, packed, inputs, weights, weight_len, at, channels, bias, rows });
             }
         });
     }
 }
 
-/// Adds the products of a block of input channels.
+/// The products of a block of input channels: the first block is written over the bias, the others are added.
 struct Block<'a, 'b> {
     strip: &'a Strip,
     packed: &'a [f32],
@@ -90,6 +90,7 @@ struct Block<'a, 'b> {
     weight_len: usize,
     at: usize,
     channels: usize,
+    bias: Option<&'a [f32]>,
     /// Rows of the result: for each picture, for each channel.
     rows: &'a mut [&'b mut [f32]],
 }
@@ -98,32 +99,33 @@ impl Task for Block<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let mut channel = 0;
-        while channel < self.channels {
-            match self.channels - channel {
-                1 => self.channels::<S, 1>(s, channel),
-                2 => self.channels::<S, 2>(s, channel),
-                3 => self.channels::<S, 3>(s, channel),
-                _ => self.channels::<S, TILE_CHANNELS>(s, channel),
+        // Even tiles rather than a small last one, which would leave the multipliers waiting.
+        let tiles = self.channels.div_ceil(TILE_CHANNELS);
+        for tile in 0..tiles {
+            let channel = tile * self.channels / tiles;
+            match (tile + 1) * self.channels / tiles - channel {
+                1 => self.channels::<S, 1, 3>(s, channel),
+                2 => self.channels::<S, 2, 3>(s, channel),
+                3 => self.channels::<S, 3, 3>(s, channel),
+                4 => self.channels::<S, 4, 2>(s, channel),
+                5 => self.channels::<S, 5, 2>(s, channel),
+                _ => self.channels::<S, TILE_CHANNELS, 2>(s, channel),
             }
-            channel += TILE_CHANNELS;
         }
     }
 }
 
 impl Block<'_, '_> {
-    /// All vectors of `M` channels.
+    /// All vectors of `M` channels, `V` at a time.
     #[inline(always)]
-    fn channels<S: Simd, const M: usize>(&mut self, s: S, channel: usize) {
+    fn channels<S: Simd, const M: usize, const V: usize>(&mut self, s: S, channel: usize) {
         let strip = self.strip;
-        let (groups, rest) = strip.vectors.as_chunks::<TILE_VECTORS>();
+        let (groups, rest) = strip.vectors.as_chunks::<V>();
         for group in groups {
-            self.tile::<S, M, TILE_VECTORS>(s, channel, group);
+            self.tile::<S, M, V>(s, channel, group);
         }
-        match rest {
-            [a, b] => self.tile::<S, M, 2>(s, channel, &[*a, *b]),
-            [a] => self.tile::<S, M, 1>(s, channel, &[*a]),
-            _ => {}
+        for vector in rest {
+            self.tile::<S, M, 1>(s, channel, &[*vector]);
         }
     }
 
@@ -134,23 +136,25 @@ impl Block<'_, '_> {
         let weights: [&[f32]; M] = std::array::from_fn(|m| {
             &self.weights[(channel + m) * self.weight_len + self.at..][..self.inputs * taps.len()]
         });
+        let first = self.at == 0;
+        let bias: [f32; M] = std::array::from_fn(|m| match self.bias {
+            Some(bias) if first => bias[channel + m],
+            _ => 0.0,
+        });
         let bases = vectors.map(|vector| vector.base);
-        let sums = multiply(s, self.packed, self.strip.channel_stride, self.inputs, taps, bases, weights);
+        let sums = multiply(s, self.packed, self.strip.channel_stride, self.inputs, taps, bases, weights, bias);
         for (v, vector) in vectors.iter().enumerate() {
             for (m, sums) in sums.iter().enumerate() {
                 let row = &mut self.rows[vector.picture * self.channels + channel + m][vector.at..];
-                if let (LANES, Some(to)) = (vector.lanes, row.first_chunk_mut::<LANES>()) {
-                    s.store(s.add(s.load(to), sums[v]), to);
-                } else {
-                    let lanes = s.to_array(sums[v]);
-                    row[..vector.lanes].iter_mut().zip(lanes).for_each(|(to, value)| *to += value);
-                }
+                let to = &mut row[..vector.lanes];
+                let sum = if first { sums[v] } else { s.add(load_some(s, to), sums[v]) };
+                store_some(s, sum, to);
             }
         }
     }
 }
 
-/// The sums over channels and taps of `weights[m][channel, tap] * packed[channel, base + tap]`.
+/// `bias[m]` and the sums over channels and taps of `weights[m][channel, tap] * packed[channel, base + tap]`.
 #[inline(always)]
 fn multiply<S: Simd, const M: usize, const V: usize>(
     s: S,
@@ -160,8 +164,9 @@ fn multiply<S: Simd, const M: usize, const V: usize>(
     taps: &[usize],
     bases: [usize; V],
     weights: [&[f32]; M],
+    bias: [f32; M],
 ) -> [[S::F; V]; M] {
-    let mut sums = [[s.splat(0.0); V]; M];
+    let mut sums = bias.map(|bias| [s.splat(bias); V]);
     let (Some(farthest_tap), Some(farthest_base)) = (taps.iter().max(), bases.iter().max()) else { return sums };
     if channels == 0 {
         return sums;

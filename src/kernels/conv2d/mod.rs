@@ -122,6 +122,15 @@ impl Conv2d {
         check_len("conv2d: the input", x, self.in_len());
         check_len("conv2d: the output's gradient", gy, self.out_len());
         check_len("conv2d: the weight's gradient", gw, self.weight_len());
+        if self.is_product() && !gy.is_empty() {
+            let pixels = self.in_height * self.in_width;
+            let (inputs, outputs) = (self.in_channels, self.out_channels);
+            let pictures = x.chunks_exact(inputs * pixels).zip(gy.chunks_exact(outputs * pixels));
+            for (picture, (x, gy)) in pictures.enumerate() {
+                gemm(outputs, inputs, pixels, gy, pixels, 1, x, 1, pixels, gw, inputs, picture > 0);
+            }
+            return;
+        }
         weight_gradient::run(&self.source(), self.out_channels, x, gy, gw);
     }
 
@@ -244,18 +253,24 @@ impl Conv2d {
 
     /// The taps of one phase, turned by 180° and with the channels exchanged: `[in, out, rows.taps, cols.taps]`.
     fn turned_weight(&self, rows: &Phase, cols: &Phase, w: &[f32]) -> Vec<f32> {
+        /// Input channels of one piece of work.
+        const PIECE: usize = 16;
         let (kernel, taps) = (self.kernel_height * self.kernel_width, rows.taps * cols.taps);
         let mut turned = vec![0.0; self.in_channels * self.out_channels * taps];
         if turned.is_empty() {
             return turned;
         }
-        turned.par_chunks_mut(self.out_channels * taps).enumerate().for_each(|(input, turned)| {
-            for (output, turned) in turned.chunks_exact_mut(taps).enumerate() {
-                let w = &w[(output * self.in_channels + input) * kernel..][..kernel];
-                for (i, row) in turned.chunks_exact_mut(cols.taps).rev().enumerate() {
-                    for (j, tap) in row.iter_mut().rev().enumerate() {
-                        let (y, x) = (rows.phase + self.stride * i, cols.phase + self.stride * j);
-                        *tap = w[y * self.kernel_width + x];
+        // Some input channels at a time, so that what is read lies together.
+        turned.par_chunks_mut(PIECE * self.out_channels * taps).enumerate().for_each(|(piece, turned)| {
+            for output in 0..self.out_channels {
+                for (input, turned) in turned.chunks_exact_mut(self.out_channels * taps).enumerate() {
+                    let w = &w[(output * self.in_channels + piece * PIECE + input) * kernel..][..kernel];
+                    let turned = &mut turned[output * taps..][..taps];
+                    for (i, row) in turned.chunks_exact_mut(cols.taps).rev().enumerate() {
+                        for (j, tap) in row.iter_mut().rev().enumerate() {
+                            let (y, x) = (rows.phase + self.stride * i, cols.phase + self.stride * j);
+                            *tap = w[y * self.kernel_width + x];
+                        }
                     }
                 }
             }

@@ -166,9 +166,12 @@ impl Block<'_> {
         let len = self.bases.list.len() * LANES;
         let gradients: [&[f32]; M] = std::array::from_fn(|m| &self.gradient[(channel + m) * len..][..len]);
         let sums = multiply(s, self.packed, self.bases, offsets, gradients);
-        for (m, sums) in sums.into_iter().enumerate() {
-            let to = &mut self.sums[(channel + m) * self.weight_len + self.at + tap..][..T];
-            to.iter_mut().zip(sums).for_each(|(to, sum)| *to += s.sum(sum));
+        for t in 0..T {
+            // Four channels at once: adding up the lanes one vector at a time costs as much as a small picture.
+            let of_tap: [S::F; TILE_CHANNELS] = std::array::from_fn(|m| sums[m.min(M - 1)][t]);
+            for (m, sum) in s.sum_each(of_tap).into_iter().enumerate().take(M) {
+                self.sums[(channel + m) * self.weight_len + self.at + tap + t] += sum;
+            }
         }
     }
 }
