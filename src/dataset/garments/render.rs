@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 
 use super::cut;
-use super::paint::{Canvas, Cloth, Ink, Item, Scene};
+use super::paint::{Canvas, Cloth, Fabric, Ink, Item, Scene};
 use super::pattern::Print;
 use super::pen::Point;
 use super::raster::{Mask, box_blur};
@@ -26,11 +26,8 @@ pub fn render(spec: &GarmentSpec, side_px: u32) -> Picture {
     cast_shadow(&mut canvas, &shapes, spec.view, &cloth, &mut stream);
     for shape in &shapes {
         match shape {
-            Shape::Piece { mask, edge, item: Item::Piece { fabric, grain, .. } } => {
-                canvas.piece(mask, edge, *fabric, *grain, &cloth);
-            }
+            Shape::Piece { mask, edge, fabric, grain } => canvas.piece(mask, edge, *fabric, *grain, &cloth),
             Shape::Line { mask, ink } => canvas.line(mask, *ink, &cloth),
-            Shape::Piece { .. } => {}
         }
     }
     let rgba = canvas
@@ -70,18 +67,18 @@ impl Place {
 }
 
 /// An item in px.
-enum Shape<'a> {
-    Piece { mask: Mask, edge: Mask, item: &'a Item },
+enum Shape {
+    Piece { mask: Mask, edge: Mask, fabric: Fabric, grain: f32 },
     Line { mask: Mask, ink: Ink },
 }
 
-impl<'a> Shape<'a> {
-    fn of(item: &'a Item, place: &Place, scale: f32) -> Self {
+impl Shape {
+    fn of(item: &Item, place: &Place, scale: f32) -> Self {
         match item {
-            Item::Piece { outline, .. } => {
+            Item::Piece { outline, fabric, grain } => {
                 let outline = place.put(outline);
                 let edge = Mask::stroke(&outline, 1.5 * scale, true);
-                Self::Piece { mask: Mask::fill(&outline, 6.0 * scale), edge, item }
+                Self::Piece { mask: Mask::fill(&outline, 6.0 * scale), edge, fabric: *fabric, grain: *grain }
             }
             Item::Line { points, width, ink } => {
                 Self::Line { mask: Mask::stroke(&place.put(points), width * scale, false), ink: *ink }
@@ -92,8 +89,7 @@ impl<'a> Shape<'a> {
     /// What covers the background, if it does.
     fn solid(&self) -> Option<&Mask> {
         match self {
-            Self::Piece { mask, .. } => Some(mask),
-            Self::Line { mask, ink: Ink::Band(_) | Ink::Fixed(_) } => Some(mask),
+            Self::Piece { mask, .. } | Self::Line { mask, ink: Ink::Band(_) | Ink::Fixed(_) } => Some(mask),
             Self::Line { .. } => None,
         }
     }

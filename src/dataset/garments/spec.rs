@@ -179,7 +179,7 @@ impl GarmentSpec {
         };
         let pattern_colour = (pattern != Pattern::Plain).then(|| {
             let partners: Vec<Colour> = Colour::ALL.iter().copied().filter(|other| colour.contrasts(*other)).collect();
-            // White goes with everything and is what people ask for: a quarter of the patterns that can be white.
+            // White goes with most colours and is what people ask for: every fifth pattern that can be white is, at least.
             if partners.contains(&Colour::White) && stream.chance(0.2) { Colour::White } else { stream.pick(&partners) }
         });
         let background = stream.pick(Background::ALL);
@@ -198,7 +198,7 @@ impl Split {
     #[must_use]
     pub fn of(kind: Kind, colour: Colour, pattern: Pattern) -> Self {
         let cell = colour as usize + 5 * kind as usize + 3 * pattern as usize;
-        if cell % Colour::ALL.len() == 0 { Self::HeldOut } else { Self::Train }
+        if cell.is_multiple_of(Colour::ALL.len()) { Self::HeldOut } else { Self::Train }
     }
 }
 

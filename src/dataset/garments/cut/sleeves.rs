@@ -107,7 +107,7 @@ pub fn body_creases(scene: &mut Scene, stream: &mut Stream, chest: f32, armpit_y
         );
         scene.line(crease.done(), 2.2, Ink::Crease);
     }
-    for _ in 0..1 + stream.below(2) {
+    for _ in 0..=stream.below(2) {
         let (x, y) = (stream.range(-0.6, 0.6) * chest, armpit_y + (hem_y - armpit_y) * stream.range(0.35, 0.85));
         let (dx, dy) = (stream.range(-0.08, 0.08), stream.range(0.04, 0.12));
         scene.line(Pen::at(x, y).curve(x + dx * 0.2, y + dy * 0.7, x + dx, y + dy).done(), 2.2, Ink::Crease);

@@ -22,7 +22,8 @@ const EXAMPLES_PER_KIND: usize = 56;
 const NEIGHBOURS: usize = 5;
 /// The seed of the examples; data sets use others, and their own keys besides.
 const SEED: u64 = 0x1d6e;
-/// Farther than this from every example, an outline is not a garment's. Rendered garments lie below 0.1 (99 of 100).
+/// Farther than this from every example, an outline is not a garment's. Of 660 fresh garments none lies farther, of 660
+/// at half the sharpness three.
 const OUTLINE_LIMIT: f32 = 0.3;
 
 /// What was right in a picture.
