@@ -1,5 +1,5 @@
 //! What all groups share: finding and reading reference files, comparing, reporting.
-#![allow(dead_code, reason = "not every group needs every helper")]
+#![allow(dead_code, reason = "not every group needs every function")]
 
 use std::collections::BTreeMap;
 use std::io::Write;
