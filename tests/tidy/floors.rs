@@ -181,6 +181,19 @@ pub const AVOIDED: &[(&[&str], &str)] = &[
     (&["crossbeam_channel", "unbounded"], "channels are bounded"),
 ];
 
+/// The one file of `ui` that may make colours, and the ends of paths that make one.
+pub const THEME: &str = "src/ui/theme.rs";
+/// See [`THEME`]. Colours made of a picture's own pixels (`from_rgba_unmultiplied`) are none of the theme's.
+pub const COLOURS: &[&[&str]] = &[
+    &["Color32", "from_rgb"],
+    &["Color32", "from_gray"],
+    &["Color32", "from_black_alpha"],
+    &["Color32", "from_white_alpha"],
+    &["Color32", "from_hex"],
+    &["Color32", "WHITE"],
+    &["Color32", "BLACK"],
+];
+
 /// The row of a module.
 pub fn row(module: &str) -> Option<&'static Row> {
     FLOORS.iter().find(|row| row.module == module)

@@ -152,6 +152,12 @@ fn import_complaints(file: &str, module: &Module, facts: &Facts, crates: &BTreeS
         if !in_test && let Some((_, why)) = floors::AVOIDED.iter().find(|(end, _)| ends_with(&mention.path, end)) {
             found.insert(format!("{at}: `{}`: {why}", mention.path.join("::")));
         }
+        if row.module == "ui"
+            && file != floors::THEME
+            && floors::COLOURS.iter().any(|end| ends_with(&mention.path, end))
+        {
+            found.insert(format!("{at}: `{}`: colours come from {}", mention.path.join("::"), floors::THEME));
+        }
     }
     found.into_iter().collect()
 }

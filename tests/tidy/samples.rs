@@ -180,6 +180,13 @@ fn files_and_threads_where_they_do_not_belong() {
 }
 
 #[test]
+fn a_colour_outside_the_theme() {
+    fails("src/ui/mod.rs", "const C: egui::Color32 = egui::Color32::from_rgb(1, 2, 3);", "colours come from");
+    fails("src/ui/mod.rs", "use egui::Color32; fn f() { g(Color32::WHITE) }", "colours come from");
+    passes("src/ui/theme.rs", "const C: Color32 = Color32::from_gray(8);");
+}
+
+#[test]
 fn what_is_left_over_or_unexplained() {
     fails("src/nn/mod.rs", "#[allow(dead_code)] fn f() {}", "without a `reason`");
     fails("src/nn/mod.rs", "#[expect(dead_code)] fn f() {}", "without a `reason`");
