@@ -17,7 +17,7 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     // Outside of these bounds the result is 0 or infinity anyway. (min and max give their second operand for a NaN.)
     let x = s.max(s.splat(-110.0), s.min(s.splat(90.0), x));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.neg_mul_add(n, s.splat(0.693_359_375), x);
+    let r = s.neg_mul_add(n, s.splat(0.693_359_4), x);
     let r = s.neg_mul_add(n, s.splat(-2.121_944_4e-4), r);
     let mut p = s.splat(1.0 / 5040.0);
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
@@ -43,17 +43,17 @@ pub(super) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
 #[inline(always)]
 fn normal<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     const G: [f32; 11] = [
-        -0.016_284_904_57,
-        0.051_272_839_3,
-        -0.003_857_770_931,
-        -0.133_564_512_9,
-        0.096_557_657_92,
-        0.008_325_184_854,
-        0.127_989_142_4,
-        0.172_857_078_3,
-        0.217_980_663_9,
-        0.239_359_162_8,
-        0.239_365_449_6,
+        -0.016_284_905,
+        0.051_272_84,
+        -0.003_857_771,
+        -0.133_564_52,
+        0.096_557_654,
+        0.008_325_185,
+        0.127_989_14,
+        0.172_857_08,
+        0.217_980_67,
+        0.239_359_17,
+        0.239_365_44,
     ];
     let one = s.splat(1.0);
     let a = s.abs(x);

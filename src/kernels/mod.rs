@@ -7,6 +7,9 @@
 //! Shapes stand at each function. A slice of the wrong length is a programmer's error and panics; a dimension of zero
 //! is allowed everywhere. Gradients are overwritten, not added to.
 
+// Inlining is no hint here: a task that is not inlined is compiled for the baseline processor (see `simd`).
+#![allow(clippy::inline_always)]
+
 pub mod activation;
 pub mod attention;
 pub mod conv2d;

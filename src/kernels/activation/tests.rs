@@ -59,9 +59,9 @@ fn exp_is_exact_to_its_last_bits() {
     for portable in [false, true] {
         let mut y = x.clone();
         if portable {
-            Exp(&mut y).run(crate::kernels::simd::Portable)
+            Exp(&mut y).run(crate::kernels::simd::Portable);
         } else {
-            dispatch(Exp(&mut y))
+            dispatch(Exp(&mut y));
         }
         for (x, y) in x.iter().zip(&y) {
             let exact = f64::from(*x).exp();

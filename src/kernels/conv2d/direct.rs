@@ -14,22 +14,35 @@ const TILE_CHANNELS: usize = 6;
 /// Where there are fewer strips than this, the channels of the result are shared out too, but not to fewer than the
 /// least number, since each share packs the input for itself.
 const PIECES_WANTED: usize = 32;
-const LEAST_CHANNELS: usize = 16;
+const LEAST_CHANNELS: usize = 32;
 
-/// A convolution of a source with weights `[out_channels, source.channels, kernel_height, kernel_width]`.
-pub struct Direct {
+/// A convolution of a source.
+pub struct Direct<'a> {
     pub source: Source,
     pub out_channels: usize,
+    pub weights: Weights<'a>,
 }
 
-impl Direct {
+/// Where the weights are.
+#[derive(Clone, Copy)]
+pub enum Weights<'a> {
+    /// `[out_channels, source.channels, taps]`
+    Plain(&'a [f32]),
+    /// The other way round, `[source.channels, out_channels, kernel]`: the weights of the convolution whose gradient
+    /// this is. Tap t of a channel is value `taps[t]` of its kernel.
+    Turned { weights: &'a [f32], kernel: usize, taps: &'a [usize] },
+}
+
+impl Direct<'_> {
     /// Computes all results.
-    pub fn run(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    pub fn run(&self, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
         if out.is_empty() {
             return;
         }
         let strips = Strips::new(&self.source);
-        let shares = PIECES_WANTED.div_ceil(strips.count).min(self.out_channels.div_ceil(LEAST_CHANNELS));
+        // With a stride, fewer multiplications pay for a packed value.
+        let least_channels = LEAST_CHANNELS * self.source.stride * self.source.stride;
+        let shares = PIECES_WANTED.div_ceil(strips.count).min(self.out_channels.div_ceil(least_channels));
         let share = self.out_channels.div_ceil(shares);
         let shares = self.out_channels.div_ceil(share);
         // The rows of the result that each piece of work writes: for each picture of its strip, for each channel of its
@@ -48,7 +61,7 @@ impl Direct {
             let strip = strips.strip(i / shares);
             let channels = rows.len() / strip.pictures;
             let first_channel = i % shares * share;
-            self.run_piece(&strips, &strip, first_channel, channels, x, w, bias, &mut rows);
+            self.run_piece(&strips, &strip, first_channel, channels, x, bias, &mut rows);
         });
     }
 
@@ -60,21 +73,33 @@ impl Direct {
         first_channel: usize,
         channels: usize,
         x: &[f32],
-        w: &[f32],
         bias: Option<&[f32]>,
         rows: &mut [&mut [f32]],
     ) {
         let taps = strip.taps.len();
-        let weight_len = self.source.channels * taps;
-        with_scratch(strips.block_len(), |packed| {
+        let turned_len = match self.weights {
+            Weights::Plain(_) => 0,
+            Weights::Turned { .. } => TILE_CHANNELS * strips.block_channels * taps,
+        };
+        with_scratch(strips.block_len() + turned_len, |buffer| {
+            let (packed, turned) = buffer.split_at_mut(strips.block_len());
             // Without input channels there is one block of none, which writes the bias.
             for first_input in (0..self.source.channels.max(1)).step_by(strips.block_channels) {
                 let inputs = strips.block_channels.min(self.source.channels - first_input);
                 strip.pack(&self.source, x, first_input, inputs, packed);
-                let weights = &w[first_channel * weight_len..][..channels * weight_len];
-                let at = first_input * taps;
                 let bias = bias.map(|bias| &bias[first_channel..][..channels]);
-                dispatch(Block { strip, packed, inputs, weights, weight_len, at, channels, bias, rows });
+                dispatch(Block {
+                    conv: self,
+                    strip,
+                    packed,
+                    turned,
+                    first_input,
+                    inputs,
+                    first_channel,
+                    channels,
+                    bias,
+                    rows,
+                });
             }
         });
     }
@@ -82,13 +107,14 @@ impl Direct {
 
 /// The products of a block of input channels: the first block is written over the bias, the others are added.
 struct Block<'a, 'b> {
+    conv: &'a Direct<'a>,
     strip: &'a Strip,
     packed: &'a [f32],
+    /// Room for the weights of a tile where they have to be turned.
+    turned: &'a mut [f32],
+    first_input: usize,
     inputs: usize,
-    /// The weights of the channels, `weight_len` each, of which those of the block begin at `at`.
-    weights: &'a [f32],
-    weight_len: usize,
-    at: usize,
+    first_channel: usize,
     channels: usize,
     bias: Option<&'a [f32]>,
     /// Rows of the result: for each picture, for each channel.
@@ -120,6 +146,7 @@ impl Block<'_, '_> {
     #[inline(always)]
     fn channels<S: Simd, const M: usize, const V: usize>(&mut self, s: S, channel: usize) {
         let strip = self.strip;
+        self.turn(channel, M);
         let (groups, rest) = strip.vectors.as_chunks::<V>();
         for group in groups {
             self.tile::<S, M, V>(s, channel, group);
@@ -129,14 +156,40 @@ impl Block<'_, '_> {
         }
     }
 
+    /// Copies the weights of a tile's channels where they lie the other way round.
+    #[inline(always)]
+    fn turn(&mut self, channel: usize, count: usize) {
+        let Weights::Turned { weights, kernel, taps } = self.conv.weights else { return };
+        let len = self.inputs * taps.len();
+        for input in 0..self.inputs {
+            let from = (self.first_input + input) * self.conv.out_channels + self.first_channel + channel;
+            for (m, from) in weights[from * kernel..][..count * kernel].chunks_exact(kernel).enumerate() {
+                let to = &mut self.turned[m * len + input * taps.len()..][..taps.len()];
+                to.iter_mut().zip(taps).for_each(|(to, &tap)| *to = from[tap]);
+            }
+        }
+    }
+
+    /// The weights of one channel of a tile, for the block's inputs: `[inputs, taps]`.
+    #[inline(always)]
+    fn weights(&self, channel: usize, m: usize) -> &[f32] {
+        let taps = self.strip.taps.len();
+        let len = self.inputs * taps;
+        match self.conv.weights {
+            Weights::Plain(weights) => {
+                let from = (self.first_channel + channel + m) * self.conv.source.channels + self.first_input;
+                &weights[from * taps..][..len]
+            }
+            Weights::Turned { .. } => &self.turned[m * len..][..len],
+        }
+    }
+
     /// `M` channels of `V` vectors.
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(&mut self, s: S, channel: usize, vectors: &[Vector; V]) {
         let taps = self.strip.taps.as_slice();
-        let weights: [&[f32]; M] = std::array::from_fn(|m| {
-            &self.weights[(channel + m) * self.weight_len + self.at..][..self.inputs * taps.len()]
-        });
-        let first = self.at == 0;
+        let weights: [&[f32]; M] = std::array::from_fn(|m| self.weights(channel, m));
+        let first = self.first_input == 0;
         let bias: [f32; M] = std::array::from_fn(|m| match self.bias {
             Some(bias) if first => bias[channel + m],
             _ => 0.0,

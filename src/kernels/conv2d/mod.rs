@@ -13,7 +13,7 @@ mod tests;
 
 use rayon::prelude::*;
 
-use self::direct::Direct;
+use self::direct::{Direct, Weights};
 use self::packed::Source;
 use super::check_len;
 use super::gemm::{gemm, gemm_serial};
@@ -87,7 +87,8 @@ impl Conv2d {
         if self.is_product() {
             self.forward_product(x, w, bias, out);
         } else {
-            Direct { source: self.source(), out_channels: self.out_channels }.run(x, w, bias, out);
+            let weights = Weights::Plain(w);
+            Direct { source: self.source(), out_channels: self.out_channels, weights }.run(x, bias, out);
         }
     }
 
@@ -233,14 +234,22 @@ impl Conv2d {
             out_height: rows.count,
             out_width: cols.count,
         };
-        let turned = self.turned_weight(&rows, &cols, w);
-        let conv = Direct { source, out_channels: self.in_channels };
+        // The taps of this phase, turned by 180°.
+        let taps: Vec<usize> = (0..rows.taps)
+            .rev()
+            .flat_map(|i| {
+                (0..cols.taps).rev().map(move |j| (rows.place + self.stride * i, cols.place + self.stride * j))
+            })
+            .map(|(y, x)| y * self.kernel_width + x)
+            .collect();
+        let weights = Weights::Turned { weights: w, kernel: self.kernel_height * self.kernel_width, taps: &taps };
+        let conv = Direct { source, out_channels: self.in_channels, weights };
         if self.stride == 1 {
-            conv.run(gy, &turned, None, gx);
+            conv.run(gy, None, gx);
             return;
         }
         let mut of_phase = vec![0.0; self.batch * self.in_channels * rows.count * cols.count];
-        conv.run(gy, &turned, None, &mut of_phase);
+        conv.run(gy, None, &mut of_phase);
         let planes = gx.par_chunks_mut(self.in_height * self.in_width);
         planes.zip(of_phase.par_chunks(rows.count * cols.count)).for_each(|(gx, from)| {
             for (gx, from) in
@@ -249,33 +258,6 @@ impl Conv2d {
                 gx.iter_mut().skip(cols.first).step_by(self.stride).zip(from).for_each(|(gx, from)| *gx = *from);
             }
         });
-    }
-
-    /// The taps of one phase, turned by 180° and with the channels exchanged: `[in, out, rows.taps, cols.taps]`.
-    fn turned_weight(&self, rows: &Phase, cols: &Phase, w: &[f32]) -> Vec<f32> {
-        /// Input channels of one piece of work.
-        const PIECE: usize = 16;
-        let (kernel, taps) = (self.kernel_height * self.kernel_width, rows.taps * cols.taps);
-        let mut turned = vec![0.0; self.in_channels * self.out_channels * taps];
-        if turned.is_empty() {
-            return turned;
-        }
-        // Some input channels at a time, so that what is read lies together.
-        turned.par_chunks_mut(PIECE * self.out_channels * taps).enumerate().for_each(|(piece, turned)| {
-            for output in 0..self.out_channels {
-                for (input, turned) in turned.chunks_exact_mut(self.out_channels * taps).enumerate() {
-                    let w = &w[(output * self.in_channels + piece * PIECE + input) * kernel..][..kernel];
-                    let turned = &mut turned[output * taps..][..taps];
-                    for (i, row) in turned.chunks_exact_mut(cols.taps).rev().enumerate() {
-                        for (j, tap) in row.iter_mut().rev().enumerate() {
-                            let (y, x) = (rows.phase + self.stride * i, cols.phase + self.stride * j);
-                            *tap = w[y * self.kernel_width + x];
-                        }
-                    }
-                }
-            }
-        });
-        turned
     }
 }
 
@@ -290,7 +272,8 @@ fn steps(len: usize, kernel: usize, stride: usize) -> usize {
 
 /// The pixels of the input that lie at `phase` modulo the stride in the padded picture, along one direction.
 struct Phase {
-    phase: usize,
+    /// Their place modulo the stride.
+    place: usize,
     /// Taps of the kernel that reach them.
     taps: usize,
     /// The first of them, and how many there are.
@@ -306,6 +289,6 @@ impl Phase {
         let first = (phase + stride - padding % stride) % stride;
         let count = len.saturating_sub(first).div_ceil(stride);
         let at = (first + padding) / stride;
-        Self { phase, taps, first, count, padding: taps as isize - 1 - at as isize }
+        Self { place: phase, taps, first, count, padding: taps as isize - 1 - at as isize }
     }
 }

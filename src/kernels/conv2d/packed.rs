@@ -170,16 +170,46 @@ impl Strip {
 #[inline]
 fn pack_row(from: &[f32], stride: usize, padding: isize, to: &mut [f32]) {
     let reach = |at: isize| (at.max(0) as usize).div_ceil(stride).min(to.len());
-    let (begin, end) = (reach(padding), reach(padding + from.len() as isize));
-    to[..begin].fill(0.0);
-    to[end..].fill(0.0);
+    let begin = reach(padding);
+    let end = reach(padding + from.len() as isize).max(begin);
+    clear(to, begin, end);
     if begin < end {
         let first = (begin * stride).wrapping_add_signed(-padding);
         let to = &mut to[begin..end];
         if stride == 1 {
-            to.copy_from_slice(&from[first..][..to.len()]);
+            copy(&from[first..][..to.len()], to);
         } else {
             to.iter_mut().zip(from[first..].iter().step_by(stride)).for_each(|(to, from)| *to = *from);
         }
+    }
+}
+
+/// Zeros before `begin` and from `end` on; a few values in between may be cleared too. Rows are short, and a call of
+/// `memset` for each end of each would cost as much as the copy.
+#[inline(always)]
+fn clear(to: &mut [f32], begin: usize, end: usize) {
+    let len = to.len();
+    if begin <= LANES && len - end <= LANES && len >= LANES {
+        to[..LANES].copy_from_slice(&[0.0; LANES]);
+        to[len - LANES..].copy_from_slice(&[0.0; LANES]);
+    } else {
+        to[..begin].fill(0.0);
+        to[end..].fill(0.0);
+    }
+}
+
+/// A copy that for short rows is a few vectors, the last of which may overlap the one before, and no call of `memcpy`.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let len = to.len();
+    if (LANES..=4 * LANES).contains(&len) {
+        for at in [0, LANES, 2 * LANES] {
+            if at + LANES <= len {
+                to[at..at + LANES].copy_from_slice(&from[at..at + LANES]);
+            }
+        }
+        to[len - LANES..].copy_from_slice(&from[len - LANES..]);
+    } else {
+        to.copy_from_slice(from);
     }
 }

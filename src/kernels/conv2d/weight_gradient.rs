@@ -30,19 +30,30 @@ pub fn run(source: &Source, out_channels: usize, x: &[f32], gy: &[f32], gw: &mut
     let share = strips.count.div_ceil(shares);
     let shares = strips.count.div_ceil(share);
     let weight_len = source.channels * source.kernel_height * source.kernel_width;
+    // The sums of some channels over one share of the strips.
+    let add_share = |piece: usize, share_index: usize, sums: &mut [f32]| {
+        for strip in (share_index * share..strips.count).take(share) {
+            add_strip(&strips, &strips.strip(strip), out_channels, piece * PIECE_CHANNELS, x, gy, sums);
+        }
+    };
+    let piece_len = PIECE_CHANNELS * weight_len;
+    if shares == 1 {
+        gw.par_chunks_mut(piece_len).enumerate().for_each(|(piece, gw)| {
+            gw.fill(0.0);
+            add_share(piece, 0, gw);
+        });
+        return;
+    }
     let sums: Vec<Vec<f32>> = (0..channel_pieces * shares)
         .into_par_iter()
-        .map(|piece| {
-            let first_channel = piece / shares * PIECE_CHANNELS;
-            let channels = PIECE_CHANNELS.min(out_channels - first_channel);
+        .map(|i| {
+            let channels = PIECE_CHANNELS.min(out_channels - i / shares * PIECE_CHANNELS);
             let mut sums = vec![0.0; channels * weight_len];
-            for strip in piece % shares * share..(piece % shares * share + share).min(strips.count) {
-                add_strip(&strips, &strips.strip(strip), out_channels, first_channel, x, gy, &mut sums);
-            }
+            add_share(i / shares, i % shares, &mut sums);
             sums
         })
         .collect();
-    for (gw, sums) in gw.chunks_mut(PIECE_CHANNELS * weight_len).zip(sums.chunks(shares)) {
+    for (gw, sums) in gw.chunks_mut(piece_len).zip(sums.chunks(shares)) {
         add_all(sums, gw);
     }
 }
@@ -166,12 +177,12 @@ impl Block<'_> {
         let len = self.bases.list.len() * LANES;
         let gradients: [&[f32]; M] = std::array::from_fn(|m| &self.gradient[(channel + m) * len..][..len]);
         let sums = multiply(s, self.packed, self.bases, offsets, gradients);
-        for t in 0..T {
-            // Four channels at once: adding up the lanes one vector at a time costs as much as a small picture.
-            let of_tap: [S::F; TILE_CHANNELS] = std::array::from_fn(|m| sums[m.min(M - 1)][t]);
-            for (m, sum) in s.sum_each(of_tap).into_iter().enumerate().take(M) {
-                self.sums[(channel + m) * self.weight_len + self.at + tap + t] += sum;
-            }
+        // Four channels at once: adding up the lanes one vector at a time costs as much as a small picture.
+        let of_taps: [[f32; TILE_CHANNELS]; T] =
+            std::array::from_fn(|t| s.sum_each(std::array::from_fn(|m| sums[m.min(M - 1)][t])));
+        for m in 0..M {
+            let to = &mut self.sums[(channel + m) * self.weight_len + self.at + tap..][..T];
+            to.iter_mut().zip(of_taps).for_each(|(to, sums)| *to += sums[m]);
         }
     }
 }
