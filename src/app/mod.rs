@@ -52,13 +52,13 @@ pub const TITLE: &str = "Atelier";
 ///
 /// # Errors
 /// When there is no display (exit code 2), when no window can be opened on it, or when `make_handles` fails.
-pub fn run(launch: Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) -> Result<()> {
+pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) -> Result<()> {
     display::check()?;
     let leftover: Rc<RefCell<Option<Handles>>> = Rc::default();
     let failed: Rc<RefCell<Option<UserError>>> = Rc::default();
     let make_handles = RefCell::new(Some(make_handles));
     let result = display::without_panic(|| {
-        renderer::run_with_fallback(&launch, |ctx| {
+        renderer::run_with_fallback(launch, |ctx| {
             let wake: Wake = {
                 let ctx = ctx.clone();
                 Arc::new(move || ctx.request_repaint())

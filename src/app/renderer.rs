@@ -99,7 +99,8 @@ fn explain(error: &eframe::Error) -> UserError {
             None => UserError::failed(format!("The window could not be opened: {inner}")),
         },
         // A display is named, but nothing answers there.
-        eframe::Error::WinitEventLoop(inner) => no_display(&inner.to_string()),
+        // The message begins with a place in winit's sources, which is of no use here.
+        eframe::Error::WinitEventLoop(inner) => no_display(inner.to_string().rsplit(": ").next().unwrap_or_default()),
         other => UserError::failed(format!("The window could not be opened: {other}"))
             .hint("a graphics driver is missing; on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri"),
     }

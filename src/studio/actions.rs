@@ -174,16 +174,16 @@ pub struct Shortcut {
 }
 
 impl Shortcut {
-    const fn plain(key: Key) -> Option<Self> {
-        Some(Self { ctrl: false, shift: false, key })
+    const fn plain(key: Key) -> Self {
+        Self { ctrl: false, shift: false, key }
     }
 
-    const fn ctrl(key: Key) -> Option<Self> {
-        Some(Self { ctrl: true, shift: false, key })
+    const fn ctrl(key: Key) -> Self {
+        Self { ctrl: true, shift: false, key }
     }
 
-    const fn ctrl_shift(key: Key) -> Option<Self> {
-        Some(Self { ctrl: true, shift: true, key })
+    const fn ctrl_shift(key: Key) -> Self {
+        Self { ctrl: true, shift: true, key }
     }
 }
 
@@ -259,19 +259,21 @@ impl Action {
     pub fn info(&self) -> Info {
         let info = |text, tooltip, shortcut| Info { text, tooltip, shortcut };
         match self {
-            Self::GoTo(Place::Create) => info("Create", "Write a prompt and make pictures", Shortcut::ctrl(Key::Num1)),
-            Self::GoTo(Place::Gallery) => info("Gallery", "Every picture made so far", Shortcut::ctrl(Key::Num2)),
-            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Shortcut::ctrl(Key::Num3)),
-            Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Shortcut::plain(Key::F11)),
-            Self::Quit => info("Quit", "Close the window", Shortcut::ctrl(Key::Q)),
-            Self::Generate => info("Generate", "Make pictures from these settings", Shortcut::ctrl(Key::Enter)),
-            Self::Cancel => info("Cancel", "Stop the picture that is being made", Shortcut::plain(Key::Escape)),
+            Self::GoTo(Place::Create) => {
+                info("Create", "Write a prompt and make pictures", Some(Shortcut::ctrl(Key::Num1)))
+            }
+            Self::GoTo(Place::Gallery) => info("Gallery", "Every picture made so far", Some(Shortcut::ctrl(Key::Num2))),
+            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num3))),
+            Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Some(Shortcut::plain(Key::F11))),
+            Self::Quit => info("Quit", "Close the window", Some(Shortcut::ctrl(Key::Q))),
+            Self::Generate => info("Generate", "Make pictures from these settings", Some(Shortcut::ctrl(Key::Enter))),
+            Self::Cancel => info("Cancel", "Stop the picture that is being made", Some(Shortcut::plain(Key::Escape))),
             Self::CancelJob(_) => info("Remove", "Take this job out of the queue", None),
             Self::RunNext(_) => info("Run next", "Let this job run before the others that wait", None),
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
             Self::Edit(edit) => edit.info(),
             Self::SwapSides => info("Swap sides", "Swap width and height", None),
-            Self::RollSeed => info("New seed", "Draw another seed, for another picture", Shortcut::ctrl(Key::R)),
+            Self::RollSeed => info("New seed", "Draw another seed, for another picture", Some(Shortcut::ctrl(Key::R))),
             Self::ToggleSeedLock => info(
                 "Keep seed",
                 "Keep the seed after Generate: the same settings then make the same picture again",
@@ -284,29 +286,37 @@ impl Action {
             Self::ShowFilm(_) => info("Show", "Show this picture", None),
             Self::OpenPicture(_) => info("Open", "Show this picture large, with its recipe", None),
             Self::OpenSelected => {
-                info("Open", "Show the selected picture large, with its recipe", Shortcut::plain(Key::Enter))
+                info("Open", "Show the selected picture large, with its recipe", Some(Shortcut::plain(Key::Enter)))
             }
-            Self::ClosePicture => info("Back to all pictures", "Close the large view", Shortcut::plain(Key::Escape)),
-            Self::Move(Move::Previous) => info("Newer picture", "Go to the newer picture", Shortcut::plain(Key::Left)),
-            Self::Move(Move::Next) => info("Older picture", "Go to the older picture", Shortcut::plain(Key::Right)),
-            Self::Move(Move::Up) => info("Row up", "Go one row up", Shortcut::plain(Key::Up)),
-            Self::Move(Move::Down) => info("Row down", "Go one row down", Shortcut::plain(Key::Down)),
+            Self::ClosePicture => {
+                info("Back to all pictures", "Close the large view", Some(Shortcut::plain(Key::Escape)))
+            }
+            Self::Move(Move::Previous) => {
+                info("Newer picture", "Go to the newer picture", Some(Shortcut::plain(Key::Left)))
+            }
+            Self::Move(Move::Next) => {
+                info("Older picture", "Go to the older picture", Some(Shortcut::plain(Key::Right)))
+            }
+            Self::Move(Move::Up) => info("Row up", "Go one row up", Some(Shortcut::plain(Key::Up))),
+            Self::Move(Move::Down) => info("Row down", "Go one row down", Some(Shortcut::plain(Key::Down))),
             Self::GridColumns(_) | Self::NeedThumbnail(_) | Self::WindowPlaced(_) | Self::Answered(_) => {
                 info("", "", None)
             }
-            Self::Rescan => info("Refresh", "Look for new and deleted files", Shortcut::plain(Key::F5)),
+            Self::Rescan => info("Refresh", "Look for new and deleted files", Some(Shortcut::plain(Key::F5))),
             Self::UseAllParameters => {
                 info("Use all parameters", "Take over everything that made this picture, seed included", None)
             }
             Self::UsePrompt => info("Use prompt", "Take over the prompt and the negative prompt", None),
             Self::UseSeed => info("Use seed", "Take over the seed, and keep it", None),
-            Self::SaveAs => info("Save as…", "Write a copy as PNG, JPEG or WebP", Shortcut::ctrl(Key::S)),
-            Self::CopyPicture => info("Copy picture", "Put the picture on the clipboard", Shortcut::ctrl_shift(Key::C)),
+            Self::SaveAs => info("Save as…", "Write a copy as PNG, JPEG or WebP", Some(Shortcut::ctrl(Key::S))),
+            Self::CopyPicture => {
+                info("Copy picture", "Put the picture on the clipboard", Some(Shortcut::ctrl_shift(Key::C)))
+            }
             Self::CopyPrompt => info("Copy prompt", "Put the prompt on the clipboard", None),
             Self::Trash => info(
                 "Move to trash",
                 "Move the picture's file to the system's trash, from where it can be brought back",
-                Shortcut::plain(Key::Delete),
+                Some(Shortcut::plain(Key::Delete)),
             ),
             Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
             Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),

@@ -35,7 +35,7 @@ pub fn canvas_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &
         (Some(item), _) => film_picture_ui(ui, area, item, textures),
         (None, Some(running)) => forming_ui(ui, area, running, textures),
         (None, None) => {
-            empty_ui(ui, Icon::Picture, "Nothing made yet", "Write a prompt at the left and press Ctrl+Enter")
+            empty_ui(ui, Icon::Picture, "Nothing made yet", "Write a prompt at the left and press Ctrl+Enter");
         }
     }
 }
@@ -60,7 +60,7 @@ fn forming_ui(ui: &mut Ui, area: Rect, running: &Running, textures: &mut Texture
     ui.painter().rect_filled(rect, theme::ROUNDING, p.panel);
     let Some(preview) = &running.preview else { return };
     let texture = textures.preview(ui.ctx(), preview);
-    let response = ui.interact(rect, ui.id().with("preview"), Sense::hover());
+    let response = ui.interact(rect, ui.scope_id().with("preview"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "The picture as it forms"));
     egui::Image::from_texture((texture.id(), rect.size())).corner_radius(theme::ROUNDING).paint_at(ui, rect);
 }

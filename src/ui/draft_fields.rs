@@ -235,7 +235,7 @@ pub fn seed_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         let mut text = typed.unwrap_or_else(|| seed.to_string());
         let field = TextEdit::singleline(&mut text).id(id).desired_width(width).margin(egui::Margin::symmetric(10, 6));
         let response = ui
-            .add_sized(vec2(width, theme::CONTROL_HEIGHT), field.vertical_align(egui::Align::Center))
+            .add_sized(vec2(width, theme::CONTROL_HEIGHT), field.align(egui::Align2::LEFT_CENTER))
             .labelled_by(name.id);
         if response.changed() {
             text.retain(|c| c.is_ascii_digit());

@@ -59,15 +59,12 @@ fn tile_ui(
         {
             actions.push(Action::NeedThumbnail(entry.id));
         }
-        match &item.picture {
-            Some(picture) => {
-                let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
-                texture.paint(ui, place, theme::ROUNDING - 2);
-            }
-            None => {
-                let icon = Rect::from_center_size(rect.center(), vec2(20.0, 20.0));
-                icons::paint(ui.painter(), icon, Icon::Picture, p.text_faint);
-            }
+        if let Some(picture) = &item.picture {
+            let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
+            texture.paint(ui, place, theme::ROUNDING - 2);
+        } else {
+            let icon = Rect::from_center_size(rect.center(), vec2(20.0, 20.0));
+            icons::paint(ui.painter(), icon, Icon::Picture, p.text_faint);
         }
     }
     if item.saved.is_err() {

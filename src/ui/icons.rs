@@ -4,7 +4,6 @@ use egui::{Color32, CornerRadius, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2,
 
 /// The icons of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "an icon is its own name")]
 pub enum Icon {
     Create,
     Gallery,

@@ -31,8 +31,7 @@ fn place_ui(ui: &mut Ui, place: Place, state: &State, actions: &mut Vec<Action>)
     response.widget_info(|| WidgetInfo::selected(Role::Tab, true, chosen, info.text));
     let rect = outer.shrink2(vec2(2.0 * theme::UNIT, 0.0));
     let colour = match (chosen, response.hovered()) {
-        (true, _) => p.text,
-        (false, true) => p.text,
+        (true, _) | (false, true) => p.text,
         (false, false) => p.text_dim,
     };
     let fill = match (chosen, response.hovered()) {

@@ -92,12 +92,11 @@ fn recipe_ui(ui: &mut Ui, state: &State, entry: &PictureEntry, actions: &mut Vec
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(margin).show(ui, |ui| {
             ui.set_width(ui.available_width());
-            match &entry.recipe {
-                Some(recipe) => facts_ui(ui, recipe),
-                None => {
-                    section_ui(ui, "Recipe");
-                    ui.label(RichText::new("This picture carries no recipe that can be read").color(p.text_dim));
-                }
+            if let Some(recipe) = &entry.recipe {
+                facts_ui(ui, recipe);
+            } else {
+                section_ui(ui, "Recipe");
+                ui.label(RichText::new("This picture carries no recipe that can be read").color(p.text_dim));
             }
             ui.add_space(3.0 * theme::UNIT);
             section_ui(ui, "File");

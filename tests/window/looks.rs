@@ -15,7 +15,7 @@ fn working(settings: Settings, size: [f32; 2]) -> Bench {
     let mut bench = Bench::with(settings, size);
     let starter = bench.draft().model.clone();
     let mut info = model_info(starter, atelier::domain::FamilyId::Starter);
-    info.name = "Atelier starter".to_owned();
+    "Atelier starter".clone_into(&mut info.name);
     info.parameters = 31_400_000;
     bench.engine(Event::ModelReady(info));
     for id in 1..=3 {
