@@ -251,7 +251,8 @@ mod tests {
             step(&mut trainer);
             checkpoints.save(&trainer, &Value::Null).unwrap();
         }
-        let names: Vec<_> = checkpoints.list().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> =
+            checkpoints.list().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         assert_eq!(names, ["step-00000002.safetensors", "step-00000003.safetensors"]);
         fs::write(folder.path().join("step-00000003.safetensors"), b"cut").unwrap();
         assert_eq!(checkpoints.resume(&mut trainer, &Value::Null).unwrap(), Some(2));

@@ -19,7 +19,9 @@ pub fn global_norm(gradients: &Gradients) -> Result<f64> {
     let list: Vec<_> = gradients.iter().collect();
     let squares = list
         .par_iter()
-        .map(|gradient| with_values(gradient, |values| values.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>()))
+        .map(|gradient| {
+            with_values(gradient, |values| values.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>())
+        })
         .collect::<candle_core::Result<Vec<f64>>>()
         .map_err(engine_error)?;
     Ok(squares.iter().sum::<f64>().sqrt())

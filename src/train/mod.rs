@@ -10,6 +10,7 @@ mod loss;
 mod lr;
 mod optimizer;
 mod parameters;
+pub mod starter;
 mod trainer;
 
 pub use checkpoint::{Checkpoints, write_atomically};

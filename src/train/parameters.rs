@@ -72,7 +72,11 @@ impl Parameters {
     /// # Errors
     /// Never on a CPU, where all of them are.
     pub fn values(&self) -> Result<Vec<Vec<f32>>> {
-        self.list.iter().map(|p| with_values(&p.var, <[f32]>::to_vec)).collect::<TensorResult<_>>().map_err(engine_error)
+        self.list
+            .iter()
+            .map(|p| with_values(&p.var, <[f32]>::to_vec))
+            .collect::<TensorResult<_>>()
+            .map_err(engine_error)
     }
 
     /// Replaces all values, in order.

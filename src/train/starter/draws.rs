@@ -1,0 +1,92 @@
+//! Every random number of the starter's trainings, named by seed, purpose, step and place in the batch: a resumed
+//! training draws the same ones.
+
+use crate::nn::Init;
+use crate::sampling::CounterRng;
+
+/// What a number is for. The values are part of what a seed means: never change one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// How a weight begins.
+    Weights = 1,
+    /// Where a picture is cropped.
+    Crop = 2,
+    /// The noise of the autoencoder's latents.
+    LatentNoise = 3,
+    /// Which pictures make a batch.
+    Order = 4,
+    /// How noisy the latents are.
+    Timestep = 5,
+    /// The noise on the latents.
+    Noise = 6,
+    /// Which wording, or none.
+    Caption = 7,
+    /// The noise that samples begin with.
+    Sample = 8,
+}
+
+/// The stream of a purpose at a step, for sample `index` of its batch.
+#[must_use]
+pub fn draws(seed: u64, purpose: Purpose, step: u64, index: usize) -> CounterRng {
+    CounterRng::new(seed, purpose as u32, step as u32, index as u32)
+}
+
+/// Unit-normal noise for a batch of `samples` samples of `each` values.
+#[must_use]
+pub fn noise(seed: u64, purpose: Purpose, step: u64, samples: usize, each: usize) -> Vec<f32> {
+    let mut values = vec![0.0; samples * each];
+    for (index, values) in values.chunks_mut(each).enumerate() {
+        draws(seed, purpose, step, index).fill_normal(values);
+    }
+    values
+}
+
+/// The values that the weight `name` begins with: a function of seed and name, so that the order of building does not
+/// matter. Weights whose name ends in one of `zero` begin at zero.
+#[must_use]
+pub fn initial_values(seed: u64, name: &str, elements: usize, init: Init, zero: &[&str]) -> Vec<f32> {
+    // FNV-1a: names are few, and a collision would only make two weights begin alike.
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut rng = CounterRng::new(seed, Purpose::Weights as u32, (hash >> 32) as u32, hash as u32);
+    if zero.iter().any(|end| name.ends_with(end)) {
+        return vec![0.0; elements];
+    }
+    match init {
+        Init::Zeros => vec![0.0; elements],
+        Init::Ones => vec![1.0; elements],
+        Init::Uniform(bound) => (0..elements).map(|_| bound * (2.0 * rng.uniform() - 1.0) as f32).collect(),
+        Init::Normal(deviation) => {
+            let mut values = vec![0.0; elements];
+            rng.fill_normal(&mut values);
+            values.iter_mut().for_each(|value| *value *= deviation);
+            values
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_begin_as_asked() {
+        let uniform = initial_values(1, "a.weight", 4000, Init::Uniform(0.5), &[]);
+        assert!(uniform.iter().all(|value| value.abs() <= 0.5) && uniform.iter().any(|value| value.abs() > 0.45));
+        let normal = initial_values(1, "a.weight", 4000, Init::Normal(0.02), &[]);
+        let variance = normal.iter().map(|value| value * value).sum::<f32>() / 4000.0;
+        assert!((variance.sqrt() / 0.02 - 1.0).abs() < 0.05, "{variance}");
+        assert_ne!(uniform, initial_values(1, "b.weight", 4000, Init::Uniform(0.5), &[]));
+        assert_ne!(uniform, initial_values(2, "a.weight", 4000, Init::Uniform(0.5), &[]));
+        assert_eq!(initial_values(1, "conv_out.weight", 2, Init::Ones, &["conv_out.weight"]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_sample_draws_the_same_in_any_batch() {
+        let (small, large) = (noise(3, Purpose::Noise, 7, 1, 5), noise(3, Purpose::Noise, 7, 2, 5));
+        assert_eq!(small, large[..5]);
+        assert_ne!(large[..5], large[5..]);
+        assert_ne!(small, noise(3, Purpose::Noise, 8, 1, 5));
+    }
+}

@@ -1,0 +1,24 @@
+//! The trainings that make the starter model: the autoencoder, then the text encoder and the denoising network together.
+//!
+//! All of it is a function of the settings: the pictures are drawn (see [`crate::dataset::garments`]), and every random
+//! number is named by seed and step. Each training can be killed at any moment and goes on from its last checkpoint.
+
+mod architecture;
+mod draws;
+mod export;
+mod latents;
+mod preview;
+mod run;
+mod sample;
+mod score;
+mod sheet;
+mod text;
+mod unet;
+mod vae;
+
+pub use export::export;
+pub use run::{Progress, Rhythm};
+pub use score::{Scores, judge_model};
+pub use sheet::{png, sheet};
+pub use unet::{UNetSettings, train_unet};
+pub use vae::{VaeSettings, train_vae};
