@@ -1,5 +1,7 @@
 //! Writes down which commit the program is built from (`ATELIER_VERSION`), and gives the Windows program its icon.
 
+#![allow(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
