@@ -97,7 +97,7 @@ pub const FLOORS: &[Row] = &[
         floor: 4,
         may_import: &["models", "sampling", "dataset", "nn", "weights", "domain"],
         // Checkpoints are safetensors files, written whole or not at all.
-        crates: &["candle_core", "image", "rayon", "safetensors", "sha2", "tempfile"],
+        crates: &["candle_core", "half", "image", "rayon", "safetensors", "sha2", "tempfile"],
         without: Without::Nothing,
     },
     Row {
