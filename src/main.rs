@@ -12,6 +12,11 @@ use atelier::{cli, engine, models};
 use chrono::{Local, TimeZone};
 use clap::Parser;
 
+/// Tensors of many MB come and go at every step; the system's allocator gives their memory back each time and gets it
+/// anew, page by page.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     // The log goes to stderr; beyond errors it is off unless RUST_LOG asks for it.
@@ -40,7 +45,7 @@ fn open_window() -> Result<()> {
         local_date,
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths };
-    app::run(launch, move |wake: Wake| {
+    app::run(&launch, move |wake: Wake| {
         let for_engine = Arc::clone(&wake);
         let mut store = PictureStore::new(pictures.clone());
         Ok(Handles {

@@ -3,7 +3,7 @@
 mod bench;
 mod generate;
 mod size;
-// mod starter;
+mod starter;
 
 use clap::{Parser, Subcommand};
 
@@ -11,7 +11,7 @@ use crate::domain::Result;
 
 /// A native desktop studio for Stable Diffusion. Without a command, the window opens.
 #[derive(Parser)]
-#[command(name = "atelier", version = env!("CARGO_PKG_VERSION"), propagate_version = true)]
+#[command(name = "atelier", version = env!("ATELIER_VERSION"), propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -23,6 +23,8 @@ enum Command {
     Generate(generate::Args),
     /// Measure this machine: seconds for each part of a picture.
     Bench(bench::Args),
+    /// Make the model inside Atelier again: draw its pictures, train it, judge it.
+    Starter(starter::Args),
 }
 
 impl Cli {
@@ -35,6 +37,7 @@ impl Cli {
             None => window(),
             Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Bench(args)) => bench::run(&args),
+            Some(Command::Starter(args)) => starter::run(args),
         }
     }
 }

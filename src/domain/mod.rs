@@ -16,6 +16,6 @@ pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
 pub use request::{GenerateRequest, ModelRef, Problem, limits};
 pub use scheduler::{
-    BetaSchedule, NoiseSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing,
+    BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing,
 };
 pub use settings::{Settings, Theme, WindowPlace};

@@ -242,19 +242,6 @@ pub enum TimestepSpacing {
     Linspace,
 }
 
-/// The spacing of sigmas, where it is not that of the timesteps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoiseSchedule {
-    /// At the timesteps.
-    #[default]
-    Timesteps,
-    /// Karras et al. 2022, rho 7.
-    Karras,
-    /// Evenly in log sigma.
-    Exponential,
-}
-
 /// A model's `scheduler/scheduler_config.json`, as far as it is the model's and not the sampler's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -8,7 +8,7 @@
 //! is allowed everywhere. Gradients are overwritten, not added to.
 
 // Inlining is no hint here: a task that is not inlined is compiled for the baseline processor (see `simd`).
-#![allow(clippy::inline_always)]
+#![allow(clippy::inline_always, reason = "the SIMD wrappers must vanish into their callers' target features")]
 
 pub mod activation;
 pub mod attention;

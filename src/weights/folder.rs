@@ -1,5 +1,6 @@
 //! [`ModelFiles`]: the parts of a model, as a diffusers folder lays them out, on disk or inside the program.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -112,16 +113,51 @@ impl ModelFiles {
 /// When it is not JSON, or does not describe a `T`: line and column are named.
 pub fn read_json<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
     // A byte order mark is what some editors leave.
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+    serde_json::from_str(&without_non_finite(text.trim_start_matches('\u{feff}'))).map_err(|error| {
         UserError::input(format!("The file is not what it should be: {error}"))
             .path(path)
             .hint("download the model again")
     })
 }
 
+/// Python writes `NaN` and `±Infinity`, which JSON does not have (diffusers' schedulers do: `lambda_min_clipped`). They
+/// become `null` of the same length, so that lines and columns of messages stay right.
+fn without_non_finite(text: &str) -> Cow<'_, str> {
+    if !["NaN", "Infinity"].iter().any(|word| text.contains(word)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !in_string && rest.starts_with(word));
+        if let Some(word) = word {
+            // `NaN` is shorter than `null`; one column on its line is the price.
+            out.push_str(&format!("{:<width$}", "null", width = word.len()));
+            rest = &rest[word.len()..];
+            continue;
+        }
+        in_string ^= next == '"' && !escaped;
+        escaped = in_string && next == '\\' && !escaped;
+        out.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pythons_numbers_that_json_lacks_are_null() {
+        let text = r#"{"lambda_min_clipped": -Infinity, "a": [NaN, Infinity, 1], "b": "NaN \" Infinity"}"#;
+        let value: serde_json::Value = read_json(text, Path::new("config.json")).unwrap();
+        let expected = serde_json::json!({
+            "lambda_min_clipped": null, "a": [null, null, 1], "b": "NaN \" Infinity"
+        });
+        assert_eq!(value, expected);
+    }
 
     #[test]
     fn what_is_no_model_is_refused_by_what_it_is() {

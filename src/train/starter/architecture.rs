@@ -19,7 +19,7 @@ pub fn vae(scaling_factor: f64) -> Value {
     json!({
         "_class_name": "AutoencoderKL",
         "act_fn": "silu",
-        "block_out_channels": [12, 24, 48, 48],
+        "block_out_channels": [16, 24, 48, 64],
         "down_block_types": vec!["DownEncoderBlock2D"; 4],
         "force_upcast": false,
         "in_channels": 3,
@@ -27,7 +27,7 @@ pub fn vae(scaling_factor: f64) -> Value {
         "layers_per_block": 1,
         // Self-attention in the middle would make crops differ from whole pictures, and training is on crops.
         "mid_block_add_attention": false,
-        "norm_num_groups": 12,
+        "norm_num_groups": 8,
         "out_channels": 3,
         "sample_size": PICTURE_PX,
         "scaling_factor": scaling_factor,
@@ -47,7 +47,8 @@ pub fn unet() -> Value {
         "block_out_channels": [64, 96, 128],
         "center_input_sample": false,
         "cross_attention_dim": TEXT_WIDTH,
-        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        // The outermost level has no attention, as in Stable Diffusion XL: it would take a third of all time.
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
         "downsample_padding": 1,
         "flip_sin_to_cos": true,
         "freq_shift": 0,
@@ -58,7 +59,7 @@ pub fn unet() -> Value {
         "norm_num_groups": 16,
         "out_channels": LATENT_CHANNELS,
         "sample_size": LATENT_SIDE,
-        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
     })
 }
 

@@ -56,6 +56,11 @@ impl Default for VaeSettings {
 const SQUARED_WEIGHT: f64 = 2.0;
 /// Weight of the error of differences between neighbours, which keeps edges, stripes and dots sharp.
 const GRADIENT_WEIGHT: f64 = 0.5;
+/// Weight of the error of the mean colour over each [`SHADE_PX`] square. Without it hues are learned last: a wrong hue of
+/// the right brightness costs little, and stripes and edges a lot.
+const SHADE_WEIGHT: f64 = 2.0;
+/// Side of such a square, in px: that of a latent.
+const SHADE_PX: usize = 8;
 /// Pictures that are looked at: from the held-out combinations.
 const LOOKS: usize = 16;
 
@@ -181,15 +186,18 @@ pub(super) fn draw(seed: u64, index: u64, split: Split) -> Vec<f32> {
     to_chw_f32(&render(&GarmentSpec::sample(seed, index, split), PICTURE_PX as u32))
 }
 
-/// Mean absolute and squared errors of px, and absolute ones of differences to the right and lower neighbours.
+/// Mean absolute and squared errors of px, and absolute ones of differences to the right and lower neighbours and of mean
+/// colours over squares.
 fn reconstruction_loss(decoded: &Tensor, pictures: &Tensor) -> TensorResult<Tensor> {
-    let (_, _, height, width) = pictures.dims4()?;
+    let (batch, channels, height, width) = pictures.dims4()?;
     let error = (decoded - pictures)?;
     let to_neighbour = |dim: usize, length: usize| {
         (error.narrow(dim, 1, length - 1)? - error.narrow(dim, 0, length - 1)?)?.abs()?.mean_all()
     };
     let edges = ((to_neighbour(2, height)? + to_neighbour(3, width)?)? * GRADIENT_WEIGHT)?;
-    (error.abs()?.mean_all()? + (error.sqr()?.mean_all()? * SQUARED_WEIGHT)?)? + edges
+    let squares = error.reshape((batch * channels, height / SHADE_PX, SHADE_PX, width / SHADE_PX, SHADE_PX))?;
+    let shades = (squares.mean(4)?.mean(2)?.abs()?.mean_all()? * SHADE_WEIGHT)?;
+    ((error.abs()?.mean_all()? + (error.sqr()?.mean_all()? * SQUARED_WEIGHT)?)? + edges)? + shades
 }
 
 /// Mean divergence of the latents' distribution from the unit normal (Kingma and Welling 2013, appendix B).

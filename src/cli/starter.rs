@@ -1,0 +1,188 @@
+//! `atelier starter`: makes the model inside the program again. Every command can be killed and given again; it goes on
+//! where it was.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::dataset::garments::{GarmentSpec, Split, render};
+use crate::domain::{Cancel, ModelRef, Picture, Result, UserError};
+use crate::library::write_atomically;
+use crate::models;
+use crate::train::starter::{self, Progress, Rhythm, UNetSettings, VaeSettings};
+
+/// Arguments of `atelier starter`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(clap::Subcommand)]
+enum Step {
+    /// Draw a sheet of the pictures that the starter learns from.
+    Draw {
+        /// Where the sheet goes (PNG).
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Seed of the pictures.
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        seed: u64,
+    },
+    /// Train the autoencoder.
+    TrainVae(Work),
+    /// Train the text encoder and the denoising network, after the autoencoder.
+    TrainUnet(Work),
+    /// Write the trained parts as a model folder (f16).
+    Export {
+        #[command(flatten)]
+        work: Work,
+        /// Where the model folder goes.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Ask a model for held-out garments, and judge what it draws.
+    Judge {
+        /// The model: `starter`, or a folder that `export` wrote.
+        #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
+        model: String,
+        /// How many prompts.
+        #[arg(long, default_value_t = 200, value_name = "N")]
+        count: usize,
+        /// Seed of the prompts.
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        seed: u64,
+        /// Also write what was drawn as a sheet (PNG).
+        #[arg(long, value_name = "FILE")]
+        sheet: Option<PathBuf>,
+        /// How many pictures the sheet shows, from the first.
+        #[arg(long, default_value_t = 64, value_name = "N")]
+        shown: usize,
+        /// Print the scores as one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where a training is kept, and how long it is.
+#[derive(clap::Args)]
+struct Work {
+    /// The folder of checkpoints, logs and looks.
+    #[arg(long, default_value = "starter-work", value_name = "DIR")]
+    work: PathBuf,
+    /// Steps of the autoencoder's training [default: that of the shipped model].
+    #[arg(long, value_name = "N")]
+    vae_steps: Option<u64>,
+    /// Steps of the denoising network's training [default: that of the shipped model].
+    #[arg(long, value_name = "N")]
+    unet_steps: Option<u64>,
+    /// Pictures that the denoising network learns from [default: that of the shipped model].
+    #[arg(long, value_name = "N")]
+    pictures: Option<u64>,
+}
+
+/// How often a training logs, saves and shows something.
+const RHYTHM: Rhythm = Rhythm { log: 20, save: 250, look: 500 };
+/// Pictures beside each other on a sheet.
+const COLUMNS: usize = 8;
+
+impl Work {
+    fn vae(&self) -> VaeSettings {
+        let defaults = VaeSettings::default();
+        VaeSettings { steps: self.vae_steps.unwrap_or(defaults.steps), ..defaults }
+    }
+
+    fn unet(&self) -> UNetSettings {
+        let defaults = UNetSettings::default();
+        UNetSettings {
+            steps: self.unet_steps.unwrap_or(defaults.steps),
+            pictures: self.pictures.unwrap_or(defaults.pictures),
+            ..defaults
+        }
+    }
+}
+
+/// Does one step of making the starter.
+///
+/// # Errors
+/// A training that the step before has not finished, a folder that cannot be written, a model that cannot be loaded.
+pub fn run(args: Args) -> Result<()> {
+    let cancel = Cancel::default();
+    match args.step {
+        Step::Draw { out, seed } => {
+            let specs = (0..64).map(|index| GarmentSpec::sample(seed, index, Split::Train));
+            let pictures: Vec<Picture> = specs.map(|spec| render(&spec, 128)).collect();
+            write_sheet(&out, &pictures)
+        }
+        Step::TrainVae(work) => {
+            let bar = bar();
+            starter::train_vae(&work.work.join("vae"), &work.vae(), RHYTHM, &cancel, &mut |state| show(&bar, state))
+        }
+        Step::TrainUnet(work) => {
+            let bar = bar();
+            let (vae, unet) = (work.vae(), work.unet());
+            let mut encoded = |count: u64| bar.set_message(format!("{count} pictures encoded"));
+            starter::train_unet(&work.work, &vae, &unet, RHYTHM, &cancel, &mut encoded, &mut |state| show(&bar, state))
+        }
+        Step::Export { work, out } => {
+            starter::export(&work.work, &work.vae(), &work.unet(), &out)?;
+            say(&format!("{}", out.display()))
+        }
+        Step::Judge { model, count, seed, sheet, shown, json } => {
+            judge(&model, count, seed, sheet.as_deref().map(|path| (path, shown)), json)
+        }
+    }
+}
+
+fn judge(model: &str, count: usize, seed: u64, sheet: Option<(&Path, usize)>, as_json: bool) -> Result<()> {
+    let cancel = Cancel::default();
+    let model = models::open(&ModelRef::parse(model), &cancel, &mut |_| ())?;
+    let bar = bar();
+    bar.set_length(count as u64);
+    let (scores, pictures) =
+        starter::judge_model(&model, count, seed, &cancel, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    if let Some((path, shown)) = sheet {
+        write_sheet(path, &pictures[..shown.min(pictures.len())])?;
+    }
+    if as_json {
+        return say(&json!(scores).to_string());
+    }
+    let percent = |share: f64| 100.0 * share;
+    say(&format!(
+        "{} prompts: colour {:.1} %, garment {:.1} %, pattern {:.1} %, all three {:.1} %",
+        scores.count,
+        percent(scores.colour),
+        percent(scores.garment),
+        percent(scores.pattern),
+        percent(scores.all)
+    ))
+}
+
+fn write_sheet(path: &Path, pictures: &[Picture]) -> Result<()> {
+    write_atomically(path, &starter::png(&starter::sheet(pictures, COLUMNS))?)?;
+    say(&format!("{}", path.display()))
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    // The template is a constant; a run of the program shows it.
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, state: &Progress) {
+    bar.set_length(state.steps);
+    bar.set_position(state.step);
+    let minutes = state.eta_secs / 60.0;
+    bar.set_message(format!("loss {:.4}, {:.2} s a step, {minutes:.0} min left", state.loss, state.secs_per_step));
+}
+
+fn say(line: &str) -> Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}")
+        .map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
+}
