@@ -31,7 +31,8 @@ pub struct Args {
     json: bool,
 }
 
-/// What was measured, in seconds.
+/// What was measured, in seconds: the names are those that `--json` prints.
+#[allow(clippy::struct_field_names, reason = "the unit belongs to the name")]
 struct Report {
     text_s: f64,
     unet_step_s: f64,

@@ -32,13 +32,13 @@ enum Step {
         seed: u64,
     },
     /// Train the autoencoder.
-    TrainVae(Work),
+    TrainVae(Training),
     /// Train the text encoder and the denoising network, after the autoencoder.
-    TrainUnet(Work),
+    TrainUnet(Training),
     /// Write the trained parts as a model folder (f16).
     Export {
         #[command(flatten)]
-        work: Work,
+        training: Training,
         /// Where the model folder goes.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
@@ -68,7 +68,7 @@ enum Step {
 
 /// Where a training is kept, and how long it is.
 #[derive(clap::Args)]
-struct Work {
+struct Training {
     /// The folder of checkpoints, logs and looks.
     #[arg(long, default_value = "starter-work", value_name = "DIR")]
     work: PathBuf,
@@ -88,7 +88,7 @@ const RHYTHM: Rhythm = Rhythm { log: 20, save: 250, look: 500 };
 /// Pictures beside each other on a sheet.
 const COLUMNS: usize = 8;
 
-impl Work {
+impl Training {
     fn vae(&self) -> VaeSettings {
         let defaults = VaeSettings::default();
         VaeSettings { steps: self.vae_steps.unwrap_or(defaults.steps), ..defaults }
@@ -116,18 +116,22 @@ pub fn run(args: Args) -> Result<()> {
             let pictures: Vec<Picture> = specs.map(|spec| render(&spec, 128)).collect();
             write_sheet(&out, &pictures)
         }
-        Step::TrainVae(work) => {
+        Step::TrainVae(training) => {
             let bar = bar();
-            starter::train_vae(&work.work.join("vae"), &work.vae(), RHYTHM, &cancel, &mut |state| show(&bar, state))
+            starter::train_vae(&training.work.join("vae"), &training.vae(), RHYTHM, &cancel, &mut |state| {
+                show(&bar, state);
+            })
         }
-        Step::TrainUnet(work) => {
+        Step::TrainUnet(training) => {
             let bar = bar();
-            let (vae, unet) = (work.vae(), work.unet());
+            let (vae, unet) = (training.vae(), training.unet());
             let mut encoded = |count: u64| bar.set_message(format!("{count} pictures encoded"));
-            starter::train_unet(&work.work, &vae, &unet, RHYTHM, &cancel, &mut encoded, &mut |state| show(&bar, state))
+            starter::train_unet(&training.work, &vae, &unet, RHYTHM, &cancel, &mut encoded, &mut |state| {
+                show(&bar, state);
+            })
         }
-        Step::Export { work, out } => {
-            starter::export(&work.work, &work.vae(), &work.unet(), &out)?;
+        Step::Export { training, out } => {
+            starter::export(&training.work, &training.vae(), &training.unet(), &out)?;
             say(&format!("{}", out.display()))
         }
         Step::Judge { model, count, seed, sheet, shown, json } => {

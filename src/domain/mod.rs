@@ -15,7 +15,5 @@ pub use family::{Capabilities, FamilyId, ModelInfo};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
 pub use request::{GenerateRequest, ModelRef, Problem, limits};
-pub use scheduler::{
-    BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing,
-};
+pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
 pub use settings::{Settings, Theme, WindowPlace};

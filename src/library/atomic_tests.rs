@@ -58,7 +58,7 @@ fn the_kinds_of_failure_are_told_apart() {
 fn only_old_temporary_files_of_ours_are_swept() {
     let home = tempfile::tempdir().unwrap();
     for name in [".atelier-old.tmp", ".atelier-new.tmp", "other.tmp"] {
-        let file = fs::File::create(home.path().join(name)).unwrap();
+        let file = File::create(home.path().join(name)).unwrap();
         if name != ".atelier-new.tmp" {
             file.set_modified(SystemTime::now() - 2 * ABANDONED_AFTER).unwrap();
         }

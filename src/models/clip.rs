@@ -67,7 +67,7 @@ impl ClipTextConfig {
             (
                 self.num_attention_heads > 0
                     && self.hidden_size > 0
-                    && self.hidden_size % self.num_attention_heads == 0,
+                    && self.hidden_size.is_multiple_of(self.num_attention_heads),
                 "num_attention_heads",
             ),
             (self.intermediate_size > 0, "intermediate_size"),

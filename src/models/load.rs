@@ -214,7 +214,8 @@ fn check_fit(unet: &UNetConfig, vae: &VaeConfig, text: &ClipTextConfig) -> Resul
 /// First ten hex digits of the file's sha256.
 fn short_hash(file: &TensorFile) -> String {
     let digest = Sha256::digest(file.bytes());
-    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    let first = digest.iter().take(5).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{first:010x}")
 }
 
 impl Model {

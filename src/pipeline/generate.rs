@@ -79,7 +79,9 @@ pub fn generate(
     let sampler =
         sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, steps as usize)?;
     let first_sigma = sampler.init_noise_sigma() as f32;
-    latents.iter_mut().for_each(|value| *value *= first_sigma);
+    for value in &mut latents {
+        *value *= first_sigma;
+    }
     let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape };
     let latents = denoiser.run(latents, &mut |noise| rng.randn(noise), cancel, &mut |done| {
         // Some samplers evaluate the network more than once a step.

@@ -140,8 +140,11 @@ fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Name, shape and values of everything.
-fn tensors(trainer: &Trainer) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+/// Name, shape and values.
+type Named = (String, Vec<usize>, Vec<f32>);
+
+/// Everything that a training remembers.
+fn tensors(trainer: &Trainer) -> Result<Vec<Named>> {
     let values = trainer.parameters.values()?;
     let mut list = Vec::new();
     for (i, (parameter, values)) in trainer.parameters.iter().zip(values).enumerate() {

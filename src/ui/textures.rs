@@ -165,12 +165,13 @@ mod tests {
     #[test]
     fn a_picture_larger_than_a_texture_is_tiled() {
         let ctx = Context::default();
-        let mut output = ctx.run_ui(egui::RawInput { max_texture_side: Some(1024), ..egui::RawInput::default() }, |ui| {
-            let texture = PictureTexture::load(ui.ctx(), &picture(1500, 2100));
-            assert_eq!(texture.tiles.len(), 2 * 3);
-            let area: f32 = texture.tiles.iter().map(|(place, _)| place.area()).sum();
-            assert!((area - 1.0).abs() < 1e-5, "the tiles cover the picture");
-        });
+        let mut output =
+            ctx.run_ui(egui::RawInput { max_texture_side: Some(1024), ..egui::RawInput::default() }, |ui| {
+                let texture = PictureTexture::load(ui.ctx(), &picture(1500, 2100));
+                assert_eq!(texture.tiles.len(), 2 * 3);
+                let area: f32 = texture.tiles.iter().map(|(place, _)| place.area()).sum();
+                assert!((area - 1.0).abs() < 1e-5, "the tiles cover the picture");
+            });
         output.shapes.clear();
     }
 

@@ -133,7 +133,8 @@ fn without_non_finite(text: &str) -> Cow<'_, str> {
         let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !in_string && rest.starts_with(word));
         if let Some(word) = word {
             // `NaN` is shorter than `null`; one column on its line is the price.
-            out.push_str(&format!("{:<width$}", "null", width = word.len()));
+            out.push_str("null");
+            out.extend(std::iter::repeat_n(' ', word.len().saturating_sub("null".len())));
             rest = &rest[word.len()..];
             continue;
         }

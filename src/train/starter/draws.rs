@@ -60,7 +60,9 @@ pub fn initial_values(seed: u64, name: &str, elements: usize, init: Init, zero: 
         Init::Normal(deviation) => {
             let mut values = vec![0.0; elements];
             rng.fill_normal(&mut values);
-            values.iter_mut().for_each(|value| *value *= deviation);
+            for value in &mut values {
+                *value *= deviation;
+            }
             values
         }
     }

@@ -49,11 +49,12 @@ impl PreviewFit {
         for pivot in 0..UNKNOWNS {
             for row in (0..UNKNOWNS).filter(|row| *row != pivot) {
                 let factor = left[row][pivot] / left[pivot][pivot];
-                for column in pivot..UNKNOWNS {
-                    left[row][column] -= factor * left[pivot][column];
+                let (known, colours) = (left[pivot], right[pivot]);
+                for (value, known) in left[row].iter_mut().zip(known) {
+                    *value -= factor * known;
                 }
-                for channel in 0..3 {
-                    right[row][channel] -= factor * right[pivot][channel];
+                for (value, colour) in right[row].iter_mut().zip(colours) {
+                    *value -= factor * colour;
                 }
             }
         }

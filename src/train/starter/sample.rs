@@ -70,7 +70,9 @@ fn denoise(prompts: &[String], text: &TextPart, unet: &UNet, settings: SampleSet
     let mut sampler = sampling::build(SamplerId::DpmPp2m, ScheduleId::Automatic, &config, &json, settings.steps)?;
     let mut latents = noise(settings.seed, Purpose::Sample, 0, batch, VALUES);
     let first_sigma = sampler.init_noise_sigma() as f32;
-    latents.iter_mut().for_each(|value| *value *= first_sigma);
+    for value in &mut latents {
+        *value *= first_sigma;
+    }
     // The empty prompt first, then the prompts, in one batch.
     let all: Vec<&str> = std::iter::repeat_n("", batch).chain(prompts.iter().map(String::as_str)).collect();
     let context = encode(text, &all)?;

@@ -192,7 +192,7 @@ mod tests {
                 let verdict = judge(&judging, &picture, &spec);
                 let other = Colour::ALL[(spec.colour as usize + 1 + index % 11) % 12];
                 let wrong = GarmentSpec {
-                    colour: if Some(other) == spec.pattern_colour { spec.kind.other_colour(&spec) } else { other },
+                    colour: if Some(other) == spec.pattern_colour { other_colour(&spec) } else { other },
                     kind: Kind::ALL[(spec.kind as usize + 1 + index % 10) % 11],
                     pattern: Pattern::ALL[(spec.pattern as usize + 1 + index % 3) % 4],
                     ..spec
@@ -210,12 +210,10 @@ mod tests {
         nothing_scores_nothing(&judging);
     }
 
-    impl Kind {
-        /// A colour that is neither of a garment's.
-        fn other_colour(self, spec: &GarmentSpec) -> Colour {
-            let free = |colour: &&Colour| **colour != spec.colour && Some(**colour) != spec.pattern_colour;
-            Colour::ALL.iter().copied().find(|colour| free(&colour)).unwrap_or(Colour::Red)
-        }
+    /// A colour that is neither of a garment's.
+    fn other_colour(spec: &GarmentSpec) -> Colour {
+        let free = |colour: &&Colour| **colour != spec.colour && Some(**colour) != spec.pattern_colour;
+        Colour::ALL.iter().copied().find(|colour| free(&colour)).unwrap_or(Colour::Red)
     }
 
     fn nothing_scores_nothing(judging: &Judge) {
