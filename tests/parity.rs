@@ -16,3 +16,5 @@ mod pipelines;
 mod schedulers;
 #[path = "parity/support.rs"]
 mod support;
+#[path = "parity/training.rs"]
+mod training;

@@ -235,7 +235,7 @@ fn updates(group: &mut Group, name: &str, case: &mut Case) -> Result<()> {
 fn compare_parameters(group: &mut Group, case: &Case, label: &str, name: &str, all: &[Vec<f32>]) {
     for (parameter, got) in case.trainer.parameters.iter().zip(all) {
         let path = &parameter.name;
-        let Some(want) = case.full.find(&format!("{label}.{path}")).map(|want| want.floats()) else { continue };
+        let Some(want) = case.full.find(&format!("{label}.{path}")).map(support::Stored::floats) else { continue };
         let what = format!("{name} {label} {path}");
         group.within(&what, got, want, PARAMETER_TOLERANCE);
         let sum: f64 = got.iter().zip(want).map(|(got, want)| f64::from((got - want).abs())).sum();

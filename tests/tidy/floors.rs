@@ -41,7 +41,8 @@ const ALL_BELOW: &[&str] = &[
 ];
 
 /// Crates that the whole program needs at its top.
-const PROGRAM: &[&str] = &["candle_core", "chrono", "clap", "indicatif", "rayon", "tempfile", "tracing_subscriber"];
+const PROGRAM: &[&str] =
+    &["candle_core", "chrono", "clap", "indicatif", "mimalloc", "rayon", "tempfile", "tracing_subscriber"];
 
 /// The house, from the top to the bottom.
 pub const FLOORS: &[Row] = &[

@@ -80,7 +80,7 @@ pub(super) struct Networks {
 /// first, by the finished autoencoder in `work/vae`; `encoded` is told how many of them there are.
 ///
 /// # Errors
-/// When the autoencoder's training is not finished, or as [`run`].
+/// When the autoencoder's training is not finished, or when loss or gradients are not finite, the disk fails, or `cancel` was set.
 pub fn train_unet(
     work: &Path,
     vae_settings: &VaeSettings,

@@ -67,7 +67,7 @@ const LOOKS: usize = 16;
 /// Trains the autoencoder in `folder`, from where it stood.
 ///
 /// # Errors
-/// As [`run`].
+/// When loss or gradients are not finite, the network or the disk fails, or `cancel` was set (after a checkpoint).
 pub fn train_vae(
     folder: &Path,
     settings: &VaeSettings,
