@@ -82,7 +82,7 @@ fn missing_extra_and_misshapen_tensors_are_named_and_counted() {
     let error = refusal(folder.path());
     for part in [
         "Could not load the UNet",
-        "5 tensors are missing (time_embedding.linear_1.weight, time_embedding.linear_1.bias, ",
+        "5 tensors are missing (time_embedding.linear_1.weight, time_embedding.linear_1.bias, time_embedding.linear_2.weight, …)",
         "1 tensor is misshapen (conv_out.weight is [",
         "1 tensor is surplus (conv_in.prejudice)",
     ] {

@@ -15,11 +15,8 @@ impl Linear {
     /// With a bias.
     #[must_use]
     pub fn new(params: &Params, in_features: usize, out_features: usize) -> Self {
-        let init = uniform(in_features);
-        Self {
-            bias: Some(params.get("bias", &[out_features], init)),
-            ..Self::no_bias(params, in_features, out_features)
-        }
+        let linear = Self::no_bias(params, in_features, out_features);
+        Self { bias: Some(params.get("bias", &[out_features], uniform(in_features))), ..linear }
     }
 
     /// Without a bias.

@@ -83,9 +83,15 @@ impl ModelFiles {
     /// A JSON file as `T`.
     ///
     /// # Errors
-    /// When it is missing, not JSON, or does not describe a `T`.
+    /// When it is missing, not a JSON object, or does not describe a `T`.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        read_json(&self.text(name)?, &self.path(name))
+        let (text, path) = (self.text(name)?, self.path(name));
+        // Every file of a model is an object. serde would also take a list for a struct, by the order of its fields.
+        if !text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
+            let sentence = format!("{name} is not what it should be: it does not begin with {{");
+            return Err(UserError::input(sentence).path(path).hint("download the model again"));
+        }
+        read_json(&text, &path)
     }
 
     /// The weights of a part, such as `unet`, in the first of `names` that is there.
