@@ -178,14 +178,7 @@ impl Draw {
             }
             Progress::Decoding => self.say("Decoding"),
         })?;
-        let seconds = begun.elapsed().as_secs_f64();
-        let recipe = Recipe {
-            request: single,
-            model_name: model.info.name.clone(),
-            model_hash: model.info.hash.clone(),
-            version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
-            elapsed_secs: seconds,
-        };
+        let recipe = model.recipe(single, begun.elapsed().as_secs_f64());
         let path = match target {
             Target::Store(store) => store.save(&generated.picture, &recipe)?.path,
             Target::Folder(folder) => {

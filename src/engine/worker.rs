@@ -8,9 +8,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
-use crate::domain::{
-    Cancel, Command, Event, GenerateRequest, Job, JobId, ModelRef, Picture, PictureEntry, Recipe, Result, UserError,
-};
+use crate::domain::{Cancel, Command, Event, Job, JobId, ModelRef, Picture, PictureEntry, Recipe, Result, UserError};
 use crate::models::{self, Model};
 use crate::pipeline::{self, Progress};
 
@@ -129,7 +127,7 @@ impl Worker {
                 self.outbox.send(Event::Notice { job: job.id, sentence });
             }
         }
-        let recipe = recipe(model, request, begun.elapsed().as_secs_f64());
+        let recipe = model.recipe(request, begun.elapsed().as_secs_f64());
         let saved = (self.save)(&generated.picture, &recipe).map(Box::new);
         self.outbox.send(Event::Finished {
             job: job.id,
@@ -153,17 +151,6 @@ fn report(outbox: &Outbox, job: JobId, index: u32, begun: Instant, progress: Pro
             elapsed_secs: begun.elapsed().as_secs_f64(),
         }),
         Progress::Decoding => outbox.send(Event::Decoding { job, index }),
-    }
-}
-
-/// How a picture of `request` was made by `model`.
-fn recipe(model: &Model, request: GenerateRequest, elapsed_secs: f64) -> Recipe {
-    Recipe {
-        request,
-        model_name: model.info.name.clone(),
-        model_hash: model.info.hash.clone(),
-        version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
-        elapsed_secs,
     }
 }
 

@@ -10,7 +10,9 @@ use super::tokenizer::ClipTokenizer;
 use super::unet::UNet;
 use super::unet_config::UNetConfig;
 use super::vae::{AutoencoderKl, VaeConfig};
-use crate::domain::{Cancel, ModelInfo, ModelRef, PredictionType, Result, SchedulerConfig, UserError};
+use crate::domain::{
+    Cancel, GenerateRequest, ModelInfo, ModelRef, PredictionType, Recipe, Result, SchedulerConfig, UserError,
+};
 use crate::nn::Params;
 use crate::weights::{ModelFiles, TensorFile};
 
@@ -219,6 +221,18 @@ fn short_hash(file: &TensorFile) -> String {
 }
 
 impl Model {
+    /// How a picture of `request`, made with this model in `elapsed_secs` seconds, was made.
+    #[must_use]
+    pub fn recipe(&self, request: GenerateRequest, elapsed_secs: f64) -> Recipe {
+        Recipe {
+            request,
+            model_name: self.info.name.clone(),
+            model_hash: self.info.hash.clone(),
+            version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
+            elapsed_secs,
+        }
+    }
+
     /// What its network predicts.
     #[must_use]
     pub fn prediction_type(&self) -> PredictionType {
