@@ -50,7 +50,10 @@ fn open_window() -> Result<()> {
         let mut store = PictureStore::new(pictures.clone());
         Ok(Handles {
             engine: engine::spawn(
-                Box::new(move |picture, recipe| store.save(picture, recipe)),
+                Box::new(move |folder, picture, recipe| {
+                    store.use_folder(folder);
+                    store.save(picture, recipe)
+                }),
                 Box::new(move || for_engine()),
             )?,
             library: library::spawn(pictures, Box::new(move || wake()))?,

@@ -166,6 +166,14 @@ fn parts_of_different_models_are_told_before_anything_is_loaded() {
 }
 
 #[test]
+fn a_preview_of_other_latents_is_told() {
+    let folder = copy();
+    fs::write(folder.path().join("atelier.json"), r#"{"preview":{"weights":[[0,0,0]],"bias":[0,0,0]}}"#).unwrap();
+    let error = refusal(folder.path());
+    assert!(error.sentence.contains("other channels than their preview"), "{error}");
+}
+
+#[test]
 fn a_load_can_be_cancelled() {
     let folder = copy();
     let cancel = Cancel::default();

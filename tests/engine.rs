@@ -27,13 +27,14 @@ fn request(steps: u32) -> GenerateRequest {
 }
 
 fn job(id: u64, request: GenerateRequest) -> Job {
-    Job { id: JobId(id), request, cancel: Cancel::default() }
+    Job { id: JobId(id), request, pictures_dir: PathBuf::from("pictures"), cancel: Cancel::default() }
 }
 
 /// Keeps what was saved in a list.
 fn keeping(list: &Arc<Mutex<Vec<(Picture, Recipe)>>>) -> Save {
     let list = Arc::clone(list);
-    Box::new(move |picture, recipe| {
+    Box::new(move |folder, picture, recipe| {
+        assert_eq!(folder, "pictures");
         let mut list = list.lock().unwrap();
         list.push((picture.clone(), recipe.clone()));
         Ok(PictureEntry {
@@ -146,10 +147,10 @@ fn errors_and_panics_end_their_job_alone() {
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "no model").unwrap();
     let calls = AtomicUsize::new(0);
-    let save: Save = Box::new(move |picture, recipe| match calls.fetch_add(1, Ordering::Relaxed) {
+    let save: Save = Box::new(move |folder, picture, recipe| match calls.fetch_add(1, Ordering::Relaxed) {
         0 => panic!("a fault in saving"),
         1 => Err(UserError::failed("The disk is full")),
-        _ => keeping(&Arc::default())(picture, recipe),
+        _ => keeping(&Arc::default())(folder, picture, recipe),
     });
     let engine = spawn(save, Box::new(|| ())).unwrap();
     let end = |id: u64, request: GenerateRequest| {

@@ -73,7 +73,8 @@ fn measure(model: &Model, size: Size, load_s: f64) -> Result<Report> {
         rng.randn(&mut values);
         Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine_error)
     };
-    let (one, two) = (random((1, 4, height, width))?, random((2, 4, height, width))?);
+    let channels = model.vae.config().latent_channels;
+    let (one, two) = (random((1, channels, height, width))?, random((2, channels, height, width))?);
     let image = random((1, 3, scale * height, scale * width))?;
     let context = encode_prompts(&model.text, &["a prompt", ""])?.context;
     let first = context.narrow(0, 0, 1).map_err(engine_error)?;

@@ -1,5 +1,6 @@
 //! The two enums at which the window and the engine meet.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +34,8 @@ pub struct Job {
     pub id: JobId,
     /// What to make.
     pub request: GenerateRequest,
+    /// Where its pictures go.
+    pub pictures_dir: PathBuf,
     /// The sender keeps a clone, to stop the job whether it runs or waits.
     pub cancel: Cancel,
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +15,8 @@ use crate::pipeline::{self, Progress};
 
 /// Wakes whoever reads the events.
 pub type Wake = Box<dyn Fn() + Send>;
-/// Puts a finished picture into the history.
-pub type Save = Box<dyn FnMut(&Picture, &Recipe) -> Result<PictureEntry> + Send>;
+/// Puts a finished picture into a folder and into the history.
+pub type Save = Box<dyn FnMut(&Path, &Picture, &Recipe) -> Result<PictureEntry> + Send>;
 
 /// Stack of the worker thread.
 const STACK_BYTES: usize = 16 << 20;
@@ -128,7 +129,7 @@ impl Worker {
             }
         }
         let recipe = model.recipe(request, begun.elapsed().as_secs_f64());
-        let saved = (self.save)(&generated.picture, &recipe).map(Box::new);
+        let saved = (self.save)(&job.pictures_dir, &generated.picture, &recipe).map(Box::new);
         self.outbox.send(Event::Finished {
             job: job.id,
             index,

@@ -151,6 +151,13 @@ fn another_pictures_folder_has_its_own_list() {
     PictureStore::new(elsewhere.clone()).save(&picture(1), &recipe("b", 5)).unwrap();
     assert_eq!(Index::open(&elsewhere).unwrap().list().unwrap().len(), 1);
     assert_eq!(Index::open(&paths).unwrap().list().unwrap().len(), 3);
+    let mut store = PictureStore::open(&paths).unwrap();
+    for (folder, listed) in [(&elsewhere, 2), (&paths, 4)] {
+        store.use_folder(&folder.pictures_dir);
+        let entry = store.save(&picture(1), &recipe("c", 6)).unwrap();
+        assert!(entry.path.starts_with(&folder.pictures_dir) && entry.id.0 > 0);
+        assert_eq!(Index::open(folder).unwrap().list().unwrap().len(), listed);
+    }
 }
 
 #[test]

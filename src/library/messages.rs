@@ -49,6 +49,8 @@ pub enum LibraryCommand {
         /// Its file.
         path: PathBuf,
     },
+    /// Pictures are in this folder from now on: list what is known of it, then rescan. Answered by `Pictures`.
+    UseFolder(PathBuf),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.

@@ -1,6 +1,7 @@
 //! [`Paths`]: where the user's files are.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{Result, Settings, UserError};
@@ -77,7 +78,12 @@ impl Paths {
 /// When that fails, with the folder's path.
 pub fn ensure_dir(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| {
-        UserError::failed(format!("Could not create the folder {}: {error}", file_name(dir)))
+        let reason = match error.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => "writing there is not allowed".to_owned(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "there is no room on the disk".to_owned(),
+            _ => error.to_string(),
+        };
+        UserError::failed(format!("Could not create the folder {}: {reason}", file_name(dir)))
             .hint("check that the disk is there and that you may write to it")
             .path(dir)
     })

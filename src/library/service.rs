@@ -47,7 +47,7 @@ pub fn spawn(paths: Paths, wake: Wake) -> Result<LibraryHandle> {
 /// The thread's work, until `Shutdown` or the end of the commands. Nothing that it is asked makes it panic.
 pub fn run(paths: &Paths, commands: &Receiver<LibraryCommand>, events: &Sender<LibraryEvent>, wake: &dyn Fn()) {
     let mut service = Service {
-        paths,
+        paths: paths.clone(),
         outbox: Outbox { events, wake },
         index: None,
         rescan: None,
@@ -82,7 +82,7 @@ impl Outbox<'_> {
 }
 
 struct Service<'a> {
-    paths: &'a Paths,
+    paths: Paths,
     outbox: Outbox<'a>,
     /// Opened when it is first needed, and again after it failed.
     index: Option<Index>,
@@ -102,6 +102,7 @@ impl Service<'_> {
         match command {
             LibraryCommand::List => self.list(),
             LibraryCommand::Rescan => self.begin_rescan(),
+            LibraryCommand::UseFolder(folder) => self.use_folder(folder),
             LibraryCommand::Thumbnail { id, path } => {
                 // Asked for again: it has come into view again.
                 self.wanted.retain(|wanted| wanted.0 != id);
@@ -122,7 +123,7 @@ impl Service<'_> {
             },
             LibraryCommand::Trash { id, path } => self.trash(id, &path),
             LibraryCommand::SaveSettings(new) => {
-                if let Err(error) = settings::save(self.paths, &new) {
+                if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });
                 }
             }
@@ -163,6 +164,14 @@ impl Service<'_> {
         }
     }
 
+    fn use_folder(&mut self, folder: PathBuf) {
+        self.paths.pictures_dir = folder;
+        self.index = None;
+        self.rescan = None;
+        self.send_list();
+        self.begin_rescan();
+    }
+
     fn send_list(&mut self) {
         let listed = self.with_index(|index| index.list());
         self.outbox.send(match listed {
@@ -195,7 +204,7 @@ impl Service<'_> {
     /// Works on the index. After a failure it is opened anew next time, which also replaces a damaged one.
     fn with_index<T>(&mut self, work: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
         if self.index.is_none() {
-            let index = Index::open(self.paths)?;
+            let index = Index::open(&self.paths)?;
             if let Some(aside) = index.set_aside() {
                 let error = UserError::failed("The picture index was damaged and is rebuilt from the pictures")
                     .hint("nothing is lost; the damaged file is kept")

@@ -94,6 +94,25 @@ fn pictures_are_listed_opened_and_shown_small() {
 }
 
 #[test]
+fn another_folder_is_listed_at_once_and_the_first_one_again() {
+    let desk = Desk::with(2);
+    let elsewhere = desk.paths.pictures_dir.with_file_name("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let entries = desk.list(LibraryCommand::Rescan);
+    fs::copy(&entries[0].path, elsewhere.join("copied.png")).unwrap();
+    // What is known of the folder, then what a rescan finds.
+    let listed = |folder: &Path| {
+        let known = desk.list(LibraryCommand::UseFolder(folder.to_path_buf())).len();
+        let LibraryEvent::Pictures(found) = desk.next() else { panic!("no list") };
+        assert!(found.iter().all(|entry| entry.path.starts_with(folder)));
+        (known, found.len())
+    };
+    assert_eq!(listed(&elsewhere), (0, 1));
+    assert_eq!(listed(&desk.paths.pictures_dir), (2, 2));
+    desk.handle.shut_down();
+}
+
+#[test]
 fn an_index_that_is_gone_or_damaged_is_rebuilt_by_the_first_list() {
     for damage in [None, Some(b"not a database, but long enough to be looked at by it".repeat(40))] {
         let desk = Desk::with(3);

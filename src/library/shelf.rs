@@ -35,6 +35,14 @@ impl PictureStore {
         Ok(store)
     }
 
+    /// From now on pictures go into `folder`.
+    pub fn use_folder(&mut self, folder: &Path) {
+        if self.paths.pictures_dir != folder {
+            folder.clone_into(&mut self.paths.pictures_dir);
+            self.index = None;
+        }
+    }
+
     /// Saves a picture with its recipe inside and takes it into the history.
     ///
     /// Only the file counts: where the index fails, the picture is saved all the same, under a negative key, and the

@@ -132,7 +132,12 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
     text_config.check().map_err(at("text_encoder/config.json"))?;
     let scheduler_json: Value = files.json("scheduler/scheduler_config.json")?;
     let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
-    check_fit(&unet_config, &vae_config, &text_config).map_err(at("model_index.json"))?;
+    let preview = if files.has("atelier.json") {
+        files.json::<AtelierJson>("atelier.json")?.preview
+    } else {
+        family.preview.clone()
+    };
+    check_fit(&unet_config, &vae_config, &text_config, &preview).map_err(at("model_index.json"))?;
 
     next(Part::TextEncoder)?;
     let (text, text_elements) = load_text(&files, &text_config)?;
@@ -147,11 +152,6 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
     let vae = AutoencoderKl::new(&vae_params, &vae_config);
     vae_params.finish("VAE")?;
 
-    let preview = if files.has("atelier.json") {
-        files.json::<AtelierJson>("atelier.json")?.preview
-    } else {
-        family.preview.clone()
-    };
     let info = ModelInfo {
         model: model.clone(),
         name: model.to_string(),
@@ -198,11 +198,11 @@ fn vae_name(name: &str) -> String {
 }
 
 /// Parts of different models in one folder are found here, not in the middle of a picture.
-fn check_fit(unet: &UNetConfig, vae: &VaeConfig, text: &ClipTextConfig) -> Result<()> {
+fn check_fit(unet: &UNetConfig, vae: &VaeConfig, text: &ClipTextConfig, preview: &PreviewFactors) -> Result<()> {
     let faults = [
         (unet.cross_attention_dim != text.hidden_size, "the UNet reads text of another width than the encoder writes"),
         (unet.out_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
-        (vae.latent_channels != 4, "the latents do not have four channels"),
+        (preview.weights.len() != vae.latent_channels, "the latents have other channels than their preview knows"),
         (unet.in_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
         (vae.out_channels != 3, "the VAE does not make RGB pictures"),
         (vae.scale() != 8, "the VAE does not shrink pictures by 8"),

@@ -27,6 +27,8 @@ pub struct StepDone<'a> {
     pub calls: usize,
     /// The latents after it, `[batch, channels, height, width]` as in the shape given.
     pub latents: &'a [f32],
+    /// The clean latents that were predicted at it: what the picture is expected to become.
+    pub denoised: &'a [f32],
 }
 
 /// The loop from noise to latents.
@@ -75,7 +77,8 @@ impl Denoiser<'_> {
                     format!("The picture fell apart at step {} of {calls}: its values are not finite", call + 1);
                 return Err(UserError::failed(sentence).hint("try less guidance, another sampler, or more steps"));
             }
-            done(StepDone { call: call + 1, calls, latents: &latents });
+            let denoised = self.sampler.denoised();
+            done(StepDone { call: call + 1, calls, latents: &latents, denoised });
         }
         Ok(latents)
     }

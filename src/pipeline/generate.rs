@@ -18,7 +18,7 @@ pub enum Progress {
         step: u32,
         /// All steps.
         steps: u32,
-        /// The latents as colours, one px each.
+        /// What the picture is expected to become, one px for each of the latents.
         preview: Picture,
     },
     /// All steps are done; the latents are being decoded.
@@ -50,7 +50,7 @@ pub fn generate(
     let problems = request.validate(&model.family.capabilities);
     if !problems.is_empty() {
         let sentences: Vec<String> = problems.into_iter().map(|problem| problem.sentence).collect();
-        return Err(UserError::input(sentences.join("; ")));
+        return Err(UserError::input(sentences.join(". ")));
     }
 
     // 1. Prompts to vectors. A guidance of 1 or less would throw the negative prompt's prediction away.
@@ -68,8 +68,9 @@ pub fn generate(
 
     // 2. Noise of the seed.
     let scale = model.vae.config().scale();
-    let shape = [1, 4, request.height_px as usize / scale, request.width_px as usize / scale];
-    let [_, channels, height, width] = shape;
+    let channels = model.vae.config().latent_channels;
+    let shape = [1, channels, request.height_px as usize / scale, request.width_px as usize / scale];
+    let [.., height, width] = shape;
     let mut rng = TorchCpuRng::new(request.seed);
     let mut latents = vec![0.0; channels * height * width];
     rng.randn(&mut latents);
@@ -86,7 +87,7 @@ pub fn generate(
     let latents = denoiser.run(latents, &mut |noise| rng.randn(noise), cancel, &mut |done| {
         // Some samplers evaluate the network more than once a step.
         let step = (done.call as u64 * u64::from(steps)).div_ceil(done.calls as u64) as u32;
-        let preview = model.preview.picture(done.latents, height, width);
+        let preview = model.preview.picture(done.denoised, height, width);
         progress(Progress::Step { step, steps, preview });
     })?;
 

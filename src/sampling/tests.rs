@@ -32,6 +32,7 @@ fn run(sampler: &mut dyn Sampler, range: std::ops::Range<usize>, x: &mut [f32], 
             noise.as_slice()
         });
         sampler.step(i, &output, x, drawn);
+        assert_eq!(sampler.denoised().len(), x.len(), "a preview after every call");
     }
 }
 

@@ -37,7 +37,11 @@ impl State {
             Event::Finished { job, index, picture, recipe, saved } => {
                 // Taken in whether the job still runs or not: a finished picture is never lost.
                 let saved = saved.map(|entry| *entry);
+                // That of a job which was added before the folder was changed is not among those that are shown.
+                let running = self.queue.running().filter(|running| running.job.id == job);
+                let is_elsewhere = running.is_some_and(|running| running.job.pictures_dir != self.pictures_folder());
                 match &saved {
+                    Ok(_) if is_elsewhere => {}
                     Ok(entry) => self.gallery.add(entry.clone()),
                     Err(error) => self.notices.error(error.clone()),
                 }

@@ -1,6 +1,7 @@
 //! The queue: one job runs in the engine, the others wait here, where they can be taken out and reordered.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{Cancel, Command, GenerateRequest, Job, JobId, Picture};
@@ -121,9 +122,11 @@ impl Queue {
         self.running.as_mut().filter(|running| running.job.id == id)
     }
 
-    pub(super) fn add(&mut self, request: GenerateRequest) {
+    /// Its pictures go into `pictures_dir`.
+    pub(super) fn add(&mut self, request: GenerateRequest, pictures_dir: PathBuf) {
         self.last_id += 1;
-        self.waiting.push_back(Job { id: JobId(self.last_id), request, cancel: Cancel::default() });
+        let (id, cancel) = (JobId(self.last_id), Cancel::default());
+        self.waiting.push_back(Job { id, request, pictures_dir, cancel });
     }
 
     /// Sends the next job if none runs.
@@ -191,7 +194,8 @@ mod tests {
     #[test]
     fn time_left_counts_the_pictures_to_come() {
         let request = GenerateRequest { count: 3, num_inference_steps: 10, ..GenerateRequest::default() };
-        let mut running = Running::new(Job { id: JobId(1), request, cancel: Cancel::default() });
+        let mut running =
+            Running::new(Job { id: JobId(1), request, pictures_dir: PathBuf::new(), cancel: Cancel::default() });
         assert_eq!(running.secs_left(), None, "nothing is known before the first step");
         running.step = 5;
         running.elapsed_secs = 2.5; // half a second a step: 5 steps of this picture and 20 of the other two are left

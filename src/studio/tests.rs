@@ -1,5 +1,6 @@
 //! What the state does with actions and events.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::domain::{
@@ -315,6 +316,23 @@ fn one_dialog_at_a_time_and_a_relative_path_is_not_taken() {
     state.apply(Action::EditPath("/models/a".to_owned()));
     state.apply(Action::AcceptPath);
     assert_eq!(state.draft.request.model, ModelRef::Path("/models/a".into()));
+}
+
+#[test]
+fn another_pictures_folder_counts_from_the_next_job_on() {
+    let mut state = state();
+    let before = generate(&mut state).unwrap();
+    state.apply(Action::ChoosePicturesFolder);
+    let effects = state.apply(Action::Answered(DialogAnswer::Chosen("/pictures/new".into())));
+    let is_told = |effects: &[Effect], folder: &Path| {
+        effects.iter().any(|effect| matches!(effect, Effect::Library(LibraryCommand::UseFolder(to)) if to == folder))
+    };
+    assert!(is_told(&effects, Path::new("/pictures/new")), "{effects:?}");
+    finish(&mut state, &before, Ok(entry(1, "old")));
+    assert_eq!(state.gallery.entries().len(), 0, "it went to the old folder");
+    state.on_event(Event::Done { job: before.id });
+    assert_eq!(generate(&mut state).unwrap().pictures_dir, Path::new("/pictures/new"));
+    assert!(is_told(&state.apply(Action::ResetPicturesFolder), &before.pictures_dir));
 }
 
 #[test]

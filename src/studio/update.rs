@@ -65,10 +65,7 @@ impl State {
                 self.theme = theme;
                 return vec![self.save_settings()];
             }
-            Action::ResetPicturesFolder => {
-                self.pictures_dir = None;
-                return vec![self.save_settings()];
-            }
+            Action::ResetPicturesFolder => return self.use_pictures_folder(None),
             Action::DismissNotice(key) => self.notices.dismiss(key),
             Action::Answered(answer) => {
                 if let Some(request) = self.dialog.take() {
@@ -111,7 +108,7 @@ impl State {
             return Vec::new();
         }
         self.notices.dismiss_info();
-        self.queue.add(self.draft.request.clone());
+        self.queue.add(self.draft.request.clone(), self.pictures_folder().to_path_buf());
         if !self.draft.seed_locked {
             self.draft.request.seed = self.seeds.draw();
         }
@@ -309,13 +306,17 @@ impl State {
         self.chosen(request, path)
     }
 
+    /// Pictures of jobs that are added from now on go there, and the gallery shows what is there.
+    fn use_pictures_folder(&mut self, folder: Option<PathBuf>) -> Vec<Effect> {
+        self.pictures_dir = folder;
+        let folder = self.pictures_folder().to_path_buf();
+        vec![self.save_settings(), Effect::Library(LibraryCommand::UseFolder(folder))]
+    }
+
     fn chosen(&mut self, request: DialogRequest, mut path: PathBuf) -> Vec<Effect> {
         match request {
             DialogRequest::ModelFolder => self.choose_model(ModelRef::Path(path)),
-            DialogRequest::PicturesFolder => {
-                self.pictures_dir = Some(path);
-                vec![self.save_settings()]
-            }
+            DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::SavePicture { source, .. } => {
                 // Without an ending that says otherwise, a copy is a PNG: lossless, with its recipe.
                 if ImageFormat::from_path(&path).is_none() && path.extension().is_none() {

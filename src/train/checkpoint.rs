@@ -4,8 +4,7 @@
 //! and the training's configuration as JSON. Random numbers need no state: they are functions of seed and step.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -13,6 +12,7 @@ use serde_json::Value;
 
 use super::Trainer;
 use crate::domain::{Result, UserError};
+use crate::library::write_atomically;
 use crate::weights::TensorFile;
 
 /// How file names begin.
@@ -107,37 +107,6 @@ impl Checkpoints {
         paths.sort();
         Ok(paths)
     }
-}
-
-/// Writes a file beside its place, makes sure that it is on the disk, and moves it there.
-///
-/// # Errors
-/// When the disk fails; an older file of this name is as it was then.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || {
-        fs::create_dir_all(folder)?;
-        let mut file = temporary_file(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        // The name is on the disk once the folder is; systems that cannot open folders do this by themselves.
-        File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
-    };
-    write().map_err(|error: std::io::Error| {
-        UserError::failed(format!("Could not write the file: {error}")).path(path).hint("is the disk full?")
-    })
-}
-
-/// A file that becomes visible to others as any new file does; temporary ones are private by default.
-fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }
 
 /// Name, shape and values.

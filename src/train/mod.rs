@@ -13,7 +13,7 @@ mod parameters;
 pub mod starter;
 mod trainer;
 
-pub use checkpoint::{Checkpoints, write_atomically};
+pub use checkpoint::Checkpoints;
 pub use clip::{clip_factor, global_norm};
 pub use deep_stack::on_deep_stack;
 pub use ema::{Ema, EmaConfig, EmaWarmup};

@@ -1,4 +1,6 @@
-//! Messages at the bottom right, above everything.
+//! Messages at the top, above everything: no button stands there that they could cover.
+
+use std::time::Duration;
 
 use egui::{Align2, Area, Context, Frame, Id, Margin, Order, Rect, RichText, Stroke, Ui, vec2};
 
@@ -8,23 +10,50 @@ use super::icons::{self, Icon};
 use super::theme::{self, palette};
 use super::widgets::{action_icon_ui, hint_ui};
 
-/// All messages, the newest at the bottom.
+/// How long a confirmation is shown, in seconds: long enough to read two lines twice.
+const INFO_SECS: f64 = 6.0;
+
+/// All messages, the newest at the bottom. Confirmations go by themselves.
 pub fn notices_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
     if state.notices.list().is_empty() {
         return;
     }
-    let offset = -4.0 * theme::UNIT;
     let id = Id::unique("notices");
     let before = ctx.memory(|memory| memory.area_rect(id));
-    let area =
-        Area::new(id).order(Order::Foreground).anchor(Align2::RIGHT_BOTTOM, vec2(offset, offset)).show(ctx, |ui| {
+    let area = Area::new(id).order(Order::Foreground).anchor(Align2::CENTER_TOP, vec2(0.0, 3.0 * theme::UNIT)).show(
+        ctx,
+        |ui| {
             for notice in state.notices.list() {
                 notice_ui(ui, notice, actions);
             }
-        });
+        },
+    );
     // An area is placed by its size of the frame before: one that has grown would hang over the edge.
     if before.is_none_or(|before| before.size() != area.response.rect.size()) {
         ctx.request_discard("the messages changed their size");
+    }
+    if !area.response.contains_pointer() {
+        expire(ctx, state, actions);
+    }
+}
+
+/// Closes the confirmation that was shown long enough.
+fn expire(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
+    let Some(notice) = state.notices.list().iter().find(|notice| notice.severity == Severity::Info) else { return };
+    let now = ctx.input(|input| input.time);
+    let id = Id::unique("confirmation since");
+    let since = ctx.data_mut(|data| {
+        let since = data.get_temp_mut_or_insert_with(id, || (notice.key, now));
+        if since.0 != notice.key {
+            *since = (notice.key, now);
+        }
+        since.1
+    });
+    let left = INFO_SECS - (now - since);
+    if left > 0.0 {
+        ctx.request_repaint_after(Duration::from_secs_f64(left));
+    } else {
+        actions.push(Action::DismissNotice(notice.key));
     }
 }
 

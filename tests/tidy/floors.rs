@@ -96,9 +96,9 @@ pub const FLOORS: &[Row] = &[
     Row {
         module: "train",
         floor: 4,
-        may_import: &["models", "sampling", "dataset", "nn", "weights", "domain"],
-        // Checkpoints are safetensors files, written whole or not at all.
-        crates: &["candle_core", "half", "image", "rayon", "safetensors", "sha2", "tempfile"],
+        // The library knows how files are written whole or not at all: checkpoints are.
+        may_import: &["models", "sampling", "dataset", "nn", "weights", "library", "domain"],
+        crates: &["candle_core", "half", "image", "rayon", "safetensors", "sha2"],
         without: Without::Nothing,
     },
     Row {

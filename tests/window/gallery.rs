@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atelier::domain::{GenerateRequest, PictureId};
+use atelier::domain::{GenerateRequest, PictureId, UserError};
 use atelier::library::{LibraryCommand, LibraryEvent, SaveSource};
 use atelier::studio::{DialogAnswer, DialogRequest, MAX_THUMBNAILS_IN_FLIGHT, Place};
 use egui::{Key, Modifiers};
@@ -152,6 +152,17 @@ fn save_as_asks_where_and_sends_it() {
     assert!(sent, "{commands:?}");
     bench.library(LibraryEvent::Saved { target: "/home/kim/boot.webp".into() });
     assert!(bench.has("Saved") && bench.has("/home/kim/boot.webp"));
+}
+
+#[test]
+fn a_confirmation_goes_by_itself_and_an_error_stays() {
+    let mut bench = opened();
+    bench.library(LibraryEvent::SaveFailed { error: UserError::failed("Could not write") });
+    bench.library(LibraryEvent::Saved { target: "/home/kim/boot.webp".into() });
+    assert!(bench.has("Saved"));
+    // A frame of the tests is a quarter of a second.
+    bench.harness.run_steps(30);
+    assert!(!bench.has("Saved") && bench.has("Could not write"));
 }
 
 #[test]

@@ -18,7 +18,8 @@ use super::unet::{self, UNetSettings};
 use super::vae::{self, VaeSettings, draw};
 use crate::dataset::garments::Split;
 use crate::domain::{Cancel, Result, UserError};
-use crate::train::{Parameters, on_deep_stack, write_atomically};
+use crate::library::write_atomically;
+use crate::train::{Parameters, on_deep_stack};
 
 /// Pictures that the preview's colours are fitted to.
 const FITTED: usize = 200;
@@ -150,7 +151,7 @@ mod tests {
         let settings = VaeSettings::default();
         let (vae, trainer) = vae::build(&settings).unwrap();
         let mut moved = weights(&trainer.parameters, "", "").unwrap();
-        let mean = [0.5, -1.0, 0.25, 2.0];
+        let mean = [0.5, -1.0, 0.25, 2.0, -0.5, 0.0, 1.0, -2.0];
         centre(&mut moved, &mean).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vae.safetensors");

@@ -16,9 +16,9 @@ use super::architecture::{LATENT_CHANNELS, LATENT_SIDE, PICTURE_PX};
 use super::vae::draw;
 use crate::dataset::garments::Split;
 use crate::domain::{Cancel, Result, UserError};
+use crate::library::write_atomically;
 use crate::models::vae::AutoencoderKl;
 use crate::nn::engine_error;
-use crate::train::write_atomically;
 
 /// Values of a picture's latents.
 pub const VALUES: usize = LATENT_CHANNELS * LATENT_SIDE * LATENT_SIDE;

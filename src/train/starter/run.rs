@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::sheet;
 use crate::domain::{Cancel, Picture, Result, UserError};
+use crate::library::write_atomically;
 use crate::nn::engine_error;
-use crate::train::{Checkpoints, Gradients, Trainer, Update, write_atomically};
+use crate::train::{Checkpoints, Gradients, Trainer, Update};
 
 /// Where a training stands, told after every step.
 #[derive(Clone, Copy, Debug, PartialEq)]

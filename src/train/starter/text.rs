@@ -7,11 +7,11 @@ use candle_core::Tensor;
 use super::architecture::text_encoder;
 use crate::dataset::garments::{TokenizerFiles, build_tokenizer};
 use crate::domain::{Result, UserError};
+use crate::library::write_atomically;
 use crate::models::TextPart;
 use crate::models::clip::{ClipTextConfig, ClipTextEncoder};
 use crate::models::tokenizer::ClipTokenizer;
 use crate::nn::{Params, engine_error};
-use crate::train::write_atomically;
 use crate::weights::ModelFiles;
 
 /// Tokens that the encoder takes: the longest caption has half as many, and every one costs time.

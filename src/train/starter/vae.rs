@@ -6,14 +6,14 @@ use candle_core::{Device, Result as TensorResult, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::architecture::{PICTURE_PX, vae as vae_json};
+use super::architecture::{LATENT_CHANNELS, PICTURE_PX, vae as vae_json};
 use super::draws::{Purpose, draws, initial_values, noise};
 use super::run::{Progress, Rhythm, Task, run};
 use super::sheet::{picture, sheet};
 use crate::dataset::garments::{GarmentSpec, Split, render, to_chw_f32};
 use crate::domain::{Cancel, Picture, Result};
 use crate::models::vae::{AutoencoderKl, LatentDistribution, VaeConfig};
-use crate::nn::{Params, engine_error};
+use crate::nn::{Init, Params, engine_error};
 use crate::train::{AdamWConfig, EmaConfig, Group, LrSchedule, LrShape, Parameters, Trainer, on_deep_stack};
 
 /// Everything that decides the autoencoder's training.
@@ -41,26 +41,27 @@ impl Default for VaeSettings {
     fn default() -> Self {
         Self {
             seed: 1,
-            steps: 12_000,
-            whole_steps: 1_500,
-            crops: 16,
+            steps: 6_000,
+            whole_steps: 600,
+            crops: 8,
             crop_px: 64,
             lr: 1e-3,
             warmup_steps: 200,
-            kl_weight: 1e-4,
+            kl_weight: 1e-5,
         }
     }
 }
 
+/// What the latents' log variances begin at. At zero the decoder would see hardly anything but noise at first, and the
+/// channels that hues need would be given up before they are of use.
+const FIRST_LOGVAR: f32 = -6.0;
 /// Weight of the squared error beside the absolute one.
 const SQUARED_WEIGHT: f64 = 2.0;
 /// Weight of the error of differences between neighbours, which keeps edges, stripes and dots sharp.
 const GRADIENT_WEIGHT: f64 = 0.5;
-/// Weight of the error of the mean colour over each [`SHADE_PX`] square. Without it hues are learned last: a wrong hue of
-/// the right brightness costs little, and stripes and edges a lot.
-const SHADE_WEIGHT: f64 = 2.0;
-/// Side of such a square, in px: that of a latent.
-const SHADE_PX: usize = 8;
+/// Weight of the errors of the opponent colours, red against green and blue against both. They count in red, green and
+/// blue already, but there brightness is most of every error, and hues are learned last.
+const OPPONENT_WEIGHT: f64 = 1.0;
 /// Pictures that are looked at: from the held-out combinations.
 const LOOKS: usize = 16;
 
@@ -85,7 +86,7 @@ pub fn train_vae(
 /// The network and its trainer at the beginning.
 pub(super) fn build(settings: &VaeSettings) -> Result<(AutoencoderKl, Trainer)> {
     let seed = settings.seed;
-    let params = Params::fresh(move |name, elements, init| initial_values(seed, name, elements, init, &[]));
+    let params = Params::fresh(move |name, elements, init| first_values(seed, name, elements, init));
     let vae = AutoencoderKl::new(&params, &VaeConfig::from_json(&vae_json(1.0))?);
     params.finish("VAE")?;
     let mut parameters = Parameters::default();
@@ -98,6 +99,27 @@ pub(super) fn build(settings: &VaeSettings) -> Result<(AutoencoderKl, Trainer)> 
     };
     let ema = EmaConfig { decay: 0.999, ..EmaConfig::default() };
     Ok((vae, Trainer::new(parameters, AdamWConfig::default(), Some(ema), schedule, 1.0)?))
+}
+
+/// What the weight `name` begins as. The way through the network begins as a chain of convolutions, with a bottleneck that
+/// lets all latents through, and every residual block as its way around. (With torch's defaults colours are learned one
+/// after the other, over thousands of steps.)
+fn first_values(seed: u64, name: &str, elements: usize, init: Init) -> Vec<f32> {
+    let mut values = initial_values(seed, name, elements, init, &["conv2.weight"]);
+    match name {
+        // `[2 * channels, 2 * channels]`: the means pass, the log variances are the same everywhere.
+        "quant_conv.weight" => identity(&mut values, 2 * LATENT_CHANNELS, LATENT_CHANNELS),
+        "quant_conv.bias" => values[elements / 2..].fill(FIRST_LOGVAR),
+        "post_quant_conv.weight" => identity(&mut values, LATENT_CHANNELS, LATENT_CHANNELS),
+        _ => {}
+    }
+    values
+}
+
+/// Makes a matrix of `columns` columns zero but for ones at the first `rows` places of its diagonal.
+fn identity(matrix: &mut [f32], columns: usize, rows: usize) {
+    matrix.fill(0.0);
+    (0..rows).for_each(|i| matrix[i * columns + i] = 1.0);
 }
 
 /// What a checkpoint of this training belongs to.
@@ -186,18 +208,21 @@ pub(super) fn draw(seed: u64, index: u64, split: Split) -> Vec<f32> {
     to_chw_f32(&render(&GarmentSpec::sample(seed, index, split), PICTURE_PX as u32))
 }
 
-/// Mean absolute and squared errors of px, and absolute ones of differences to the right and lower neighbours and of mean
-/// colours over squares.
+/// Mean absolute and squared errors of px and of their opponent colours, and absolute ones of differences to the right and
+/// lower neighbours.
 fn reconstruction_loss(decoded: &Tensor, pictures: &Tensor) -> TensorResult<Tensor> {
-    let (batch, channels, height, width) = pictures.dims4()?;
+    let (_, _, height, width) = pictures.dims4()?;
     let error = (decoded - pictures)?;
+    let size = |error: &Tensor| error.abs()?.mean_all()? + (error.sqr()?.mean_all()? * SQUARED_WEIGHT)?;
     let to_neighbour = |dim: usize, length: usize| {
         (error.narrow(dim, 1, length - 1)? - error.narrow(dim, 0, length - 1)?)?.abs()?.mean_all()
     };
     let edges = ((to_neighbour(2, height)? + to_neighbour(3, width)?)? * GRADIENT_WEIGHT)?;
-    let squares = error.reshape((batch * channels, height / SHADE_PX, SHADE_PX, width / SHADE_PX, SHADE_PX))?;
-    let shades = (squares.mean(4)?.mean(2)?.abs()?.mean_all()? * SHADE_WEIGHT)?;
-    ((error.abs()?.mean_all()? + (error.sqr()?.mean_all()? * SQUARED_WEIGHT)?)? + edges)? + shades
+    let (red, green, blue) = (error.narrow(1, 0, 1)?, error.narrow(1, 1, 1)?, error.narrow(1, 2, 1)?);
+    let red_green = (&red - &green)?;
+    let blue_yellow = (blue - ((red + green)? * 0.5)?)?;
+    let hues = ((size(&red_green)? + size(&blue_yellow)?)? * OPPONENT_WEIGHT)?;
+    (size(&error)? + edges)? + hues
 }
 
 /// Mean divergence of the latents' distribution from the unit normal (Kingma and Welling 2013, appendix B).
