@@ -7,7 +7,7 @@ use crate::domain::{Result, UserError};
 
 /// The tensor library orders a network's operations by recursion, one frame for each operation on the longest way, and
 /// drops them by recursion too. Pages that are never touched cost nothing.
-const STACK_BYTES: usize = 256 << 20;
+pub(super) const STACK_BYTES: usize = 256 << 20;
 
 /// Runs `work` on a thread of its own with a deep stack, and waits for it. A panic in it goes on here.
 ///

@@ -31,14 +31,12 @@ pub fn draws(seed: u64, purpose: Purpose, step: u64, index: usize) -> CounterRng
     CounterRng::new(seed, purpose as u32, step as u32, index as u32)
 }
 
-/// Unit-normal noise for a batch of `samples` samples of `each` values.
+/// Unit-normal noise for sample `index` of a batch.
 #[must_use]
-pub fn noise(seed: u64, purpose: Purpose, step: u64, samples: usize, each: usize) -> Vec<f32> {
-    let mut values = vec![0.0; samples * each];
-    for (index, values) in values.chunks_mut(each).enumerate() {
-        draws(seed, purpose, step, index).fill_normal(values);
-    }
-    values
+pub fn noise(seed: u64, purpose: Purpose, step: u64, index: usize, values: usize) -> Vec<f32> {
+    let mut noise = vec![0.0; values];
+    draws(seed, purpose, step, index).fill_normal(&mut noise);
+    noise
 }
 
 /// The values that the weight `name` begins with: a function of seed and name, so that the order of building does not
@@ -96,10 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_draws_the_same_in_any_batch() {
-        let (small, large) = (noise(3, Purpose::Noise, 7, 1, 5), noise(3, Purpose::Noise, 7, 2, 5));
-        assert_eq!(small, large[..5]);
-        assert_ne!(large[..5], large[5..]);
-        assert_ne!(small, noise(3, Purpose::Noise, 8, 1, 5));
+    fn every_sample_step_and_purpose_has_its_own_noise() {
+        let first = noise(3, Purpose::Noise, 7, 0, 5);
+        assert_eq!(first, noise(3, Purpose::Noise, 7, 0, 5));
+        for other in [
+            noise(3, Purpose::Noise, 7, 1, 5),
+            noise(3, Purpose::Noise, 8, 0, 5),
+            noise(3, Purpose::Sample, 7, 0, 5),
+            noise(4, Purpose::Noise, 7, 0, 5),
+        ] {
+            assert_ne!(first, other);
+        }
     }
 }

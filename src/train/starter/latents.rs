@@ -13,8 +13,7 @@ use half::f16;
 use serde_json::{Value, json};
 
 use super::architecture::{LATENT_CHANNELS, LATENT_SIDE, PICTURE_PX};
-use super::vae::draw;
-use crate::dataset::garments::Split;
+use super::vae::draw_all;
 use crate::domain::{Cancel, Result, UserError};
 use crate::library::write_atomically;
 use crate::models::vae::AutoencoderKl;
@@ -138,8 +137,8 @@ impl Latents {
 /// The means of the latents of a block of pictures. The autoencoder's own noise is left out: it is small beside that of
 /// the lowest timestep.
 fn encode(vae: &AutoencoderKl, seed: u64, first: u64) -> TensorResult<Vec<f32>> {
-    let values: Vec<f32> = (first..first + BLOCK).flat_map(|index| draw(seed, index, Split::Train)).collect();
-    let pictures = Tensor::from_vec(values, (BLOCK as usize, 3, PICTURE_PX, PICTURE_PX), &Device::Cpu)?;
+    let values = draw_all(seed, first..first + BLOCK);
+    let pictures = Tensor::from_vec(values.concat(), (BLOCK as usize, 3, PICTURE_PX, PICTURE_PX), &Device::Cpu)?;
     vae.encode(&pictures)?.mean.flatten_all()?.to_vec1()
 }
 

@@ -3,16 +3,19 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 use candle_core::Tensor;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::Value;
 
 use super::sheet;
 use crate::domain::{Cancel, Picture, Result, UserError};
 use crate::library::write_atomically;
 use crate::nn::engine_error;
-use crate::train::{Checkpoints, Gradients, Trainer, Update};
+use crate::train::deep_stack::STACK_BYTES;
+use crate::train::{Checkpoints, Gradients, Parameters, Trainer, Update};
 
 /// Where a training stands, told after every step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,12 +37,12 @@ pub struct Progress {
 }
 
 /// What a training does in its steps.
-pub trait Task {
-    /// The loss of the step after `step` steps, a scalar.
+pub trait Task: Sync {
+    /// The mean loss of one of the [`PARTS`] of a batch, all of the same size, at the step after `step` steps: a scalar.
     ///
     /// # Errors
     /// When the network fails.
-    fn loss(&self, step: u64) -> Result<Tensor>;
+    fn loss(&self, step: u64, part: usize) -> Result<Tensor>;
 
     /// A picture for a person to look at, and a line for the log. The parameters are the averaged ones.
     ///
@@ -59,6 +62,9 @@ pub struct Rhythm {
     pub look: u64,
 }
 
+/// Parts of a batch. They are computed side by side, each on its share of the cores: that keeps these busier than sharing
+/// out every single operation. The number is fixed, because it decides in which order gradients are added.
+pub const PARTS: usize = 2;
 /// Checkpoints that are kept.
 const KEEP: usize = 2;
 
@@ -87,6 +93,7 @@ pub fn run(
         Some(step) => format!("# resumed after step {step}"),
         None => format!("# {elements} parameters, {config}"),
     })?;
+    let workers = Workers::new()?;
     let steps = trainer.schedule.total_steps;
     let mut pace = Pace::default();
     let mut saved = trainer.step;
@@ -98,11 +105,8 @@ pub fn run(
             return Err(UserError::cancelled());
         }
         let begun = Instant::now();
-        let loss = task.loss(trainer.step)?;
-        let value = loss.to_scalar::<f32>().map_err(engine_error)?;
-        let gradients = Gradients::of(&loss, &trainer.parameters)?;
-        drop(loss);
-        let update = trainer.update(f64::from(value), &gradients).inspect_err(|error| {
+        let (loss, gradients) = workers.gradients(task, trainer.step, &trainer.parameters)?;
+        let update = trainer.update(loss, &gradients).inspect_err(|error| {
             // The error goes up in any case; a log that cannot be written must not hide it.
             let _ = log.line(&format!("# {}", error.sentence));
         })?;
@@ -125,6 +129,51 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// One pool of threads for each part of a batch.
+struct Workers(Vec<ThreadPool>);
+
+impl Workers {
+    fn new() -> Result<Self> {
+        let threads = (rayon::current_num_threads() / PARTS).max(1);
+        let pool = || ThreadPoolBuilder::new().num_threads(threads).stack_size(STACK_BYTES).build();
+        let pools: std::result::Result<_, _> = (0..PARTS).map(|_| pool()).collect();
+        pools
+            .map(Self)
+            .map_err(|error| UserError::failed(format!("No threads could be started for the training: {error}")))
+    }
+
+    /// Loss and gradients of a whole batch: the means of its parts'.
+    fn gradients(&self, task: &dyn Task, step: u64, parameters: &Parameters) -> Result<(f64, Gradients)> {
+        let of_part = |part: usize| -> Result<(f64, Gradients)> {
+            let loss = (task.loss(step, part)? / PARTS as f64).map_err(engine_error)?;
+            let value = loss.to_scalar::<f32>().map_err(engine_error)?;
+            Ok((f64::from(value), Gradients::of(&loss, parameters)?))
+        };
+        let mut parts: Vec<Option<Result<(f64, Gradients)>>> = (0..PARTS).map(|_| None).collect();
+        let (first, others) = parts.split_at_mut(1);
+        thread::scope(|scope| -> std::io::Result<()> {
+            for (i, (pool, result)) in self.0[1..].iter().zip(others).enumerate() {
+                let work = move || *result = Some(pool.install(|| of_part(i + 1)));
+                thread::Builder::new().name("training-part".to_owned()).spawn_scoped(scope, work)?;
+            }
+            first[0] = Some(self.0[0].install(|| of_part(0)));
+            Ok(())
+        })
+        .map_err(|error| UserError::failed(format!("No thread could be started for the training: {error}")))?;
+        let mut sum: Option<(f64, Gradients)> = None;
+        for (loss, gradients) in parts.into_iter().flatten().collect::<Result<Vec<_>>>()? {
+            match &mut sum {
+                None => sum = Some((loss, gradients)),
+                Some(sum) => {
+                    sum.0 += loss;
+                    sum.1.accumulate(&gradients)?;
+                }
+            }
+        }
+        sum.ok_or_else(|| UserError::failed("The batch is empty"))
+    }
 }
 
 /// Runs `work` with the averaged parameters, where an average is kept.

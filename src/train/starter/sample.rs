@@ -68,7 +68,8 @@ fn denoise(prompts: &[String], text: &TextPart, unet: &UNet, settings: SampleSet
     let (json, config) = (scheduler(), scheduler_config()?);
     let batch = prompts.len();
     let mut sampler = sampling::build(SamplerId::DpmPp2m, ScheduleId::Automatic, &config, &json, settings.steps)?;
-    let mut latents = noise(settings.seed, Purpose::Sample, 0, batch, VALUES);
+    let mut latents: Vec<f32> =
+        (0..batch).flat_map(|index| noise(settings.seed, Purpose::Sample, 0, index, VALUES)).collect();
     let first_sigma = sampler.init_noise_sigma() as f32;
     for value in &mut latents {
         *value *= first_sigma;

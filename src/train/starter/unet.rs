@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::architecture::{LATENT_CHANNELS, LATENT_SIDE, scheduler, scheduler_config, text_encoder, unet as unet_json};
 use super::draws::{Purpose, draws, initial_values, noise};
 use super::latents::{Latents, VALUES};
-use super::run::{Progress, Rhythm, Task, run};
+use super::run::{PARTS, Progress, Rhythm, Task, run};
 use super::sample::{SAMPLING, decode, sample};
 use super::score::Scores;
 use super::sheet::sheet;
@@ -36,7 +36,7 @@ pub struct UNetSettings {
     pub pictures: u64,
     /// All steps.
     pub steps: u64,
-    /// Pictures in a batch.
+    /// Pictures in a batch, a multiple of [`PARTS`].
     pub batch: usize,
     /// The highest learning rate.
     pub lr: f64,
@@ -48,7 +48,7 @@ pub struct UNetSettings {
 
 impl Default for UNetSettings {
     fn default() -> Self {
-        Self { seed: 2, pictures: 16_000, steps: 7_000, batch: 32, lr: 8e-4, warmup_steps: 300, caption_dropout: 0.1 }
+        Self { seed: 2, pictures: 16_000, steps: 6_000, batch: 16, lr: 6e-4, warmup_steps: 300, caption_dropout: 0.1 }
     }
 }
 
@@ -146,22 +146,25 @@ struct UNetTask {
 }
 
 /// What a step learns from.
+#[derive(Default)]
 struct Batch {
     captions: Vec<String>,
     latents: Vec<f32>,
     timesteps: Vec<usize>,
+    noise: Vec<f32>,
 }
 
 impl UNetTask {
-    /// The batch of the step after `step` steps. Pictures go by epochs: each once before any comes again.
-    fn batch(&self, step: u64) -> Batch {
+    /// One part of the batch of the step after `step` steps. Pictures go by epochs: each once before any comes again.
+    fn batch(&self, step: u64, part: usize) -> Batch {
         let UNetSettings { seed, batch, caption_dropout, .. } = self.settings;
         let count = self.latents.count();
-        let mut result = Batch { captions: Vec::new(), latents: Vec::new(), timesteps: Vec::new() };
+        let mut result = Batch::default();
         let first = step * batch as u64;
         // The orders of the one or two epochs that this batch touches.
         let mut order: (u64, Vec<u32>) = (u64::MAX, Vec::new());
-        for i in 0..batch {
+        let size = batch / PARTS;
+        for i in part * size..(part + 1) * size {
             let place = first + i as u64;
             let epoch = place / count as u64;
             if order.0 != epoch {
@@ -172,6 +175,7 @@ impl UNetTask {
             let picture = order.1[(place % count as u64) as usize];
             self.latents.push(picture as usize, &mut result.latents);
             result.timesteps.push(draws(seed, Purpose::Timestep, step, i).below(self.loss.timesteps() as u32) as usize);
+            result.noise.extend(noise(seed, Purpose::Noise, step, i, VALUES));
             let mut wording = draws(seed, Purpose::Caption, step, i);
             result.captions.push(if wording.uniform() < caption_dropout {
                 String::new()
@@ -182,12 +186,11 @@ impl UNetTask {
         result
     }
 
-    fn try_loss(&self, batch: &Batch, context: &Tensor, step: u64) -> candle_core::Result<Tensor> {
-        let Batch { latents, timesteps, .. } = batch;
+    fn try_loss(&self, batch: &Batch, context: &Tensor) -> candle_core::Result<Tensor> {
+        let Batch { latents, timesteps, noise, .. } = batch;
         let shape = (timesteps.len(), LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE);
-        let noise = noise(self.settings.seed, Purpose::Noise, step, timesteps.len(), VALUES);
         let latents = Tensor::from_slice(latents, shape, &Device::Cpu)?;
-        let noise = Tensor::from_vec(noise, shape, &Device::Cpu)?;
+        let noise = Tensor::from_slice(noise, shape, &Device::Cpu)?;
         let noisy = self.loss.add_noise(&latents, &noise, timesteps)?;
         let target = self.loss.target(&latents, &noise, timesteps)?;
         let times: Vec<f64> = timesteps.iter().map(|timestep| *timestep as f64).collect();
@@ -196,11 +199,11 @@ impl UNetTask {
 }
 
 impl Task for UNetTask {
-    fn loss(&self, step: u64) -> Result<Tensor> {
-        let batch = self.batch(step);
+    fn loss(&self, step: u64, part: usize) -> Result<Tensor> {
+        let batch = self.batch(step, part);
         let captions: Vec<&str> = batch.captions.iter().map(String::as_str).collect();
         let context = encode(&self.networks.text, &captions)?;
-        self.try_loss(&batch, &context, step).map_err(engine_error)
+        self.try_loss(&batch, &context).map_err(engine_error)
     }
 
     fn look(&self) -> Result<(Picture, String)> {

@@ -1,14 +1,16 @@
 //! Training of the starter's autoencoder, on crops of freshly drawn pictures and at the end on whole ones.
 
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::architecture::{LATENT_CHANNELS, PICTURE_PX, vae as vae_json};
 use super::draws::{Purpose, draws, initial_values, noise};
-use super::run::{Progress, Rhythm, Task, run};
+use super::run::{PARTS, Progress, Rhythm, Task, run};
 use super::sheet::{picture, sheet};
 use crate::dataset::garments::{GarmentSpec, Split, render, to_chw_f32};
 use crate::domain::{Cancel, Picture, Result};
@@ -25,7 +27,7 @@ pub struct VaeSettings {
     pub steps: u64,
     /// How many of them, at the end, are on whole pictures: only these have the picture's edges where they belong.
     pub whole_steps: u64,
-    /// Crops in a batch, two from each picture. A batch of whole pictures has as many px.
+    /// Crops in a batch, two from each picture, a multiple of twice [`PARTS`]. A batch of whole pictures has as many px.
     pub crops: usize,
     /// Side of a crop, in px.
     pub crop_px: usize,
@@ -133,21 +135,22 @@ struct VaeTask {
 }
 
 impl VaeTask {
-    /// The pictures of the step after `step` steps, `[batch, 3, side, side]`.
-    fn batch(&self, step: u64) -> TensorResult<Tensor> {
+    /// One part of the pictures of the step after `step` steps, `[batch / PARTS, 3, side, side]`.
+    fn batch(&self, step: u64, part: usize) -> TensorResult<Tensor> {
         let VaeSettings { seed, steps, whole_steps, crops, crop_px, .. } = self.settings;
         let is_whole = step + whole_steps >= steps;
         let crops_in_one = (PICTURE_PX / crop_px).pow(2);
         let pictures = if is_whole { crops.div_ceil(crops_in_one) } else { crops.div_ceil(2) };
+        // No picture comes twice.
+        let size = pictures.div_ceil(PARTS);
+        let first = step * crops as u64 + (part * size) as u64;
         let mut values = Vec::new();
-        for i in 0..pictures {
-            // No picture comes twice.
-            let drawn = draw(seed, step * crops as u64 + i as u64, Split::Train);
+        for (i, drawn) in draw_all(seed, first..first + size as u64).into_iter().enumerate() {
             if is_whole {
                 values.extend(drawn);
                 continue;
             }
-            let mut place = draws(seed, Purpose::Crop, step, i);
+            let mut place = draws(seed, Purpose::Crop, step, part * size + i);
             for _ in 0..2 {
                 let mut offset = || place.below((PICTURE_PX - crop_px) as u32 + 1) as usize;
                 let (top, left) = (offset(), offset());
@@ -165,11 +168,13 @@ impl VaeTask {
         Tensor::from_vec(values, (batch, 3, side, side), &Device::Cpu)
     }
 
-    fn try_loss(&self, step: u64) -> TensorResult<Tensor> {
-        let pictures = self.batch(step)?;
+    fn try_loss(&self, step: u64, part: usize) -> TensorResult<Tensor> {
+        let pictures = self.batch(step, part)?;
         let latents = self.vae.encode(&pictures)?;
         let (batch, channels, height, width) = latents.mean.dims4()?;
-        let noise = noise(self.settings.seed, Purpose::LatentNoise, step, batch, channels * height * width);
+        let noise: Vec<f32> = (part * batch..(part + 1) * batch)
+            .flat_map(|i| noise(self.settings.seed, Purpose::LatentNoise, step, i, channels * height * width))
+            .collect();
         let noise = Tensor::from_vec(noise, latents.mean.shape(), &Device::Cpu)?;
         let decoded = self.vae.decode(&latents.sample(&noise)?)?;
         reconstruction_loss(&decoded, &pictures)? + (divergence(&latents)? * self.settings.kl_weight)?
@@ -194,8 +199,8 @@ impl VaeTask {
 }
 
 impl Task for VaeTask {
-    fn loss(&self, step: u64) -> Result<Tensor> {
-        self.try_loss(step).map_err(engine_error)
+    fn loss(&self, step: u64, part: usize) -> Result<Tensor> {
+        self.try_loss(step, part).map_err(engine_error)
     }
 
     fn look(&self) -> Result<(Picture, String)> {
@@ -206,6 +211,11 @@ impl Task for VaeTask {
 /// A picture of the data set as `[3, side, side]` in −1..1.
 pub(super) fn draw(seed: u64, index: u64, split: Split) -> Vec<f32> {
     to_chw_f32(&render(&GarmentSpec::sample(seed, index, split), PICTURE_PX as u32))
+}
+
+/// Pictures to learn from, drawn side by side.
+pub(super) fn draw_all(seed: u64, indices: Range<u64>) -> Vec<Vec<f32>> {
+    indices.into_par_iter().map(|index| draw(seed, index, Split::Train)).collect()
 }
 
 /// Mean absolute and squared errors of px and of their opponent colours, and absolute ones of differences to the right and
