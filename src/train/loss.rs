@@ -7,20 +7,38 @@ use candle_core::{Device, Result as TensorResult, Tensor, bail};
 
 use crate::domain::PredictionType;
 
+/// How much each noise level counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum LossWeights {
+    /// All alike.
+    #[default]
+    Plain,
+    /// Min-SNR: nearly clean timesteps count less, and with v-prediction nearly all noise too. A gamma of 5 is usual.
+    MinSnr {
+        /// The signal-to-noise ratio from which on the clean sample's error counts the same.
+        gamma: f64,
+    },
+    /// Only nearly clean timesteps count less: `min(SNR + 1, gamma) / (SNR + 1)`. With v-prediction that is min-SNR which
+    /// leaves the noisy end alone, where the words decide.
+    CappedSnr {
+        /// The ratio plus one from which on.
+        gamma: f64,
+    },
+}
+
 /// The noise levels of a training and what is predicted at them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiffusionLoss {
     alphas_cumprod: Vec<f64>,
     prediction_type: PredictionType,
-    min_snr_gamma: Option<f64>,
+    weights: LossWeights,
 }
 
 impl DiffusionLoss {
-    /// For a schedule's cumulative products of alpha, one for each training timestep. With `min_snr_gamma` easy (nearly
-    /// clean) timesteps count less; 5 is usual.
+    /// For a schedule's cumulative products of alpha, one for each training timestep.
     #[must_use]
-    pub fn new(alphas_cumprod: Vec<f64>, prediction_type: PredictionType, min_snr_gamma: Option<f64>) -> Self {
-        Self { alphas_cumprod, prediction_type, min_snr_gamma }
+    pub fn new(alphas_cumprod: Vec<f64>, prediction_type: PredictionType, weights: LossWeights) -> Self {
+        Self { alphas_cumprod, prediction_type, weights }
     }
 
     /// Number of training timesteps.
@@ -39,20 +57,21 @@ impl DiffusionLoss {
         alpha / (1.0 - alpha)
     }
 
-    /// How much a sample at a timestep counts; 1 without min-SNR.
+    /// How much a sample at a timestep counts.
     ///
     /// # Panics
     /// When there is no such timestep.
     #[must_use]
     pub fn weight(&self, timestep: usize) -> f64 {
-        let Some(gamma) = self.min_snr_gamma else { return 1.0 };
         let snr = self.snr(timestep);
-        match self.prediction_type {
+        match (self.weights, self.prediction_type) {
+            (LossWeights::Plain, _) => 1.0,
+            (LossWeights::CappedSnr { gamma }, _) => (gamma / (snr + 1.0)).min(1.0),
             // Written so that a terminal SNR of zero is no 0/0.
-            PredictionType::Epsilon if snr <= gamma => 1.0,
-            PredictionType::Epsilon => gamma / snr,
-            PredictionType::VPrediction => snr.min(gamma) / (snr + 1.0),
-            PredictionType::Sample => snr.min(gamma),
+            (LossWeights::MinSnr { gamma }, PredictionType::Epsilon) if snr <= gamma => 1.0,
+            (LossWeights::MinSnr { gamma }, PredictionType::Epsilon) => gamma / snr,
+            (LossWeights::MinSnr { gamma }, PredictionType::VPrediction) => snr.min(gamma) / (snr + 1.0),
+            (LossWeights::MinSnr { gamma }, PredictionType::Sample) => snr.min(gamma),
         }
     }
 
@@ -87,7 +106,7 @@ impl DiffusionLoss {
     /// When shapes or timesteps do not fit.
     pub fn loss(&self, prediction: &Tensor, target: &Tensor, timesteps: &[usize]) -> TensorResult<Tensor> {
         let errors = (prediction - target)?.sqr()?;
-        if self.min_snr_gamma.is_none() {
+        if self.weights == LossWeights::Plain {
             return errors.mean_all();
         }
         self.check(&errors, timesteps)?;
@@ -151,7 +170,7 @@ mod tests {
             (500, 0.381_85, 1.0, 0.276_333),
             (999, 0.004_681_92, 1.0, 0.004_660_1),
         ];
-        let loss = |kind| DiffusionLoss::new(stable_diffusion(), kind, Some(5.0));
+        let loss = |kind| DiffusionLoss::new(stable_diffusion(), kind, LossWeights::MinSnr { gamma: 5.0 });
         let (epsilon, v) = (loss(PredictionType::Epsilon), loss(PredictionType::VPrediction));
         for (timestep, snr, epsilon_weight, v_weight) in table {
             for (value, wanted) in [
@@ -167,13 +186,16 @@ mod tests {
     #[test]
     fn a_terminal_snr_of_zero_gives_a_finite_weight() {
         for kind in [PredictionType::Epsilon, PredictionType::VPrediction, PredictionType::Sample] {
-            assert!(DiffusionLoss::new(vec![0.5, 0.0], kind, Some(5.0)).weight(1).is_finite(), "{kind:?}");
+            assert!(
+                DiffusionLoss::new(vec![0.5, 0.0], kind, LossWeights::MinSnr { gamma: 5.0 }).weight(1).is_finite(),
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn noisy_latents_and_velocity_turn_back_into_the_latents() {
-        let loss = DiffusionLoss::new(vec![0.9, 0.2], PredictionType::VPrediction, None);
+        let loss = DiffusionLoss::new(vec![0.9, 0.2], PredictionType::VPrediction, LossWeights::Plain);
         let latents = Tensor::new(&[1.5f32, -2.0], &Device::Cpu).unwrap().reshape((2, 1, 1, 1)).unwrap();
         let noise = Tensor::new(&[0.25f32, 3.0], &Device::Cpu).unwrap().reshape((2, 1, 1, 1)).unwrap();
         let timesteps = [0, 1];
@@ -191,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_weighted_loss_has_the_weighted_gradient() {
-        let loss = DiffusionLoss::new(vec![0.99, 0.2], PredictionType::Epsilon, Some(5.0));
+        let loss = DiffusionLoss::new(vec![0.99, 0.2], PredictionType::Epsilon, LossWeights::MinSnr { gamma: 5.0 });
         let prediction = Var::from_slice(&[1f32, 2.0], (2, 1, 1, 1), &Device::Cpu).unwrap();
         let target = Tensor::zeros((2, 1, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
         let value = loss.loss(&prediction, &target, &[0, 1]).unwrap();

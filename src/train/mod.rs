@@ -17,7 +17,7 @@ pub use checkpoint::Checkpoints;
 pub use clip::{clip_factor, global_norm};
 pub use deep_stack::on_deep_stack;
 pub use ema::{Ema, EmaConfig, EmaWarmup};
-pub use loss::DiffusionLoss;
+pub use loss::{DiffusionLoss, LossWeights};
 pub use lr::{LrSchedule, LrShape};
 pub use optimizer::{AdamW, AdamWConfig, Moments};
 pub use parameters::{Gradients, Group, Parameter, Parameters};

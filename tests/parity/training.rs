@@ -7,8 +7,8 @@ use atelier::models::unet::UNet;
 use atelier::nn::Params;
 use atelier::sampling::TrainingSchedule;
 use atelier::train::{
-    AdamWConfig, DiffusionLoss, Ema, EmaConfig, EmaWarmup, Gradients, Group as ParameterGroup, LrSchedule, LrShape,
-    Parameters, Trainer, on_deep_stack,
+    AdamWConfig, DiffusionLoss, Ema, EmaConfig, EmaWarmup, Gradients, Group as ParameterGroup, LossWeights, LrSchedule,
+    LrShape, Parameters, Trainer, on_deep_stack,
 };
 use atelier::weights::TensorFile;
 use candle_core::Tensor;
@@ -131,8 +131,8 @@ impl Case {
         })
     }
 
-    fn diffusion_loss(&self, min_snr_gamma: Option<f64>) -> DiffusionLoss {
-        DiffusionLoss::new(self.alphas_cumprod.clone(), self.prediction_type, min_snr_gamma)
+    fn diffusion_loss(&self, weights: LossWeights) -> DiffusionLoss {
+        DiffusionLoss::new(self.alphas_cumprod.clone(), self.prediction_type, weights)
     }
 
     /// Loss and gradients of the parameters as they are.
@@ -153,8 +153,8 @@ fn train(group: &mut Group, name: &str, settings: &Value, model: &Model) -> Resu
     let mut case = Case::new(name, settings, model)?;
     compare_batch(group, name, &case, model);
     let gamma = settings["min_snr_gamma"].as_f64().expect("gamma");
-    for (kind, min_snr_gamma) in [("plain", None), ("min_snr", Some(gamma))] {
-        let (loss, gradients) = case.gradients(&case.diffusion_loss(min_snr_gamma))?;
+    for (kind, weights) in [("plain", LossWeights::Plain), ("min_snr", LossWeights::MinSnr { gamma })] {
+        let (loss, gradients) = case.gradients(&case.diffusion_loss(weights))?;
         group.case();
         group.within(
             &format!("{name} loss {kind}"),
@@ -179,7 +179,7 @@ fn train(group: &mut Group, name: &str, settings: &Value, model: &Model) -> Resu
 /// Latents, noisy latents, target and signal-to-noise ratios.
 fn compare_batch(group: &mut Group, name: &str, case: &Case, model: &Model) {
     let batch = &case.batch;
-    let loss = case.diffusion_loss(None);
+    let loss = case.diffusion_loss(LossWeights::Plain);
     let encoded = model.vae.encode(&tensor(batch, "pixel_values")).expect("latents");
     let latents = (encoded.sample(&tensor(batch, "vae_noise")).expect("latents") * model.vae.config().scaling_factor)
         .expect("latents");
@@ -204,7 +204,7 @@ fn updates(group: &mut Group, name: &str, case: &mut Case) -> Result<()> {
         .map(|(label, config)| Ema::new(&case.trainer.parameters, config).map(|ema| (label, ema)))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    let loss = case.diffusion_loss(None);
+    let loss = case.diffusion_loss(LossWeights::Plain);
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
     for step in 1..=case.trainer.schedule.total_steps {
         let (value, gradients) = case.gradients(&loss)?;

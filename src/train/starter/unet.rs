@@ -24,7 +24,7 @@ use crate::models::vae::AutoencoderKl;
 use crate::nn::{Params, engine_error};
 use crate::sampling::TrainingSchedule;
 use crate::train::{
-    AdamWConfig, DiffusionLoss, EmaConfig, Group, LrSchedule, LrShape, Parameters, Trainer, on_deep_stack,
+    AdamWConfig, DiffusionLoss, EmaConfig, Group, LossWeights, LrSchedule, LrShape, Parameters, Trainer, on_deep_stack,
 };
 
 /// Everything that decides the denoising network's training, besides the autoencoder's.
@@ -129,11 +129,11 @@ pub(super) fn config(vae_settings: &VaeSettings, settings: &UNetSettings, networ
     })
 }
 
-/// All timesteps count alike: weights by the signal-to-noise ratio would take away from the noisiest, and it is there that
-/// the words decide on garment and colours.
+/// Nearly clean timesteps count less, because there is little to learn at them; the noisiest in full, because there the
+/// words decide on garment and colours.
 fn diffusion_loss() -> Result<DiffusionLoss> {
     let alphas = TrainingSchedule::new(&scheduler_config()?)?.alphas_cumprod().collect();
-    Ok(DiffusionLoss::new(alphas, PredictionType::VPrediction, None))
+    Ok(DiffusionLoss::new(alphas, PredictionType::VPrediction, LossWeights::CappedSnr { gamma: 5.0 }))
 }
 
 struct UNetTask {
