@@ -11,7 +11,7 @@ use crate::dataset::garments::{GarmentSpec, Split, render};
 use crate::domain::{Cancel, ModelRef, Picture, Result, UserError};
 use crate::library::write_atomically;
 use crate::models;
-use crate::train::starter::{self, Progress, Rhythm, UNetSettings, VaeSettings};
+use crate::train::starter::{self, Progress, Rhythm, SampleSettings, UNetSettings, VaeSettings};
 
 /// Arguments of `atelier starter`.
 #[derive(clap::Args)]
@@ -54,6 +54,9 @@ enum Step {
         /// Seed of the prompts.
         #[arg(long, default_value_t = 0, value_name = "N")]
         seed: u64,
+        /// Guidance scale.
+        #[arg(long, default_value_t = starter::SAMPLING.guidance_scale, value_name = "X")]
+        guidance: f64,
         /// Also write what was drawn as a sheet (PNG).
         #[arg(long, value_name = "FILE")]
         sheet: Option<PathBuf>,
@@ -134,19 +137,26 @@ pub fn run(args: Args) -> Result<()> {
             starter::export(&training.work, &training.vae(), &training.unet(), &out)?;
             say(&format!("{}", out.display()))
         }
-        Step::Judge { model, count, seed, sheet, shown, json } => {
-            judge(&model, count, seed, sheet.as_deref().map(|path| (path, shown)), json)
+        Step::Judge { model, count, seed, guidance, sheet, shown, json } => {
+            let settings = SampleSettings { guidance_scale: guidance, seed, ..starter::SAMPLING };
+            judge(&model, count, settings, sheet.as_deref().map(|path| (path, shown)), json)
         }
     }
 }
 
-fn judge(model: &str, count: usize, seed: u64, sheet: Option<(&Path, usize)>, as_json: bool) -> Result<()> {
+fn judge(
+    model: &str,
+    count: usize,
+    settings: SampleSettings,
+    sheet: Option<(&Path, usize)>,
+    as_json: bool,
+) -> Result<()> {
     let cancel = Cancel::default();
     let model = models::open(&ModelRef::parse(model), &cancel, &mut |_| ())?;
     let bar = bar();
     bar.set_length(count as u64);
     let (scores, pictures) =
-        starter::judge_model(&model, count, seed, &cancel, &mut |done| bar.set_position(done as u64))?;
+        starter::judge_model(&model, count, settings, &cancel, &mut |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     if let Some((path, shown)) = sheet {
         write_sheet(path, &pictures[..shown.min(pictures.len())])?;

@@ -18,6 +18,7 @@ mod vae;
 
 pub use export::export;
 pub use run::{Progress, Rhythm};
+pub use sample::{SAMPLING, SampleSettings};
 pub use score::{Scores, judge_model};
 pub use sheet::{png, sheet};
 pub use unet::{UNetSettings, train_unet};

@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use super::sample::{BATCH, SAMPLING, SampleSettings, sample};
+use super::sample::{BATCH, SampleSettings, sample};
 use crate::dataset::garments::{GarmentSpec, Judge, judge, prompts};
 use crate::domain::{Cancel, Picture, Result, UserError};
 use crate::models::Model;
@@ -47,19 +47,19 @@ impl Scores {
     }
 }
 
-/// Has a model of the starter family draw `count` held-out prompts, and judges the pictures. `progress` is told how many
-/// are done.
+/// Has a model of the starter family draw `count` held-out prompts, and judges the pictures. `settings.seed` names prompts
+/// and noise; `progress` is told how many are done.
 ///
 /// # Errors
 /// When a network fails, or `cancel` was set.
 pub fn judge_model(
     model: &Model,
     count: usize,
-    seed: u64,
+    settings: SampleSettings,
     cancel: &Cancel,
     progress: &mut dyn FnMut(usize),
 ) -> Result<(Scores, Vec<Picture>)> {
-    let (by, asked) = (Judge::new(), prompts(count, seed));
+    let (by, asked) = (Judge::new(), prompts(count, settings.seed));
     let mut pictures = Vec::with_capacity(count);
     let scale = 1.0 / model.vae.config().scaling_factor;
     for (i, asked) in asked.chunks(BATCH).enumerate() {
@@ -67,7 +67,7 @@ pub fn judge_model(
             return Err(UserError::cancelled());
         }
         let texts: Vec<String> = asked.iter().map(|(_, text)| text.clone()).collect();
-        let settings = SampleSettings { seed: seed.wrapping_add(i as u64), ..SAMPLING };
+        let settings = SampleSettings { seed: settings.seed.wrapping_add(i as u64), ..settings };
         let decode = |latents: Tensor| model.vae.decode(&(latents * scale)?);
         pictures.extend(sample(&texts, &model.text, &model.unet, &decode, settings)?);
         progress(pictures.len());
