@@ -1,7 +1,19 @@
-//! Floor 1: model files that others made. Names, shapes and values, without knowing what they are for.
+//! Floor 1: model files that others made. Names, shapes and values, whatever the layout.
 
 mod folder;
+pub mod layout;
+mod shards;
 mod tensor_file;
+mod view;
 
 pub use folder::{ModelFiles, read_json};
-pub use tensor_file::{TensorFile, TensorInfo};
+pub use shards::Precision;
+pub use tensor_file::{Mapping, StoredTensor, TensorFile};
+pub use view::{Step, TensorInfo, Tensors, View};
+
+/// Names for a message: the first three, and how many there are.
+fn first_three(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+    let more = if names.len() > first.len() { ", …" } else { "" };
+    format!("{}{more} ({})", first.join(", "), names.len())
+}
