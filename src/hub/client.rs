@@ -1,5 +1,7 @@
 //! [`Hub`]: asks a hub what a repository holds, and plans what to download of it.
 
+use std::fmt::Write;
+
 use hf_hub::Repo;
 
 use super::config::HubConfig;
@@ -43,8 +45,12 @@ impl Hub {
     pub fn info(&self, repo: &RepoId, revision: &str, cancel: &Cancel) -> Result<RepoInfo> {
         check_revision(revision)?;
         let asked = Repo::model(repo.as_str().to_owned());
-        let url =
-            format!("{}/api/models/{}/revision/{}?blobs=true", self.config.endpoint, asked.url(), encode(revision, false));
+        let url = format!(
+            "{}/api/models/{}/revision/{}?blobs=true",
+            self.config.endpoint,
+            asked.url(),
+            encode(revision, false)
+        );
         let json = self.small(&url, self.subject(repo, revision, None), MAX_INFO_BYTES, cancel)?;
         repo::parse(&json, repo, revision)
     }
@@ -84,7 +90,8 @@ impl Hub {
         let is_last = answer.status == 200;
         let size = header(&answer.hub_headers, "x-linked-size")
             .or_else(|| header(&answer.headers, "content-length").filter(|_| is_last));
-        let tag = header(&answer.hub_headers, "x-linked-etag").or_else(|| header(&answer.headers, "etag")).map(plain_etag);
+        let tag =
+            header(&answer.hub_headers, "x-linked-etag").or_else(|| header(&answer.headers, "etag")).map(plain_etag);
         let (Some(size_bytes), Some(etag)) =
             (size.and_then(|size| size.parse().ok()), tag.filter(|tag| is_safe_etag(tag)).map(str::to_owned))
         else {
@@ -169,7 +176,10 @@ fn encode(path: &str, keep_slashes: bool) -> String {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
             b'/' if keep_slashes => text.push('/'),
-            _ => text.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to a text cannot fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
         }
     }
     text

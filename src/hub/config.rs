@@ -1,7 +1,7 @@
 //! [`HubConfig`]: which hub, which cache, which token, how patient.
 //!
-//! The environment variables and their defaults are those of Python's `huggingface_hub` (docs/source/en/package_reference/
-//! environment_variables.md), so that both find the same files.
+//! The environment variables and their defaults are those of Python's `huggingface_hub` (its reference, `environment_variables.md`), so
+//! that both find the same files.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -1,5 +1,6 @@
 //! Downloading a plan: file by file into the cache, from the bytes that are there.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::cache::{RepoCache, make_parent};
 use super::client::{Hub, plain_etag, web_page};
 use super::messages::{self, header};
 use super::names::{check_revision, is_commit, is_safe_etag, is_safe_file, is_sha256};
-use super::pick::{Plan, PlannedFile};
+use super::pick::{Plan, PlannedFile, has_end};
 use super::progress::{Meter, Progress, Stage};
 use super::retry::{Fault, Tried, Tries, check};
 use super::wire::{Answer, Ask};
@@ -188,7 +189,7 @@ impl Transfer<'_, '_> {
         let is_other = tag.is_some() && state.tag.is_some() && tag != state.tag;
         state.tag = tag.or(state.tag.take());
         match answer.status {
-            200 if answer.is_web_page() && !file.name.ends_with(".html") => return Err(web_page(subject).into()),
+            200 if answer.is_web_page() && !has_end(&file.name, "html") => return Err(web_page(subject).into()),
             // The server knows no ranges and begins at the first byte.
             200 if partial.length > 0 => state.restart(partial, file)?,
             200 => {}
@@ -328,7 +329,12 @@ impl Partial {
     }
 
     fn sha256(&self) -> String {
-        self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut text = String::new();
+        for byte in self.hash.clone().finalize() {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
     }
 
     /// Throws the file away, as far as that can be done; empty it does no harm.

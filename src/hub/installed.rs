@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::cache::{INCOMPLETE, RepoCache};
 use super::client::Hub;
 use super::names::{RepoId, is_commit};
-use super::pick::{self, MODEL_INDEX};
+use super::pick::{self, MODEL_INDEX, has_end};
 use crate::domain::{Result, UserError};
 
 /// How deep the folders of a snapshot are looked through; a pipeline's are two.
@@ -148,7 +148,9 @@ fn look_at(repo: RepoId, folder: PathBuf) -> InstalledRepo {
     read_refs(&folder.join("refs"), "", 0, &mut refs);
     let mut snapshots = Vec::new();
     for entry in entries(&folder.join("snapshots")) {
-        let Some(commit) = entry.file_name().to_str().filter(|name| is_commit(name)).map(str::to_owned) else { continue };
+        let Some(commit) = entry.file_name().to_str().filter(|name| is_commit(name)).map(str::to_owned) else {
+            continue;
+        };
         let mut listing = Listing::default();
         listing.read(&entry.path(), "", 0);
         // Without links (Windows) the content itself lies here.
@@ -220,9 +222,11 @@ impl Listing {
     }
 
     fn has_weights_below(&self, component: &str) -> bool {
-        let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(".bin");
+        let is_weights = |name: &str| has_end(name, "safetensors") || has_end(name, "bin");
         self.files.iter().any(|(name, length)| {
-            length.is_some() && is_weights(name) && name.strip_prefix(component).is_some_and(|rest| rest.starts_with('/'))
+            length.is_some()
+                && is_weights(name)
+                && name.strip_prefix(component).is_some_and(|rest| rest.starts_with('/'))
         })
     }
 }
@@ -235,7 +239,7 @@ fn problems(folder: &Path, repo: &RepoId, listing: &Listing) -> Vec<String> {
         .filter(|(_, length)| length.is_none())
         .map(|(name, _)| format!("{name} is not there"))
         .collect();
-    for index in listing.files.keys().filter(|name| name.contains(".index.") && name.ends_with(".json")) {
+    for index in listing.files.keys().filter(|name| name.contains(".index.") && has_end(name, "json")) {
         let before = index.rsplit_once('/').map_or("", |(before, _)| before);
         let shards = shards(&folder.join(index));
         let missing = shards.iter().filter(|shard| {
@@ -260,7 +264,7 @@ fn problems(folder: &Path, repo: &RepoId, listing: &Listing) -> Vec<String> {
             Some(Err(error)) => problems.push(error.sentence),
             None => problems.push(format!("{MODEL_INDEX} cannot be read")),
         }
-    } else if !listing.files.keys().any(|name| name.ends_with(".safetensors") && !name.contains('/')) {
+    } else if !listing.files.keys().any(|name| has_end(name, "safetensors") && !name.contains('/')) {
         problems.push("it holds no whole model".to_owned());
     }
     problems

@@ -104,7 +104,8 @@ fn missing_file(endpoint: &str, repo: &RepoId, revision: &str, file: Option<&str
 
 /// A network that did not carry a request.
 pub(super) fn network(error: &ureq::Error, host: &str) -> Fault {
-    let again = |sentence: String, hint: &str| Fault::Again { error: UserError::failed(sentence).hint(hint), wait: None };
+    let again =
+        |sentence: String, hint: &str| Fault::Again { error: UserError::failed(sentence).hint(hint), wait: None };
     match error {
         ureq::Error::HostNotFound => {
             again(format!("Could not find {host}"), "check that this computer is online; what was downloaded is kept")
@@ -124,8 +125,7 @@ pub(super) fn network(error: &ureq::Error, host: &str) -> Fault {
 /// A server that sent nothing for too long.
 pub(super) fn stalled(host: &str) -> Fault {
     Fault::Again {
-        error: UserError::failed(format!("{host} stopped sending"))
-            .hint("try again; what was downloaded is kept"),
+        error: UserError::failed(format!("{host} stopped sending")).hint("try again; what was downloaded is kept"),
         wait: None,
     }
 }

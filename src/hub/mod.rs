@@ -9,15 +9,15 @@ mod catalogue;
 mod client;
 mod config;
 mod download;
-mod wire;
 mod installed;
 mod messages;
 mod names;
 mod pick;
 mod progress;
-mod repo;
 mod redirect;
+mod repo;
 mod retry;
+mod wire;
 
 #[cfg(test)]
 mod tests;

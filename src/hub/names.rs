@@ -109,11 +109,10 @@ fn is_safe_part(part: &str) -> bool {
 /// Whether Windows takes a name for a device, which it does whatever follows the first point.
 fn is_device(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let mut chars = stem.chars();
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
         _ if stem.starts_with("COM") || stem.starts_with("LPT") => {
-            let rest: String = chars.by_ref().skip(3).collect();
+            let rest: String = stem.chars().skip(3).collect();
             matches!(rest.as_str(), "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
         }
         _ => false,
@@ -133,7 +132,8 @@ mod tests {
         for good in ["stabilityai/sd-turbo", "gpt2", "a/b.c_d-e", " stabilityai/sd-turbo/ "] {
             assert!(RepoId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "a/b/c", "../etc", "a/..", "a/.b", "a--b/c", "a/b c", "a/b?x", "a\\b", "a/NUL", "é/b", "-a/b"] {
+        for bad in ["", "a/b/c", "../etc", "a/..", "a/.b", "a--b/c", "a/b c", "a/b?x", "a\\b", "a/NUL", "é/b", "-a/b"]
+        {
             assert!(RepoId::parse(bad).is_err(), "{bad}");
         }
         assert!(RepoId::parse(&"a".repeat(97)).is_err());
@@ -144,12 +144,34 @@ mod tests {
 
     #[test]
     fn files_that_would_leave_their_folder_or_break_a_system_are_refused() {
-        for good in ["model_index.json", "unet/diffusion_pytorch_model.fp16.safetensors", ".gitattributes", "common.txt"] {
+        for good in
+            ["model_index.json", "unet/diffusion_pytorch_model.fp16.safetensors", ".gitattributes", "common.txt"]
+        {
             assert!(is_safe_file(good), "{good}");
         }
         for bad in [
-            "", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", "C:\\x", "C:/x", "a\\b", "\\\\host\\share",
-            "a\0b", "a\nb", "nul", "a/NUL.json", "com1.safetensors", "LPT9", "x.", "x ", " x", "a:stream", "a\u{202e}b",
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/./b",
+            "a//b",
+            "a/",
+            "C:\\x",
+            "C:/x",
+            "a\\b",
+            "\\\\host\\share",
+            "a\0b",
+            "a\nb",
+            "nul",
+            "a/NUL.json",
+            "com1.safetensors",
+            "LPT9",
+            "x.",
+            "x ",
+            " x",
+            "a:stream",
+            "a\u{202e}b",
         ] {
             assert!(!is_safe_file(bad), "{bad:?}");
         }

@@ -71,9 +71,8 @@ pub(super) fn components(model_index: &[u8], repo: &RepoId) -> Result<Vec<String
     let wrong = || UserError::input(format!("{MODEL_INDEX} of {repo} is no description of a diffusers pipeline"));
     let Ok(Value::Object(map)) = serde_json::from_slice(model_index) else { return Err(wrong()) };
     // A component is `[library, class]`; `[null, null]` is one that the pipeline does without.
-    let is_there = |value: &Value| {
-        value.as_array().is_some_and(|pair| pair.len() == 2 && pair.iter().all(Value::is_string))
-    };
+    let is_there =
+        |value: &Value| value.as_array().is_some_and(|pair| pair.len() == 2 && pair.iter().all(Value::is_string));
     let names: Vec<String> = map
         .into_iter()
         .filter(|(name, value)| !name.starts_with('_') && !name.contains('/') && is_there(value))
@@ -86,7 +85,11 @@ pub(super) fn components(model_index: &[u8], repo: &RepoId) -> Result<Vec<String
 ///
 /// # Errors
 /// When weights that a pipeline cannot do without are not there.
-pub(super) fn pipeline<'a>(info: &'a RepoInfo, components: &[String], options: &PlanOptions) -> Result<Vec<&'a RemoteFile>> {
+pub(super) fn pipeline<'a>(
+    info: &'a RepoInfo,
+    components: &[String],
+    options: &PlanOptions,
+) -> Result<Vec<&'a RemoteFile>> {
     let mut picked = Vec::new();
     for component in components {
         let inside: Vec<(&str, &RemoteFile)> = info
@@ -150,7 +153,8 @@ fn is_description(name: &str) -> bool {
     (has_end(name, "json") && !is_index) || has_end(name, "txt") || name == "spiece.model"
 }
 
-fn has_end(name: &str, extension: &str) -> bool {
+/// Whether a name has this extension.
+pub(super) fn has_end(name: &str, extension: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(stem, end)| !stem.is_empty() && end == extension)
 }
 
@@ -179,7 +183,12 @@ impl<'a> Weights<'a> {
             variant
         });
         let is_known = matches!(stem, "diffusion_pytorch_model" | "model" | "pytorch_model");
-        (is_known && !variant.is_some_and(|variant| variant.contains('.'))).then_some(Self { stem, variant, shard, extension })
+        (is_known && !variant.is_some_and(|variant| variant.contains('.'))).then_some(Self {
+            stem,
+            variant,
+            shard,
+            extension,
+        })
     }
 }
 

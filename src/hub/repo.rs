@@ -125,7 +125,9 @@ pub(super) fn parse(json: &[u8], repo: &RepoId, revision: &str) -> Result<RepoIn
 
 fn remote_file(sibling: Sibling) -> RemoteFile {
     let (sha256, lfs_size) = match sibling.lfs {
-        Some(lfs) => (lfs.sha256.or(lfs.oid).filter(|sha| is_sha256(sha)).map(|sha| sha.to_ascii_lowercase()), lfs.size),
+        Some(lfs) => {
+            (lfs.sha256.or(lfs.oid).filter(|sha| is_sha256(sha)).map(|sha| sha.to_ascii_lowercase()), lfs.size)
+        }
         None => (None, None),
     };
     let etag = sha256.clone().or(sibling.blob_id.filter(|id| is_safe_etag(id)));

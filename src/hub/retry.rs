@@ -105,8 +105,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_end() {
         let ms = Duration::from_millis;
-        let timing =
-            Timing { tries: 5, first_pause: ms(1), longest_pause: ms(3), ..Timing::default() };
+        let timing = Timing { tries: 5, first_pause: ms(1), longest_pause: ms(3), ..Timing::default() };
         let cancel = Cancel::default();
         let mut tries = Tries::new(&timing, &cancel);
         let mut pauses = Vec::new();

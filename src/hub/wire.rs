@@ -61,10 +61,18 @@ pub(super) struct Answer {
 }
 
 enum Message {
-    Head { status: u16, headers: HeaderMap, hub_headers: HeaderMap, host: String, is_from_hub: bool },
+    Head(Box<Head>),
     Chunk(Vec<u8>),
     End,
     Fault(Fault),
+}
+
+struct Head {
+    status: u16,
+    headers: HeaderMap,
+    hub_headers: HeaderMap,
+    host: String,
+    is_from_hub: bool,
 }
 
 impl Wire {
@@ -96,7 +104,8 @@ impl Wire {
     pub(super) fn send(&self, ask: Ask, url: &str, cancel: &Cancel) -> Tried<Answer> {
         check(cancel)?;
         let url: Uri = url.parse().map_err(|error| {
-            UserError::failed(format!("{url} is no address: {error}")).hint("check HF_ENDPOINT and the repository's name")
+            UserError::failed(format!("{url} is no address: {error}"))
+                .hint("check HF_ENDPOINT and the repository's name")
         })?;
         let host = url.host().unwrap_or_default().to_owned();
         let (sender, messages) = sync_channel(CHUNKS_AHEAD);
@@ -108,7 +117,8 @@ impl Wire {
         loop {
             check(cancel)?;
             match messages.recv_timeout(GLANCE) {
-                Ok(Message::Head { status, headers, hub_headers, host, is_from_hub }) => {
+                Ok(Message::Head(head)) => {
+                    let Head { status, headers, hub_headers, host, is_from_hub } = *head;
                     let stall = self.stall;
                     return Ok(Answer { status, headers, hub_headers, is_from_hub, host, stall, messages });
                 }
@@ -160,10 +170,8 @@ impl Wire {
                     continue;
                 }
             }
-            let host_of_answer = host.clone();
-            let head =
-                Message::Head { status, headers: head.headers, hub_headers, host: host_of_answer, is_from_hub };
-            if sender.send(head).is_err() || ask == Ask::Head {
+            let head = Head { status, headers: head.headers, hub_headers, host: host.clone(), is_from_hub };
+            if sender.send(Message::Head(Box::new(head))).is_err() || ask == Ask::Head {
                 return Ok(());
             }
             return pump(&mut body.into_reader(), sender, &host);
@@ -205,7 +213,7 @@ impl Answer {
                 Ok(Message::End) => return Ok(None),
                 Ok(Message::Fault(fault)) => return Err(fault),
                 Err(RecvTimeoutError::Timeout) if asked.elapsed() < self.stall => {}
-                Ok(Message::Head { .. }) | Err(_) => return Err(messages::stalled(&self.host)),
+                Ok(Message::Head(_)) | Err(_) => return Err(messages::stalled(&self.host)),
             }
         }
     }

@@ -272,7 +272,8 @@ fn content(seen: &Seen, name: &str, state: &Mutex<State>, store: &str, reply: &m
     }
     let tag = if fault == Some(Fault::OtherEtag) { "other".to_owned() } else { linked };
     headers.push(("ETag", format!("\"{tag}\"")));
-    let from = seen.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let from =
+        seen.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     let size = file.bytes.len();
     let (status, from) = match from {
         Some(from) if fault != Some(Fault::IgnoreRange) && from < size => (206, from),
@@ -323,8 +324,8 @@ fn blob_id(file: &Served) -> String {
 
 /// A text as JSON.
 fn json_text(text: &str) -> String {
-    let escaped: String = text.chars().map(|c| format!("\\u{:04x}", u32::from(c).min(0xffff))).collect();
-    format!("\"{escaped}\"")
+    let escaped = |c: char| format!("\\u{:04x}", u32::from(c).min(0xffff));
+    format!("\"{}\"", text.chars().fold(String::new(), |text, c| text + &escaped(c)))
 }
 
 struct Reply {
@@ -336,10 +337,10 @@ impl Reply {
     fn head(&mut self, status: u16, headers: &[(&str, String)], length: Option<usize>) -> std::io::Result<()> {
         let mut text = format!("HTTP/1.1 {status} Said\r\nConnection: close\r\n");
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text = text + name + ": " + value + "\r\n";
         }
         if let Some(length) = length {
-            text.push_str(&format!("Content-Length: {length}\r\n"));
+            text = text + "Content-Length: " + &length.to_string() + "\r\n";
         }
         self.stream.write_all(format!("{text}\r\n").as_bytes())
     }

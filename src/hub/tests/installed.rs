@@ -16,13 +16,17 @@ fn a_downloaded_model_is_seen_and_can_be_removed() {
     assert_eq!((repo.repo.as_str(), repo.disk_bytes, repo.unfinished_bytes), ("org/name", total, 0));
     let [snapshot] = repo.snapshots.try_into().unwrap();
     assert!(snapshot.is_complete(), "{:?}", snapshot.problems);
-    assert_eq!((snapshot.commit.as_str(), snapshot.revisions, snapshot.size_bytes), (COMMIT, vec!["main".to_owned()], total));
+    assert_eq!(
+        (snapshot.commit.as_str(), snapshot.revisions, snapshot.size_bytes),
+        (COMMIT, vec!["main".to_owned()], total)
+    );
     assert_eq!(snapshot.folder, folder);
 
     assert_eq!(place.hub.remove(&place.repo).unwrap(), total);
     assert_eq!(place.hub.installed().unwrap(), []);
     assert!(place.cache.path().join("datasets--a--b").exists(), "what is not asked for stays");
-    let left = fs::read_dir(place.cache.path()).unwrap().flatten().filter(|entry| entry.file_name() != ".locks").count();
+    let left =
+        fs::read_dir(place.cache.path()).unwrap().flatten().filter(|entry| entry.file_name() != ".locks").count();
     assert_eq!(left, 1);
     assert_says(&place.hub.remove(&place.repo).unwrap_err().hint("x"), "not among", "x");
 }
@@ -62,7 +66,8 @@ fn an_unfinished_download_is_seen() {
 fn a_repository_that_is_being_downloaded_stays() {
     let place = Place::new();
     place.download().unwrap();
-    let lock = place.cache.path().join(".locks/models--org--name").join(format!("{}.lock", sha256(&content(UNET_BYTES))));
+    let lock =
+        place.cache.path().join(".locks/models--org--name").join(format!("{}.lock", sha256(&content(UNET_BYTES))));
     let lock = fs::File::options().write(true).open(lock).unwrap();
     lock.try_lock().unwrap();
     assert_says(&place.hub.remove(&place.repo).unwrap_err(), "being downloaded", "stop that download");

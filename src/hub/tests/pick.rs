@@ -77,7 +77,8 @@ fn a_pipeline_brings_what_its_components_need_and_nothing_else() {
 
 #[test]
 fn the_other_precision_is_taken_where_the_wanted_one_is_not_there() {
-    let both = |prefer| picked(&["unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors"], &["unet"], prefer);
+    let both =
+        |prefer| picked(&["unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors"], &["unet"], prefer);
     assert_eq!(both(false).unwrap(), both(true).unwrap());
     let full = picked(&["vae/diffusion_pytorch_model.safetensors"], &["vae"], true).unwrap();
     assert_eq!(full, ["vae/diffusion_pytorch_model.safetensors"]);
