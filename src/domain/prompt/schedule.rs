@@ -46,7 +46,7 @@ impl Schedule {
     /// Reads a prompt for a number of steps, which is brought into 1 to [`limits::MAX_STEPS`].
     ///
     /// A number with a point is a fraction of the steps, another one a step: what stands before holds up to and
-    /// with it. Nested ones work; escapes are kept for [`super::attention`].
+    /// with it. Nested ones work; escapes are kept for [`super::parse_attention`].
     #[must_use]
     pub fn parse(text: &str, steps: u32) -> Self {
         Self::with_offset(text, steps, 0)

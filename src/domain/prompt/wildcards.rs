@@ -56,7 +56,7 @@ impl WildcardLists {
         self.insert(file, choices.collect());
     }
 
-    /// Adds a YAML file: maps of lists of strings. [`mod@super::yaml`] says how much of YAML is read.
+    /// Adds a YAML file: maps of lists of strings. The head of `yaml.rs` says how much of YAML is read.
     #[must_use]
     pub fn add_yaml(&mut self, file: &str, content: &str) -> Vec<WildcardProblem> {
         let document = yaml::parse(without_mark(content));
