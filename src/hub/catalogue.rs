@@ -12,7 +12,7 @@ pub struct CatalogueEntry {
     /// The licence in a few words; the repository's page has the text that counts.
     pub licence: &'static str,
     /// About how much is downloaded when half-size weights are preferred, in bytes: two bytes for each parameter of the
-    /// UNet, the text encoders, the VAE and, where there is one, the safety checker; four where only full-size ones are
+    /// U-Net, the text encoders, the VAE and, where there is one, the safety checker; four where only full-size ones are
     /// offered.
     pub approx_bytes: u64,
     /// The side of a picture that it was trained for, in px.

@@ -85,7 +85,7 @@ impl Hub {
         let subject = self.subject(&info.repo, &info.revision, Some(&name));
         let answer = self.again(cancel, || {
             let answer = self.wire.send(Ask::Head, &url, cancel)?;
-            if (200..400).contains(&answer.status) { Ok(answer) } else { Err(self.refusal(&answer, subject)) }
+            if (200..400).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, subject)) }
         })?;
         let is_last = answer.status == 200;
         let size = header(&answer.hub_headers, "x-linked-size")
@@ -109,19 +109,8 @@ impl Hub {
     }
 
     pub(super) fn subject<'a>(&'a self, repo: &'a RepoId, revision: &'a str, file: Option<&'a str>) -> Subject<'a> {
-        let signed_in = self.config.token.is_some();
+        let signed_in = self.wire.signs_in();
         Subject { endpoint: &self.config.endpoint, repo, revision, file, signed_in }
-    }
-
-    /// What an answer that is no success means.
-    pub(super) fn refusal(&self, answer: &Answer, subject: Subject<'_>) -> Fault {
-        if !answer.is_from_hub && matches!(answer.status, 400..=499) && answer.status != 429 {
-            // The address that the hub gave for the content is good for a time only; it gives another.
-            let error = UserError::failed(format!("The hub's store does not give a file of {}", subject.repo))
-                .hint("try again; what was downloaded is kept");
-            return Fault::Again { error, wait: None };
-        }
-        messages::refusal(answer.status, &answer.headers, subject)
     }
 
     /// A small body.
@@ -131,7 +120,7 @@ impl Hub {
             match answer.status {
                 200 if answer.is_web_page() => Err(web_page(subject).into()),
                 200 => answer.small_body(limit, cancel),
-                _ => Err(self.refusal(&answer, subject)),
+                _ => Err(refusal(&answer, subject)),
             }
         })
     }
@@ -155,6 +144,17 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// What an answer that is no success means.
+pub(super) fn refusal(answer: &Answer, subject: Subject<'_>) -> Fault {
+    if !answer.is_from_hub && matches!(answer.status, 400..=499) && answer.status != 429 {
+        // The address that the hub gave for the content is good for a time only; it gives another.
+        let error = UserError::failed(format!("The hub's store does not give a file of {}", subject.repo))
+            .hint("try again; what was downloaded is kept");
+        return Fault::Again { error, wait: None };
+    }
+    messages::refusal(answer.status, &answer.headers, subject)
 }
 
 /// A web page where something else was asked for.

@@ -104,7 +104,7 @@ impl HubConfig {
     /// # Errors
     /// When `HF_ENDPOINT` is no address, a token is no token, or the system names no home folder.
     pub fn from_env(settings_token: Option<&str>) -> Result<Self> {
-        Self::from_variables(settings_token, |name| std::env::var_os(name), std::env::home_dir())
+        Self::from_variables(settings_token, |name| std::env::var_os(name), std::env::home_dir().as_deref())
     }
 
     /// As [`from_env`](Self::from_env), with the variables given.
@@ -114,7 +114,7 @@ impl HubConfig {
     pub fn from_variables(
         settings_token: Option<&str>,
         variable: impl Fn(&str) -> Option<OsString>,
-        home: Option<PathBuf>,
+        home: Option<&Path>,
     ) -> Result<Self> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
@@ -123,10 +123,10 @@ impl HubConfig {
         };
 
         let hf_home = match set("HF_HOME").map(PathBuf::from) {
-            Some(folder) => under_home(&folder, home.as_deref()),
+            Some(folder) => under_home(&folder, home),
             None => set("XDG_CACHE_HOME")
-                .map(|cache| under_home(Path::new(&cache), home.as_deref()))
-                .or_else(|| home.as_ref().map(|home| home.join(".cache")))
+                .map(|cache| under_home(Path::new(&cache), home))
+                .or_else(|| home.map(|home| home.join(".cache")))
                 .map(|cache| cache.join("huggingface"))
                 .ok_or_else(|| {
                     UserError::failed("The system names no home folder for this user")
@@ -135,7 +135,7 @@ impl HubConfig {
         };
         let cache_dir = set("HF_HUB_CACHE")
             .or_else(|| set("HUGGINGFACE_HUB_CACHE"))
-            .map_or_else(|| hf_home.join("hub"), |folder| under_home(Path::new(&folder), home.as_deref()));
+            .map_or_else(|| hf_home.join("hub"), |folder| under_home(Path::new(&folder), home));
 
         let token = match settings_token.map_or(Ok(None), Token::parse)? {
             Some(token) => Some(token),
@@ -201,7 +201,7 @@ mod tests {
 
     fn config(variables: &[(&str, &str)], settings_token: Option<&str>, home: &Path) -> Result<HubConfig> {
         let lookup = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-        HubConfig::from_variables(settings_token, lookup, Some(home.to_path_buf()))
+        HubConfig::from_variables(settings_token, lookup, Some(home))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::cache::{RepoCache, make_parent};
-use super::client::{Hub, plain_etag, web_page};
+use super::client::{Hub, plain_etag, refusal, web_page};
 use super::messages::{self, header};
 use super::names::{check_revision, is_commit, is_safe_etag, is_safe_file, is_sha256};
 use super::pick::{Plan, PlannedFile, has_end};
@@ -201,7 +201,7 @@ impl Transfer<'_, '_> {
                 state.restart(partial, file)?;
                 return Ok(());
             }
-            _ => return Err(self.hub.refusal(&answer, subject)),
+            _ => return Err(refusal(&answer, subject)),
         }
         let missing = file.size_bytes - partial.length;
         let promised = header(&answer.headers, "content-length").and_then(|length| length.parse::<u64>().ok());

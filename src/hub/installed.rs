@@ -107,7 +107,6 @@ impl Hub {
                 .hint("close the programs that use this model, and check that you may write to that folder")
                 .path(folder)
         })?;
-        let _ = fs::remove_dir_all(cache.locks());
         sweep(cache_dir);
         Ok(freed)
     }

@@ -21,7 +21,7 @@ pub(super) const MODEL_INDEX: &str = "model_index.json";
 pub struct PlanOptions {
     /// Take the half-size `fp16` weights of a component where they are there.
     pub prefer_fp16: bool,
-    /// Take this one file, such as a LoRA or a model in one file, and nothing else.
+    /// Take this one file, such as an adapter or a model in one file, and nothing else.
     pub file: Option<String>,
 }
 
@@ -140,10 +140,10 @@ fn candidates_hint(info: &RepoInfo) -> String {
     let names: Vec<&str> = single_files(info).iter().map(|file| file.name.as_str()).collect();
     match names.as_slice() {
         [] => "it holds no .safetensors file".to_owned(),
-        [few @ ..] if few.len() <= 5 => format!("name one of {}", few.join(", ")),
-        [first, second, third, rest @ ..] => format!("name one of {first}, {second}, {third} and {} more", rest.len()),
-        // Covered by the row for five and fewer.
-        _ => String::new(),
+        [first, second, third, rest @ ..] if rest.len() > 2 => {
+            format!("name one of {first}, {second}, {third} and {} more", rest.len())
+        }
+        few => format!("name one of {}", few.join(", ")),
     }
 }
 
@@ -203,11 +203,14 @@ fn split_shard(text: &str) -> (&str, Option<(u32, u32)>) {
     parts().map_or((text, None), |(name, shard)| (name, Some(shard)))
 }
 
+/// What the files of one set of weights share: extension, variant, count of shards (0 for one file), stem.
+type Set<'a> = (&'a str, Option<&'a str>, u32, &'a str);
+
 /// One whole set of weights of a component: safetensors before pickles, the wanted variant before the other, one file before
 /// shards. Other variants (`non_ema`, `bf16`, `ema`) are not for making pictures here.
 fn weights<'a>(inside: &[(&'a str, &'a RemoteFile)], prefer_fp16: bool) -> Vec<&'a RemoteFile> {
     // The shards of a set, by number; a set in one file is the first of one.
-    let mut sets: BTreeMap<(&str, Option<&str>, u32, &str), BTreeMap<u32, &RemoteFile>> = BTreeMap::new();
+    let mut sets: BTreeMap<Set<'_>, BTreeMap<u32, &RemoteFile>> = BTreeMap::new();
     for (name, file) in inside {
         if let Some(Weights { stem, variant, shard, extension }) = Weights::parse(name) {
             let (number, count) = shard.unwrap_or((1, 0));

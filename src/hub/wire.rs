@@ -97,6 +97,11 @@ impl Wire {
         Self { agent: builder.build().into(), endpoint, token: config.token.clone(), stall: timing.stall }
     }
 
+    /// Whether the hub itself gets to see a token: there is one, and the way to the hub is encrypted.
+    pub(super) fn signs_in(&self) -> bool {
+        self.token.is_some() && redirect::may_see_token(&self.endpoint, &self.endpoint)
+    }
+
     /// Sends a request and waits for the head of its answer, whatever its status.
     ///
     /// # Errors
