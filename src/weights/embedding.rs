@@ -1,7 +1,7 @@
 //! Textual inversions: which tensor of a file holds the vectors of which text encoder, from names and shapes alone.
 //!
 //! Five forms are about, in pickles and in safetensors. webui: `{"string_to_param": {"*": [n, d]}, "name", …}`; its
-//! safetensors: `emb_params`; SDXL: `clip_l` and `clip_g`; diffusers: `{"<token>": tensor}`, of shape [n, d] or [d].
+//! safetensors: `emb_params`; SDXL: `clip_l` and `clip_g`; diffusers: `{"<token>": tensor}`, of shape `[n, d]` or `[d]`.
 
 use crate::domain::{Result, UserError};
 
@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn what_is_no_embedding_is_refused_with_a_sentence() {
-        let cases: [(&[(&str, &[usize])], &str); 9] = [
+        type Tensors = [(&'static str, &'static [usize])];
+        let cases: [(&Tensors, &str); 9] = [
             (&[], "holds 0 tensors"),
             (&[("a", &[768]), ("b", &[768])], "holds 2 tensors"),
             (&[("", &[768])], "not an embedding"),

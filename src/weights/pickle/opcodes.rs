@@ -1,4 +1,4 @@
-//! The instructions of a pickle, by the names of CPython's `Lib/pickletools.py`.
+//! The instructions of a pickle, by the names of Python's `Lib/pickletools.py`.
 
 macro_rules! opcodes {
     ($($name:ident = $code:literal,)*) => {

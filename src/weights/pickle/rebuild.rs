@@ -142,5 +142,5 @@ pub(super) fn numbers(items: &[Value]) -> Result<Vec<usize>> {
 }
 
 fn outside(shape: &[usize], numel: usize) -> UserError {
-    damaged(format!("a tensor of shape {shape:?} reaches outside its storage of {numel} values"))
+    damaged(format!("a tensor of shape {shape:?} does not fit its storage of {numel} values"))
 }
