@@ -271,7 +271,7 @@ fn every_adapter_of_the_reference_is_told() {
                 assert_eq!(inspection.kind, kind, "{}", path.display());
                 // The reference's widths are no published model's; SDXL has marks of its own.
                 let is_sdxl = path.to_string_lossy().contains("sdxl");
-                assert_eq!(inspection.family, is_sdxl.then_some(BaseFamily::Sdxl), "{}", path.display());
+                assert_eq!(inspection.family, is_sdxl.then_some(Sdxl), "{}", path.display());
                 found.push(kind);
             }
         }

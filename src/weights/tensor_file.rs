@@ -4,6 +4,7 @@
 //! every offset, no holes, no overlap, no overflow. Other formats come in by [`TensorFile::stored`].
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
 use super::view::{TensorInfo, Tensors, View};
 use crate::domain::{Result, UserError};
 
-/// The longest header that is read, in bytes. Those of published models have less than 1 MiB, and a `LoRA`'s notes on its
-/// training some more; the format's own limit of 100 MB would let a file of that size cost half a gigabyte of memory.
+/// The longest header that is read, in bytes. Those of published models have less than 1 MiB, and a `LoRA`'s notes on
+/// its training some more; the format's own limit of 100 MB would let a file of that size cost half a gigabyte of memory.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
 /// The bytes of a file, mapped or inside the program. A clone is the same mapping.
@@ -104,7 +105,7 @@ impl TensorFile {
     /// # Errors
     /// When the file cannot be opened, or is not a complete safetensors file.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::new(Mapping::open(path)?, path.to_path_buf())
+        Self::new(Mapping::open(path)?, path)
     }
 
     /// Reads a safetensors file that is part of the program; `name` stands for its path in messages.
@@ -112,18 +113,18 @@ impl TensorFile {
     /// # Errors
     /// When the bytes are not a complete safetensors file.
     pub fn embedded(bytes: &'static [u8], name: &str) -> Result<Self> {
-        Self::new(Mapping::embedded(bytes), PathBuf::from(name))
+        Self::new(Mapping::embedded(bytes), Path::new(name))
     }
 
-    fn new(mapping: Mapping, path: PathBuf) -> Result<Self> {
+    fn new(mapping: Mapping, path: &Path) -> Result<Self> {
         let header_bytes = mapping.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
         if header_bytes > MAX_HEADER_BYTES {
-            return Err(header_error(&SafeTensorError::HeaderTooLarge, &path));
+            return Err(header_error(&SafeTensorError::HeaderTooLarge, path));
         }
-        let (header, metadata) = SafeTensors::read_metadata(&mapping).map_err(|error| header_error(&error, &path))?;
+        let (header, metadata) = SafeTensors::read_metadata(&mapping).map_err(|error| header_error(&error, path))?;
         let start = header + 8;
         if mapping.len() - start != metadata.data_len() {
-            return Err(header_error(&SafeTensorError::MetadataIncompleteBuffer, &path));
+            return Err(header_error(&SafeTensorError::MetadataIncompleteBuffer, path));
         }
         let tensors = metadata
             .tensors()
@@ -139,7 +140,7 @@ impl TensorFile {
                 }
             })
             .collect();
-        let mut file = Self::stored(mapping, &path, tensors)?;
+        let mut file = Self::stored(mapping, path, tensors)?;
         file.metadata.extend(metadata.metadata().clone().unwrap_or_default());
         Ok(file)
     }
@@ -182,10 +183,11 @@ impl TensorFile {
             whole.sources.extend(file.sources);
             for (name, mut info) in file.tensors {
                 info.source += offset;
-                if whole.tensors.contains_key(&name) {
-                    twice.push(name);
-                } else {
-                    whole.tensors.insert(name, info);
+                match whole.tensors.entry(name) {
+                    Entry::Occupied(taken) => twice.push(taken.key().clone()),
+                    Entry::Vacant(free) => {
+                        free.insert(info);
+                    }
                 }
             }
             for (key, value) in file.metadata {
@@ -353,7 +355,8 @@ mod tests {
                 |name: &str, offsets| format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":{offsets}}}"#);
             bytes_of(&format!("{{{},{}}}", tensor("a", first), tensor("b", second)), &[0; 8])
         };
-        let twice = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+        let twice = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+            "a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
         let cases: [(&'static [u8], &str); 13] = [
             (bytes_of(&long, &[]), "impossible length"),
             (pair("[0,4]", "[4,12]"), "not a sound"),

@@ -70,7 +70,7 @@ impl View {
         let stored = tensors.get(&self.from).ok_or_else(|| format!("The tensor {} is missing", self.from))?;
         self.steps
             .iter()
-            .try_fold(stored.clone(), |info, step| info.step(step))
+            .try_fold(stored.clone(), TensorInfo::step)
             .map_err(|fault| format!("The tensor {} cannot be used: {fault}", self.from))
     }
 }

@@ -95,3 +95,59 @@ fn standard_deviation(values: &[f32]) -> Option<f64> {
     let squares = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>();
     Some((squares / (count - 1.0)).sqrt()).filter(|std| std.is_finite())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::detect::{BaseFamily, Certainty};
+    use super::*;
+
+    /// The names that matter of Stable Diffusion 2's `UNet`, with the probe's two values; the text is `width` wide.
+    fn unet(width: usize, probe: [f32; 2]) -> TensorFile {
+        let mut names: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut add =
+            |name: String, shape: &[usize]| names.push((format!("model.diffusion_model.{name}"), shape.to_vec()));
+        add("input_blocks.0.0.weight".to_owned(), &[1, 4, 1, 1]);
+        for block in 0..12 {
+            add(format!("output_blocks.{block}.0.in_layers.0.weight"), &[1]);
+        }
+        for (block, module) in [(2, 1), (5, 2), (8, 2)] {
+            add(format!("output_blocks.{block}.{module}.conv.weight"), &[1]);
+        }
+        add("output_blocks.11.1.proj_in.weight".to_owned(), &[1, 1]);
+        add("output_blocks.11.1.transformer_blocks.0.attn2.to_k.weight".to_owned(), &[1, width]);
+        add("output_blocks.11.1.transformer_blocks.0.norm1.bias".to_owned(), &[2]);
+        let (mut entries, mut data) = (Vec::new(), Vec::new());
+        for (name, shape) in names {
+            let start = data.len();
+            let values = if name.ends_with("norm1.bias") { probe.to_vec() } else { vec![0.0; shape.iter().product()] };
+            data.extend(values.into_iter().flat_map(f32::to_le_bytes));
+            let end = data.len();
+            entries.push(format!(r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#));
+        }
+        let header = format!("{{{}}}", entries.join(","));
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
+        TensorFile::embedded(bytes.leak(), "test").unwrap()
+    }
+
+    #[test]
+    fn a_bias_tells_what_stable_diffusion_2_predicts() {
+        use Certainty::{Guess, Likely};
+        use PredictionType::{Epsilon, VPrediction};
+        for (width, probe, prediction, certainty) in [
+            // The deviation of two numbers ±a is a√2; the limit is 0.09.
+            (1024, [0.064, -0.064], VPrediction, Likely),
+            (1024, [0.063, -0.063], Epsilon, Likely),
+            // A damaged file tells nothing, and neither does a width that the rule was not made for.
+            (1024, [f32::NAN, 0.0], VPrediction, Guess),
+            (40, [0.01, -0.01], VPrediction, Guess),
+        ] {
+            let found = inspect(&unet(width, probe), None);
+            assert_eq!(found.family, Some(BaseFamily::Sd2));
+            assert_eq!(
+                (found.prediction_type, found.prediction_certainty),
+                (Some(prediction), Some(certainty)),
+                "{probe:?}"
+            );
+        }
+    }
+}

@@ -61,7 +61,7 @@ impl Component {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Naming {
-    /// The original training code's (CompVis, Stability AI): `UNet` and VAE of single files.
+    /// The original training code's (`CompVis`, Stability AI): `UNet` and VAE of single files.
     Ldm,
     /// diffusers': `UNet` and VAE of folders.
     Diffusers,
@@ -325,7 +325,7 @@ pub fn part(component: Component, file: &TensorFile) -> Result<TensorFile> {
 }
 
 impl Plan {
-    /// The tensors of a component as its views make them. A view that does not fit is left out; it is among the problems.
+    /// The tensors of a component as its views make them. A view that does not fit is left out; `problems` has it.
     #[must_use]
     pub fn tensors_of(&self, component: Component, stored: &Tensors) -> Tensors {
         let views = self.parts.get(&component).map_or(&[][..], |part| &part.views);

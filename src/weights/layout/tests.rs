@@ -133,12 +133,15 @@ fn sdxl(channels: usize) -> Header {
 
 #[test]
 fn whole_checkpoints_are_told_apart() {
+    /// Header, clues; family, variant, whether it is a Turbo model, prediction, and how sure that is.
+    type Row = (Header, Clues, BaseFamily, Variant, Option<bool>, PredictionType, Certainty);
+
     let none = Clues::default();
     let step = |step| Clues { global_step: Some(step), ..none };
     let std = |std| Clues { sd2_probe_std: Some(std), ..none };
     let scheduler = |of| Clues { scheduler: Some(of), ..none };
     let v_marked = sdxl(4).with("", &[("v_pred", &[]), ("ztsnr", &[])]);
-    let table: [(Header, Clues, BaseFamily, Variant, Option<bool>, PredictionType, Certainty); 13] = [
+    let table: [Row; 13] = [
         (sd1(4), none, Sd1, Base, Some(false), Epsilon, Likely),
         (sd1(9), none, Sd1, Inpaint, Some(false), Epsilon, Likely),
         (sd1(4), scheduler(VPrediction), Sd1, Base, Some(false), VPrediction, Certain),
@@ -331,7 +334,8 @@ proptest! {
     fn no_name_is_lost(
         names in prop::collection::btree_set(
             "(model\\.diffusion_model\\.|first_stage_model\\.|cond_stage_model\\.(model|transformer)\\.|)\
-             (input_blocks\\.[0-3]\\.[01]\\.(op|in_layers\\.0|x)|encoder\\.(down\\.1\\.block\\.0\\.conv1|layers\\.0)|conv_in\
+             (input_blocks\\.[0-3]\\.[01]\\.(op|in_layers\\.0|x)|encoder\\.(down\\.1\\.block\\.0\\.conv1|layers\\.0)\
+             |conv_in\
              |transformer\\.resblocks\\.[0-2]\\.(ln_1|attn\\.in_proj)|betas|position_ids|[a-z]{1,3})[._](weight|bias)",
             0..30,
         ),
@@ -341,7 +345,8 @@ proptest! {
         header.0.extend(names.iter().map(|name| (name.clone(), vec![6, 2])));
         let tensors = header.tensors();
         for plan in [plan(&tensors), plan_part(component, &tensors)] {
-            let used: Vec<&str> = plan.parts.values().flat_map(|part| &part.views).map(|view| view.from.as_str()).collect();
+            let views = plan.parts.values().flat_map(|part| &part.views);
+            let used: Vec<&str> = views.map(|view| view.from.as_str()).collect();
             for name in &names {
                 let is_used = used.contains(&name.as_str());
                 prop_assert!(is_used || plan.ignored.contains(name) || plan.unknown.contains(name), "{} is lost", name);

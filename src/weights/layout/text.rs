@@ -206,7 +206,8 @@ mod tests {
         fn no_two_names_become_one(
             names in prop::collection::btree_set(
                 "(transformer\\.resblocks\\.0?[0-3]\\.(ln_[12]\\.(weight|bias)|attn\\.(in_proj_weight|in_proj_bias\
-                 |out_proj\\.weight)|mlp\\.c_(fc|proj)\\.bias|mlp)|ln_final\\.weight|text_projection|positional_embedding)",
+                 |out_proj\\.weight)|mlp\\.c_(fc|proj)\\.bias|mlp)|ln_final\\.weight|text_projection\
+                 |positional_embedding)",
                 0..30,
             ),
             penultimate: bool,

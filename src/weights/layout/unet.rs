@@ -73,7 +73,7 @@ impl Modules {
         for (from, to, heads) in FIXED {
             modules.to.insert((*from).to_owned(), ((*to).to_owned(), heads));
         }
-        // Of each numbered block: the numbers within, and what follows them first (`op`, `conv`, `in_layers`, `norm`, …).
+        // Of each numbered block: the numbers within, and what follows them first (`op`, `conv`, `in_layers`, …).
         let mut inputs: BTreeMap<usize, BTreeSet<(usize, &str)>> = BTreeMap::new();
         let mut outputs = inputs.clone();
         for name in names {
@@ -224,7 +224,8 @@ mod tests {
         fn no_two_names_become_one(
             names in prop::collection::btree_set(
                 "(input_blocks|output_blocks|middle_block|out|time_embed)\\.[0-4]\\.[0-2]\\.\
-                 (in_layers\\.[02]|out_layers\\.[03]|op|conv|norm|proj_in|transformer_blocks\\.0\\.norm1|skip_connection)\
+                 (in_layers\\.[02]|out_layers\\.[03]|op|conv|norm|proj_in|transformer_blocks\\.0\\.norm1\
+                 |skip_connection)\
                  \\.(weight|bias)",
                 0..40,
             )
