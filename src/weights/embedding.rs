@@ -1,7 +1,8 @@
 //! Textual inversions: which tensor of a file holds the vectors of which text encoder, from names and shapes alone.
 //!
 //! Five forms are about, in pickles and in safetensors. webui: `{"string_to_param": {"*": [n, d]}, "name", …}`; its
-//! safetensors: `emb_params`; SDXL: `clip_l` and `clip_g`; diffusers: `{"<token>": tensor}`, of shape `[n, d]` or `[d]`.
+//! safetensors: `emb_params`; SDXL: `clip_l` and `clip_g`; diffusers: `{"<token>": tensor}`, of shape
+//! `[n, d]` or `[d]`.
 
 use crate::domain::{Result, UserError};
 
@@ -49,7 +50,7 @@ pub struct EmbeddingPart {
 pub struct Embedding {
     /// Which form it has.
     pub form: EmbeddingForm,
-    /// The word that calls it, where the file says so. Where it does not, tools take the file's name without its ending.
+    /// The word that calls it, where the file says so. Where it does not, tools take the file's name without ending.
     pub token: Option<String>,
     /// The vectors: one part, or two of equally many vectors, the first encoder's first.
     pub parts: Vec<EmbeddingPart>,

@@ -1,4 +1,4 @@
-//! The pickle machine: follows the instructions of one pickle and leaves a heap of inert values. It can build, not call.
+//! The pickle machine: follows the instructions of one pickle and leaves a heap of inert values. It cannot call.
 //!
 //! Instructions: Python's `Lib/pickletools.py`, protocols 2 to 5, and of those what published checkpoints use. Memory
 //! is bounded by the number of instructions, never by a length that the file claims: texts are not copied, and every

@@ -2,7 +2,7 @@
 //!
 //! A pickle is a program for a small machine that can call any Python function. Here that machine has no functions: it
 //! knows the few names of `globals` as inert data, follows the instructions that published checkpoints use, and
-//! refuses the rest by name. What comes out are names, shapes, and where in the file the numbers are; nothing is copied.
+//! refuses the rest by name. What comes out are names, shapes, and where in the file the numbers are: no copies.
 //!
 //! Reading order: `machine` (instructions to a heap of values), `rebuild` (what tensors are made of), `collect` (from
 //! dictionaries to names); `archive` and `stream` are the two forms of file.

@@ -1,4 +1,4 @@
-//! Storages, tensors and dictionaries from the arguments that a pickle would pass to PyTorch, checked before they count.
+//! Storages, tensors and dictionaries from the arguments that a pickle would pass to PyTorch, checked first.
 //!
 //! Arguments: torch 2.15, `torch/_utils.py` (`_rebuild_tensor_v2`, `_rebuild_parameter`) and `torch/serialization.py`
 //! (`persistent_load`).

@@ -1,7 +1,7 @@
 //! What a pickle describes: values, and the heap of those that hold others.
 //!
-//! Containers refer to each other by number, so a cycle or a tower of a million lists is only data: nothing here recurses,
-//! not even when it is dropped. Texts stay in the file and are given as spans of it.
+//! Containers refer to each other by number, so a cycle or a tower of a million lists is only data: nothing here
+//! recurses, not even when it is dropped. Texts stay in the file and are given as spans of it.
 
 use safetensors::tensor::Dtype;
 
