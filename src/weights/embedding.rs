@@ -1,6 +1,6 @@
 //! Textual inversions: which tensor of a file holds the vectors of which text encoder, from names and shapes alone.
 //!
-//! Five forms are about, in pickles and in safetensors. webui: `{"string_to_param": {"*": [n, d]}, "name", …}`; its
+//! Four forms are about, in pickles and in safetensors. webui: `{"string_to_param": {"*": [n, d]}, "name", …}`; its
 //! safetensors: `emb_params`; SDXL: `clip_l` and `clip_g`; diffusers: `{"<token>": tensor}`, of shape
 //! `[n, d]` or `[d]`.
 
