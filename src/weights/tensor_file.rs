@@ -21,6 +21,9 @@ use crate::domain::{Result, UserError};
 /// its training some more; the format's own limit of 100 MB would let a file of that size cost half a gigabyte of memory.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
+/// More tensors than any model has: SDXL with the averages of its training has 5000.
+const MAX_TENSORS: usize = 50_000;
+
 /// The bytes of a file, mapped or inside the program. A clone is the same mapping.
 #[derive(Clone)]
 pub struct Mapping(Arc<Bytes>);
@@ -148,13 +151,18 @@ impl TensorFile {
     /// Tensors that lie in a mapped file of another format.
     ///
     /// # Errors
-    /// When one reaches beyond its bytes or the file, repeats stored elements, or two have one name.
+    /// When one reaches beyond its bytes or the file, repeats stored elements, two have one name, or there are more than
+    /// any model has.
     pub fn stored(mapping: Mapping, path: &Path, tensors: Vec<StoredTensor>) -> Result<Self> {
         let refuse = |name: &str, fault: &str| {
             Err(UserError::input(format!("The tensor {name} of the weights file is not sound: {fault}"))
                 .path(path)
                 .hint("download the file again, or check that it is a model's weights"))
         };
+        if tensors.len() > MAX_TENSORS {
+            let sentence = format!("The weights file names {} tensors, which no model has", tensors.len());
+            return Err(UserError::input(sentence).path(path).hint("check that it is a model's weights"));
+        }
         let mut found = Tensors::new();
         for StoredTensor { name, dtype, shape, strides, range } in tensors {
             if range.start > range.end || range.end > mapping.len() {
@@ -418,6 +426,7 @@ mod tests {
         assert_eq!(file.read_f32("tail").unwrap(), [4.0, 5.0]);
 
         for (bad, expected) in [
+            (vec![tensor("a", &[1], None, 0..4); MAX_TENSORS + 1], "names 50001 tensors"),
             (vec![tensor("a", &[2], None, 20..28)], "tensor a of the weights file is not sound: it lies outside"),
             (vec![tensor("a", &[3], None, 16..24)], "reach beyond the 2"),
             (vec![tensor("a", &[1], None, 0..4), tensor("a", &[1], None, 4..8)], "it is there twice"),
