@@ -23,6 +23,10 @@ fn reference() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference"), PathBuf::from)
 }
 
+fn read_text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The weights of a model's parts.
 struct Model {
     files: BTreeMap<Component, TensorFile>,
@@ -32,14 +36,16 @@ struct Model {
 impl Model {
     fn open(name: &str) -> Self {
         let folder = reference().join("models").join(name);
-        let mut files = BTreeMap::new();
-        for component in Component::ALL {
-            let weights = if component == Component::UNet { "diffusion_pytorch_model" } else { "model" };
-            let path = folder.join(component.folder()).join(format!("{weights}.safetensors"));
-            if path.is_file() {
-                files.insert(component, TensorFile::open(&path).unwrap());
-            }
-        }
+        let index: Value = serde_json::from_str(&read_text(&folder.join("model_index.json"))).unwrap();
+        // Every part that the model has must be there: without its weights a test would say nothing.
+        let parts = Component::ALL.into_iter().filter(|component| index.get(component.folder()).is_some());
+        let files: BTreeMap<Component, TensorFile> = parts
+            .map(|component| {
+                let weights = if component == Component::UNet { "diffusion_pytorch_model" } else { "model" };
+                let path = folder.join(component.folder()).join(format!("{weights}.safetensors"));
+                (component, TensorFile::open(&path).unwrap())
+            })
+            .collect();
         let modules = ModelModules::new(files.iter().flat_map(|(component, file)| {
             file.names().filter_map(|name| Module::of_weight(*component, name, &file.info(name).unwrap().shape))
         }));
@@ -89,7 +95,7 @@ const FORMS: &[(&str, &[&str], Form)] = &[
 ];
 
 fn index() -> Value {
-    serde_json::from_str(&std::fs::read_to_string(reference().join("lora/index.json")).unwrap()).unwrap()
+    serde_json::from_str(&read_text(&reference().join("lora/index.json"))).unwrap()
 }
 
 /// A weight of a model with an adapter's part of it added, as f64 sums of products: alpha and rank are the index's.
