@@ -199,19 +199,25 @@ fn mean(values: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::num::ParseIntError;
 
     use super::*;
 
     const COMMA: u32 = 267;
 
     fn special() -> SpecialIds {
-        SpecialIds { start: 49406, end: 49407, pad: 49407, comma: Some(COMMA), embeddings: vec![50000..50004] }
+        SpecialIds {
+            start: 49406,
+            end: 49407,
+            pad: 49407,
+            comma: Some(COMMA),
+            embeddings: std::iter::once(50000..50004).collect(),
+        }
     }
 
     /// Every word is its own number, so that a test says which ids it means.
-    fn number_words(text: &str) -> Result<Vec<u32>, Infallible> {
-        Ok(text.split_whitespace().map(|word| word.parse().unwrap()).collect())
+    fn number_words(text: &str) -> Result<Vec<u32>, ParseIntError> {
+        text.split_whitespace().map(str::parse).collect()
     }
 
     fn numbers(range: Range<u32>) -> String {
@@ -223,8 +229,7 @@ mod tests {
     }
 
     fn chunked(pieces: &[Piece], special: &SpecialIds) -> Chunks {
-        let Ok(chunks) = chunks(pieces, special, number_words);
-        chunks
+        chunks(pieces, special, number_words).unwrap()
     }
 
     #[test]

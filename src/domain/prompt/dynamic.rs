@@ -275,20 +275,8 @@ fn items(text: &str) -> Vec<Item> {
                 Some(&end) => Item::Variants(at..end),
                 None => Item::Unclosed(at..at + 1),
             },
-            b'$' => match closers.get(&(at + 1)) {
-                Some(&end) => Item::Variable(at..end),
-                None => {
-                    at += 1;
-                    continue;
-                }
-            },
-            b'_' => match wildcard_end(text, at) {
-                Some(end) => Item::Wildcard(at..end),
-                None => {
-                    at += 1;
-                    continue;
-                }
-            },
+            b'$' if closers.contains_key(&(at + 1)) => Item::Variable(at..closers[&(at + 1)]),
+            b'_' if let Some(end) = wildcard_end(text, at) => Item::Wildcard(at..end),
             _ => {
                 at += 1;
                 continue;

@@ -34,12 +34,10 @@ pub fn adjust_weight(text: &str, selection: Range<usize>, step: f64) -> Option<E
     }
     let selection = on_boundaries(text, selection);
     let layers = Layers::read(text);
-    if layers.kinds.get(selection.start) == Some(&SpanKind::Network)
-        || (selection.start > 0 && layers.kinds[selection.start - 1] == SpanKind::Network)
+    if layers.kinds[..selection.start].last() == Some(&SpanKind::Network)
+        && let Some(edit) = network(text, &selection, step)
     {
-        if let Some(edit) = network(text, &selection, step) {
-            return Some(edit);
-        }
+        return Some(edit);
     }
     let groups = layers.parts.iter().flat_map(|part| {
         let groups = attention::groups(&layers.masked[part.clone()]);
@@ -59,15 +57,14 @@ pub fn adjust_weight(text: &str, selection: Range<usize>, step: f64) -> Option<E
             .iter()
             .position(|group| target == (group.open + 1..group.close.start) || target == (group.open..group.close.end))
     };
-    let edit = match around {
-        Some(index) => regroup(text, &groups, index, step),
-        None => {
-            let target = if target.is_empty() { word(&layers.masked, selection.start) } else { target };
-            if target.is_empty() {
-                return None;
-            }
-            replace(text, target.clone(), target, 1.0 + step)
+    let edit = if let Some(index) = around {
+        regroup(text, &groups, index, step)
+    } else {
+        let target = if target.is_empty() { word(&layers.masked, selection.start) } else { target };
+        if target.is_empty() {
+            return None;
         }
+        replace(text, target.clone(), target, 1.0 + step)
     };
     (skeleton(text, &layers) == skeleton(&edit.text, &Layers::read(&edit.text))).then_some(edit)
 }
@@ -140,7 +137,7 @@ fn number(weight: f64) -> String {
 fn network(text: &str, selection: &Range<usize>, step: f64) -> Option<Edit> {
     let tag = networks::tags(text)
         .into_iter()
-        .find(|tag| tag.range.start < selection.start.max(1) && selection.end < tag.range.end)?;
+        .find(|tag| tag.range.start < selection.start && selection.end < tag.range.end)?;
     let end = tag.range.end - 1;
     let (name, last) = tag.arguments.rsplit_once(':').map_or((tag.arguments, None), |(name, last)| (name, Some(last)));
     let (before, weight) = match last {

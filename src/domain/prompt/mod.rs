@@ -12,8 +12,8 @@
 //! assert_eq!(prompt.networks[0].name, "ink");
 //! assert_eq!(prompt.parts[1].weight, 0.5);
 //! let first = &prompt.parts[0];
-//! assert_eq!(first.at(10).text, "a (red:1.2) house ");
-//! assert_eq!(first.at(11).text, "a (red:1.2) castle ");
+//! assert_eq!(first.at(10).text, "a (red:1.2) house");
+//! assert_eq!(first.at(11).text, "a (red:1.2) castle");
 //! assert!(prompt.problems.is_empty());
 //! ```
 //!
@@ -81,16 +81,16 @@ pub enum PromptProblem {
     /// `<lora:…>` without a name.
     #[error("A `<lora:…>` names no file")]
     NetworkWithoutName,
-    /// An argument of a LoRA.
+    /// An argument of an adapter.
     #[error("The option `{option}` of a LoRA is not supported")]
     NetworkOptionNotSupported {
         /// As it is written.
         option: String,
     },
-    /// A LoRA's weight.
+    /// An adapter's weight.
     #[error("The weight `{weight}` of the LoRA `{name}` is no number, so its usual weight is used")]
     NetworkWeightIsNoNumber {
-        /// The LoRA.
+        /// The adapter.
         name: String,
         /// As it is written.
         weight: String,

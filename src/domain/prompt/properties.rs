@@ -28,15 +28,15 @@ fn generator(seed: u32) -> impl FnMut() -> u32 {
     }
 }
 
-fn list(texts: &[&str]) -> Option<Arc<[Choice]>> {
-    Some(texts.iter().map(|text| Choice::parse(text)).collect())
+fn list(texts: &[&str]) -> Arc<[Choice]> {
+    texts.iter().map(|text| Choice::parse(text)).collect()
 }
 
 fn expanded(text: &str, seed: u32) -> Expansion {
     let lists = |name: &str| match name {
-        "w" => list(&["x", "{y|__v__}", "z"]),
-        "v" => list(&["v"]),
-        "loop" => list(&["__loop__ __loop__"]),
+        "w" => Some(list(&["x", "{y|__v__}", "z"])),
+        "v" => Some(list(&["v"])),
+        "loop" => Some(list(&["__loop__ __loop__"])),
         _ => None,
     };
     expand(text, &lists, &mut generator(seed))
@@ -174,7 +174,7 @@ proptest! {
 
     #[test]
     fn expansion_takes_any_generator(text in prompts(), number: u32) {
-        let _ = expand(&text, &|_| list(&["a", "2::b", "__x__"]), &mut || number);
+        let _ = expand(&text, &|_| Some(list(&["a", "2::b", "__x__"])), &mut || number);
     }
 
     #[test]

@@ -12,7 +12,9 @@
 //! ```
 //!
 //! Text that it does not cover (a `|` outside of square brackets, a backslash at the end) leaves the whole prompt as
-//! it is there; here too, and a problem says so where a schedule is lost by it.
+//! it is there; here too, and a problem says so where a schedule is lost by it. The grammar is ambiguous: a complete
+//! schedule may also be read as text beside a stray bracket (`[a:b:3]) c`), and which one the web UI's parser picks there
+//! varies. Here a complete schedule is always one.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

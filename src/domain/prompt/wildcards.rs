@@ -75,7 +75,7 @@ impl WildcardLists {
         match serde_json::from_str::<Value>(without_mark(content)) {
             Ok(Value::Object(entries)) => {
                 for (key, value) in entries {
-                    self.add_value(file, key, value, &mut problems);
+                    self.add_value(file, &key, value, &mut problems);
                 }
             }
             Ok(Value::Array(items)) => self.insert(file, items.into_iter().filter_map(json_choice).collect()),
@@ -87,7 +87,7 @@ impl WildcardLists {
     }
 
     /// `serde_json` reads at most 128 levels, so this goes no deeper.
-    fn add_value(&mut self, file: &str, path: String, value: Value, problems: &mut Vec<(Option<usize>, String)>) {
+    fn add_value(&mut self, file: &str, path: &str, value: Value, problems: &mut Vec<(Option<usize>, String)>) {
         match value {
             Value::Array(items) => {
                 let count = items.len();
@@ -96,11 +96,11 @@ impl WildcardLists {
                     let passed_over = count - choices.len();
                     problems.push((None, format!("{passed_over} entries of `{path}` are no texts")));
                 }
-                self.insert(&below_folder(file, &path), choices);
+                self.insert(&below_folder(file, path), choices);
             }
             Value::Object(entries) => {
                 for (key, value) in entries {
-                    self.add_value(file, format!("{path}/{key}"), value, problems);
+                    self.add_value(file, &format!("{path}/{key}"), value, problems);
                 }
             }
             _ => problems.push((None, format!("`{path}` is no list"))),

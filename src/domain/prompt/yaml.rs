@@ -67,12 +67,11 @@ impl Reader {
             return 1;
         }
         self.text = None;
-        match split_key(content) {
-            Some((key, value)) => self.key(lines, index, indent, key, value),
-            None => {
-                self.problem(index, "This is neither a key nor an entry of a list");
-                1
-            }
+        if let Some((key, value)) = split_key(content) {
+            self.key(lines, index, indent, key, value)
+        } else {
+            self.problem(index, "This is neither a key nor an entry of a list");
+            1
         }
     }
 
@@ -262,8 +261,7 @@ fn without_comment(line: &str) -> &str {
     for (at, c) in line.char_indices() {
         match mark {
             // Within `"…"` a backslash keeps the mark from ending it.
-            Some(open) if c == open && (open == '\'' || before != '\\') => mark = None,
-            Some(_) => {}
+            Some(open) => mark = (c != open || (open == '"' && before == '\\')).then_some(open),
             // A mark opens where a text begins; within words it is an apostrophe.
             None if matches!(c, '\'' | '"') && begins(&line[..at]) => mark = Some(c),
             None if c == '#' && matches!(before, ' ' | '\t') => return &line[..at],
