@@ -86,7 +86,7 @@ fn other_content_in_between_begins_again() {
     place.server.fault(UNET, Fault::OtherEtag);
     place.download().unwrap();
     place.assert_whole();
-    assert_eq!(place.ranges()[..2], ["", "bytes=1000-"]);
+    assert_eq!(place.ranges(), ["", "bytes=1000-", ""]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The hub against a server that misbehaves: what both tests need.
+//! The hub against a server that misbehaves: what its tests share.
 
 mod download;
 mod installed;
@@ -6,7 +6,6 @@ mod misbehaviour;
 mod refusals;
 
 #[allow(dead_code, reason = "shared with the tests of the command line")]
-#[path = "../../../tests/hub_server/mod.rs"]
 mod hub_server;
 
 use std::fs;
