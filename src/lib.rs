@@ -5,6 +5,7 @@ pub mod cli;
 pub mod dataset;
 pub mod domain;
 pub mod engine;
+pub mod hub;
 pub mod kernels;
 pub mod library;
 pub mod models;

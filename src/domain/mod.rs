@@ -4,6 +4,7 @@ mod error;
 mod event;
 mod family;
 mod picture;
+pub mod prompt;
 mod recipe;
 mod request;
 mod scheduler;

@@ -1,7 +1,10 @@
 //! Floor 1: model files that others made. Names, shapes and values, whatever the layout.
 
+pub mod embedding;
 mod folder;
 pub mod layout;
+pub mod lora;
+pub mod pickle;
 mod shards;
 mod tensor_file;
 mod view;

@@ -134,7 +134,7 @@ pub const FLOORS: &[Row] = &[
         module: "hub",
         floor: 1,
         may_import: &["domain"],
-        crates: &["hf_hub", "sha2", "tempfile", "ureq"],
+        crates: &["fs4", "hf_hub", "sha2", "tempfile", "ureq"],
         without: Without::Nothing,
     },
     Row {
