@@ -10,7 +10,7 @@ use super::size::Size;
 use crate::domain::{Cancel, ModelRef, Result, UserError};
 use crate::models::{self, Model};
 use crate::nn::engine_error;
-use crate::pipeline::encode_prompts;
+use crate::pipeline::{Sizes, Texts, encode_prompts};
 use crate::sampling::TorchCpuRng;
 
 /// Each part runs once to warm up, then this often; the fastest run counts, since others only add what else the machine
@@ -76,13 +76,15 @@ fn measure(model: &Model, size: Size, load_s: f64) -> Result<Report> {
     let channels = model.vae.config().latent_channels;
     let (one, two) = (random((1, channels, height, width))?, random((2, channels, height, width))?);
     let image = random((1, 3, scale * height, scale * width))?;
-    let context = encode_prompts(&model.text, &["a prompt", ""])?.context;
-    let first = context.narrow(0, 0, 1).map_err(engine_error)?;
+    let sizes = Sizes::whole(size.height_px, size.width_px);
+    let encode = |texts: &[Texts<'_>]| encode_prompts(model, texts, sizes).map(|text| text.condition);
+    let both = encode(&["a prompt".into(), "".into()])?;
+    let first = both.rows(0, 1).map_err(engine_error)?;
     Ok(Report {
-        text_s: fastest(|| encode_prompts(&model.text, &["a prompt"]).map(|_| ()))?,
+        text_s: fastest(|| encode(&["a prompt".into()]).map(|_| ()))?,
         unet_step_s: fastest(|| model.unet.forward(&one, &[500.0], &first).map(|_| ()).map_err(engine_error))?,
         unet_guided_step_s: fastest(|| {
-            model.unet.forward(&two, &[500.0, 500.0], &context).map(|_| ()).map_err(engine_error)
+            model.unet.forward(&two, &[500.0, 500.0], &both).map(|_| ()).map_err(engine_error)
         })?,
         vae_decode_s: fastest(|| model.vae.decode(&one).map(|_| ()).map_err(engine_error))?,
         vae_encode_s: fastest(|| model.vae.encode(&image).map(|_| ()).map_err(engine_error))?,

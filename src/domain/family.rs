@@ -12,6 +12,22 @@ pub enum FamilyId {
     Starter,
     /// Stable Diffusion 1.x.
     Sd1,
+    /// Latent consistency models of Stable Diffusion 1.
+    Lcm,
+    /// Stable Diffusion 2.x.
+    Sd2,
+    /// SD-Turbo.
+    SdTurbo,
+    /// Stable Diffusion XL.
+    Sdxl,
+    /// SDXL-Turbo.
+    SdxlTurbo,
+}
+
+impl FamilyId {
+    /// Every family.
+    pub const ALL: [Self; 7] =
+        [Self::Starter, Self::Sd1, Self::Lcm, Self::Sd2, Self::SdTurbo, Self::Sdxl, Self::SdxlTurbo];
 }
 
 /// What a family can do and what it is best asked for.

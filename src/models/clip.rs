@@ -41,6 +41,12 @@ pub struct ClipTextConfig {
     /// The token that ends a prompt. Published Stable Diffusion 1 files say 2, which is wrong and means "the largest id".
     #[serde(default = "default_eos")]
     pub eos_token_id: u32,
+    /// The class that wrote the file; only `CLIPTextModelWithProjection` has a projection.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// Width of the projected text.
+    #[serde(default)]
+    pub projection_dim: Option<usize>,
 }
 
 fn default_positions() -> usize {
@@ -57,6 +63,13 @@ fn default_eos() -> u32 {
 }
 
 impl ClipTextConfig {
+    /// Width of [`TextEncoding::text_embeds`], where there are any.
+    #[must_use]
+    pub fn projected(&self) -> Option<usize> {
+        let with_projection = self.architectures.iter().any(|name| name == "CLIPTextModelWithProjection");
+        self.projection_dim.filter(|width| with_projection && *width > 0)
+    }
+
     /// Checks that the numbers fit together.
     ///
     /// # Errors
@@ -148,6 +161,8 @@ pub struct TextEncoding {
     pub last_hidden_state: Tensor,
     /// Its vector at the end token, `[batch, hidden_size]`.
     pub pooled: Tensor,
+    /// The same, projected, where the encoder has a projection: `[batch, projection_dim]`.
+    pub text_embeds: Option<Tensor>,
 }
 
 /// The text encoder.
@@ -156,11 +171,12 @@ pub struct ClipTextEncoder {
     position_embedding: Tensor,
     layers: Vec<EncoderLayer>,
     final_layer_norm: LayerNorm,
+    text_projection: Option<Linear>,
     config: ClipTextConfig,
 }
 
 impl ClipTextEncoder {
-    /// Builds the network from its weights; `params` is that of `text_model`.
+    /// Builds the network from its weights; `params` is that of `text_model`, where the projection stands too.
     #[must_use]
     pub fn new(params: &Params, config: &ClipTextConfig) -> Self {
         let embeddings = params.pp("embeddings");
@@ -175,6 +191,9 @@ impl ClipTextEncoder {
             ),
             layers: (0..config.num_hidden_layers).map(|i| EncoderLayer::new(&layers.pp(i), config)).collect(),
             final_layer_norm: LayerNorm::new(&params.pp("final_layer_norm"), config.hidden_size, config.layer_norm_eps),
+            text_projection: config
+                .projected()
+                .map(|width| Linear::no_bias(&params.pp("text_projection"), config.hidden_size, width)),
             config: config.clone(),
         }
     }
@@ -206,7 +225,9 @@ impl ClipTextEncoder {
             .enumerate()
             .map(|(row, ids)| last_hidden_state.i((row, self.end(ids))))
             .collect::<TensorResult<Vec<_>>>()?;
-        Ok(TextEncoding { hidden_states, pooled: Tensor::stack(&ends, 0)?, last_hidden_state })
+        let pooled = Tensor::stack(&ends, 0)?;
+        let text_embeds = self.text_projection.as_ref().map(|projection| projection.forward(&pooled)).transpose()?;
+        Ok(TextEncoding { hidden_states, last_hidden_state, pooled, text_embeds })
     }
 
     /// The output of the layer that stands `skip` before the last, behind the final norm ("clip skip"; 0 is

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::clip::{ClipTextConfig, ClipTextEncoder};
-use super::family::{self, Family};
+use super::family::{self, Family, TextUse};
 use super::preview::PreviewFactors;
 use super::tokenizer::ClipTokenizer;
 use super::unet::UNet;
@@ -56,6 +56,10 @@ pub struct Model {
     pub family: &'static Family,
     /// The text encoder.
     pub text: TextPart,
+    /// The second text encoder, in families that have one.
+    pub text_2: Option<TextPart>,
+    /// Whether an empty negative prompt stands for zeros rather than for what the text encoders say of nothing.
+    pub force_zeros_for_empty_prompt: bool,
     /// The denoising network.
     pub unet: UNet,
     /// The autoencoder.
@@ -97,6 +101,13 @@ static STARTER_FILES: &[(&str, &[u8])] = starter!(
     "vae/diffusion_pytorch_model.safetensors",
 );
 
+/// What counts of `model_index.json`.
+#[derive(Default, serde::Deserialize)]
+struct ModelIndex {
+    #[serde(default)]
+    force_zeros_for_empty_prompt: bool,
+}
+
 /// What a model trained by this program says of itself, in `atelier.json`.
 #[derive(serde::Deserialize)]
 struct AtelierJson {
@@ -120,27 +131,44 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
         Ok(())
     };
     let unet_json: Value = files.json("unet/config.json")?;
-    let text_json: Value = files.json("text_encoder/config.json")?;
     let at = |name: &'static str| {
         let path = files.path(name);
         move |error: UserError| if error.path.is_none() { error.path(path) } else { error }
     };
-    let family = family::detect(&unet_json, &text_json).map_err(at("unet/config.json"))?;
-    let unet_config = UNetConfig::from_json(&unet_json).map_err(at("unet/config.json"))?;
-    let vae_config = VaeConfig::from_json(&files.json("vae/config.json")?).map_err(at("vae/config.json"))?;
-    let text_config: ClipTextConfig = files.json("text_encoder/config.json")?;
-    text_config.check().map_err(at("text_encoder/config.json"))?;
     let scheduler_json: Value = files.json("scheduler/scheduler_config.json")?;
     let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
+    let family = family::detect(&unet_json, &scheduler_json).map_err(at("unet/config.json"))?;
+    let unet_config = UNetConfig::from_json(&unet_json).map_err(at("unet/config.json"))?;
+    let vae_config = VaeConfig::from_json(&files.json("vae/config.json")?).map_err(at("vae/config.json"))?;
+    let text_config = |name: &'static str| {
+        let config: ClipTextConfig = files.json(name)?;
+        config.check().map_err(at(name))?;
+        Ok::<_, UserError>(config)
+    };
+    let first = text_config("text_encoder/config.json")?;
+    let second = match family.text {
+        TextUse::Last => None,
+        TextUse::Pair => Some(text_config("text_encoder_2/config.json")?),
+    };
+    let index: ModelIndex =
+        if files.has("model_index.json") { files.json("model_index.json")? } else { ModelIndex::default() };
     let preview = if files.has("atelier.json") {
         files.json::<AtelierJson>("atelier.json")?.preview
     } else {
         family.preview.clone()
     };
-    check_fit(&unet_config, &vae_config, &text_config, &preview).map_err(at("model_index.json"))?;
+    check_fit(&unet_config, &vae_config, (&first, second.as_ref()), &preview).map_err(at("model_index.json"))?;
 
     next(Part::TextEncoder)?;
-    let (text, text_elements) = load_text(&files, &text_config)?;
+    let (text, mut text_elements) = load_text(&files, "text_encoder", "tokenizer", &first)?;
+    let text_2 = match &second {
+        Some(config) => {
+            let (part, elements) = load_text(&files, "text_encoder_2", "tokenizer_2", config)?;
+            text_elements += elements;
+            Some(part)
+        }
+        None => None,
+    };
     next(Part::UNet)?;
     let file = files.weights("unet", DIFFUSERS_WEIGHTS)?;
     let hash = short_hash(&file);
@@ -160,22 +188,35 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
         hash,
         parameters: text_elements + params.elements() + vae_params.elements(),
     };
-    Ok(Model { info, family, text, unet, vae, scheduler, scheduler_json, preview })
+    let force_zeros_for_empty_prompt = index.force_zeros_for_empty_prompt;
+    Ok(Model {
+        info,
+        family,
+        text,
+        text_2,
+        force_zeros_for_empty_prompt,
+        unet,
+        vae,
+        scheduler,
+        scheduler_json,
+        preview,
+    })
 }
 
-fn load_text(files: &ModelFiles, config: &ClipTextConfig) -> Result<(TextPart, u64)> {
+fn load_text(files: &ModelFiles, part: &str, tokenizer: &str, config: &ClipTextConfig) -> Result<(TextPart, u64)> {
     let length = config.max_position_embeddings;
-    let has_tokenizer = ["vocab.json", "tokenizer.json"].iter().any(|file| files.has(&format!("tokenizer/{file}")));
+    let has_tokenizer = ["vocab.json", "tokenizer.json"].iter().any(|file| files.has(&format!("{tokenizer}/{file}")));
+    let folder = files.path(tokenizer);
     let tokenizer = if !has_tokenizer && config.vocab_size == CLIP_VOCABULARY {
         ClipTokenizer::published(CLIP_MERGES, length)?
     } else {
-        ClipTokenizer::load(files, "tokenizer", length)?
+        ClipTokenizer::load(files, tokenizer, length)?
     };
     if let Some(id) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
         let sentence = format!("The tokenizer has a token {id}, but the text encoder knows only {}", config.vocab_size);
-        return Err(UserError::input(sentence).path(files.path("tokenizer")).hint("they belong to different models"));
+        return Err(UserError::input(sentence).path(folder).hint("they belong to different models"));
     }
-    let params = Params::from_file(files.weights("text_encoder", TRANSFORMERS_WEIGHTS)?.renamed(text_name));
+    let params = Params::from_file(files.weights(part, TRANSFORMERS_WEIGHTS)?.renamed(text_name));
     let encoder = ClipTextEncoder::new(&params, config);
     params.finish("text encoder")?;
     Ok((TextPart { tokenizer, encoder }, params.elements()))
@@ -198,9 +239,24 @@ fn vae_name(name: &str) -> String {
 }
 
 /// Parts of different models in one folder are found here, not in the middle of a picture.
-fn check_fit(unet: &UNetConfig, vae: &VaeConfig, text: &ClipTextConfig, preview: &PreviewFactors) -> Result<()> {
+fn check_fit(
+    unet: &UNetConfig,
+    vae: &VaeConfig,
+    (first, second): (&ClipTextConfig, Option<&ClipTextConfig>),
+    preview: &PreviewFactors,
+) -> Result<()> {
+    let width = first.hidden_size + second.map_or(0, |second| second.hidden_size);
+    let pooled = second.and_then(ClipTextConfig::projected);
+    let layers = |config: &ClipTextConfig| config.num_hidden_layers;
     let faults = [
-        (unet.cross_attention_dim != text.hidden_size, "the UNet reads text of another width than the encoder writes"),
+        (unet.cross_attention_dim != width, "the UNet reads text of another width than the encoders write"),
+        (unet.pooled_dim() != pooled, "the UNet reads pooled text of another width than the second encoder writes"),
+        // The layer before the last is looked at.
+        (second.is_some_and(|second| layers(second).min(layers(first)) == 0), "a text encoder has no layers"),
+        (
+            second.is_some_and(|second| second.max_position_embeddings != first.max_position_embeddings),
+            "the text encoders read texts of different lengths",
+        ),
         (unet.out_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
         (preview.weights.len() != vae.latent_channels, "the latents have other channels than their preview knows"),
         (unet.in_channels != vae.latent_channels, "the UNet and the VAE have different latents"),

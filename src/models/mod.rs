@@ -1,6 +1,7 @@
 //! Floor 3: the networks, one file a part, and the families they make, one file and one row in [`FAMILIES`] each.
 
 pub mod clip;
+pub mod embeddings;
 mod family;
 mod load;
 pub mod preview;

@@ -1,12 +1,13 @@
 //! The denoising network: diffusers' `UNet2DConditionModel` (`models/unets/unet_2d_condition.py`, `unet_2d_blocks.py`).
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
+use super::embeddings::{Condition, Embeddings};
 use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
 use super::transformer::{SpatialTransformer, TransformerSize};
 use super::unet_config::{BlockType, UNetConfig};
 use crate::nn::probe::Probe;
-use crate::nn::{Conv2d, GroupNorm, Linear, Params, ops};
+use crate::nn::{Conv2d, GroupNorm, Params};
 
 /// A residual block with a transformer behind it, where the level has attention.
 struct Layer {
@@ -43,18 +44,10 @@ struct UpBlock {
     probe: Probe,
 }
 
-/// The two linear layers behind the timestep's waves.
-struct TimeEmbedding {
-    linear_1: Linear,
-    linear_2: Linear,
-    probe: Probe,
-}
-
 /// The denoising network.
 pub struct UNet {
     config: UNetConfig,
-    time_proj: Probe,
-    time_embedding: TimeEmbedding,
+    embeddings: Embeddings,
     conv_in: (Conv2d, Probe),
     down_blocks: Vec<DownBlock>,
     mid_block: MidBlock,
@@ -151,18 +144,11 @@ impl UNet {
     pub fn new(params: &Params, config: &UNetConfig) -> Self {
         let builder = Builder { config };
         let channels = &config.block_out_channels;
-        let time_embed_dim = config.time_embed_dim();
-        let time_params = params.pp("time_embedding");
         let named = |name: &str| (params.pp(name), Probe::new(name));
         let ((conv_in, conv_in_probe), (norm_out, norm_out_probe), (conv_out, conv_out_probe)) =
             (named("conv_in"), named("conv_norm_out"), named("conv_out"));
         Self {
-            time_proj: Probe::new("time_proj"),
-            time_embedding: TimeEmbedding {
-                linear_1: Linear::new(&time_params.pp("linear_1"), channels[0], time_embed_dim),
-                linear_2: Linear::new(&time_params.pp("linear_2"), time_embed_dim, time_embed_dim),
-                probe: Probe::new("time_embedding"),
-            },
+            embeddings: Embeddings::new(params, config),
             conv_in: (Conv2d::new(&conv_in, (config.in_channels, channels[0]), 3, 1, 1), conv_in_probe),
             down_blocks: (0..channels.len()).map(|i| builder.down_block(&params.pp("down_blocks").pp(i), i)).collect(),
             mid_block: builder.mid_block(&params.pp("mid_block")),
@@ -183,14 +169,15 @@ impl UNet {
     }
 
     /// What the network predicts for `latents` `[batch, in, height, width]` at `timesteps` (one each of the batch) under
-    /// the text `context` `[batch, tokens, cross_attention_dim]`: `[batch, out, height, width]`.
+    /// a condition for the same batch: `[batch, out, height, width]`.
     ///
     /// Sides that are no multiple of 2^(levels − 1) are fine: upsampling goes to the size of the level above.
     ///
     /// # Errors
     /// When the shapes do not fit.
-    pub fn forward(&self, latents: &Tensor, timesteps: &[f64], context: &Tensor) -> Result<Tensor> {
-        let embedding = self.embed(timesteps)?;
+    pub fn forward(&self, latents: &Tensor, timesteps: &[f64], condition: &Condition) -> Result<Tensor> {
+        let embedding = self.embeddings.forward(timesteps, condition)?;
+        let context = &condition.text;
         let mut x = self.conv_in.1.see(self.conv_in.0.forward(latents)?);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
@@ -224,16 +211,6 @@ impl UNet {
         }
         Ok(self.conv_out.1.see(self.conv_out.0.forward(&self.conv_norm_out.0.forward_silu(&x)?)?))
     }
-
-    /// The timesteps' embedding, activated: `[batch, time_embed_dim]`.
-    fn embed(&self, timesteps: &[f64]) -> Result<Tensor> {
-        let width = self.config.block_out_channels[0];
-        let waves = timestep_waves(timesteps, width, self.config.flip_sin_to_cos, self.config.freq_shift);
-        let waves = self.time_proj.see(Tensor::from_vec(waves, (timesteps.len(), width), &Device::Cpu)?);
-        let time = &self.time_embedding;
-        let embedding = time.linear_2.forward(&ops::silu(&time.linear_1.forward(&waves)?)?)?;
-        ops::silu(&time.probe.see(embedding))
-    }
 }
 
 impl MidBlock {
@@ -242,28 +219,4 @@ impl MidBlock {
         let x = self.attention.forward(&x, context)?;
         Ok(self.probe.see(self.last.forward(&x, Some(embedding))?))
     }
-}
-
-/// Waves of many frequencies at each timestep: `[timesteps, width]`, as diffusers' `get_timestep_embedding`
-/// (`models/embeddings.py`), in f32 as there: at timestep 981 the rounding of the arguments shows in the fifth digit.
-fn timestep_waves(timesteps: &[f64], width: usize, cosines_first: bool, freq_shift: f64) -> Vec<f32> {
-    let half = width / 2;
-    let mut waves = Vec::with_capacity(timesteps.len() * width);
-    for timestep in timesteps {
-        let angles: Vec<f32> = (0..half)
-            .map(|i| {
-                let exponent = -(10000f64.ln() as f32) * i as f32 / (half as f64 - freq_shift) as f32;
-                *timestep as f32 * exponent.exp()
-            })
-            .collect();
-        let (sines, cosines) = (angles.iter().map(|a| a.sin()), angles.iter().map(|a| a.cos()));
-        if cosines_first {
-            waves.extend(cosines.chain(sines));
-        } else {
-            waves.extend(sines.chain(cosines));
-        }
-        // An odd width ends in a zero.
-        waves.resize(waves.len() + width % 2, 0.0);
-    }
-    waves
 }

@@ -92,10 +92,25 @@ pub struct UNetConfig {
     /// Shift of the timestep's frequencies.
     #[serde(default)]
     pub freq_shift: f64,
+    /// What it wants to know beyond the text: `text_time` is the pooled text and sizes in px.
+    #[serde(default)]
+    pub addition_embed_type: Option<String>,
+    /// Waves of each size.
+    #[serde(default)]
+    pub addition_time_embed_dim: Option<usize>,
+    /// Width of the pooled text and all waves together.
+    #[serde(default)]
+    pub projection_class_embeddings_input_dim: Option<usize>,
+    /// Waves of the guidance scale, where it was distilled to follow one.
+    #[serde(default)]
+    pub time_cond_proj_dim: Option<usize>,
     /// Side of the latents that it was trained on.
     #[serde(default)]
     pub sample_size: Option<usize>,
 }
+
+/// Original height and width, top and left of the crop, target height and width.
+const SIZES: usize = 6;
 
 fn default_heads() -> PerBlock {
     PerBlock::Same(8)
@@ -116,7 +131,7 @@ fn default_true() -> bool {
 /// Fields that change the network in ways that are not built: with any other value the model is refused by name.
 const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("act_fn", &["\"silu\""]),
-    ("addition_embed_type", &["null"]),
+    ("addition_embed_type", &["null", "\"text_time\""]),
     ("attention_type", &["\"default\""]),
     ("center_input_sample", &["false"]),
     ("class_embed_type", &["null"]),
@@ -138,7 +153,6 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("resnet_skip_time_act", &["false"]),
     ("resnet_time_scale_shift", &["\"default\""]),
     ("reverse_transformer_layers_per_block", &["null"]),
-    ("time_cond_proj_dim", &["null"]),
     ("time_embedding_act_fn", &["null"]),
     ("time_embedding_dim", &["null"]),
     ("time_embedding_type", &["\"positional\""]),
@@ -157,7 +171,9 @@ impl UNetConfig {
                 && !allowed.contains(&found.to_string().as_str())
             {
                 let sentence = format!("This UNet has {field} = {found}, which Atelier cannot run");
-                return Err(UserError::input(sentence).hint("Stable Diffusion 1 models have it at its default"));
+                return Err(
+                    UserError::input(sentence).hint("the published Stable Diffusion models have it at its default")
+                );
             }
         }
         let config = Self::deserialize(value)
@@ -182,6 +198,8 @@ impl UNetConfig {
             (channels_fit, "norm_num_groups"),
             (heads_fit, "attention_head_dim"),
             (self.transformer_layers_per_block.fits(blocks), "transformer_layers_per_block"),
+            (self.addition_embed_type.is_none() || self.added_condition().is_some(), "addition_time_embed_dim"),
+            (self.time_cond_proj_dim.is_none_or(|waves| (2..=4096).contains(&waves)), "time_cond_proj_dim"),
         ];
         match sound.iter().find(|(fits, _)| !fits) {
             Some((_, field)) => {
@@ -189,6 +207,20 @@ impl UNetConfig {
             }
             None => Ok(()),
         }
+    }
+
+    /// Where it wants to know sizes and the pooled text: waves of each size, and the width of it all together.
+    #[must_use]
+    pub fn added_condition(&self) -> Option<(usize, usize)> {
+        self.addition_embed_type.as_ref()?;
+        let (waves, inputs) = (self.addition_time_embed_dim?, self.projection_class_embeddings_input_dim?);
+        (waves > 0 && waves.checked_mul(SIZES)? < inputs).then_some((waves, inputs))
+    }
+
+    /// Width of the pooled text that it wants to know.
+    #[must_use]
+    pub fn pooled_dim(&self) -> Option<usize> {
+        self.added_condition().map(|(waves, inputs)| inputs - SIZES * waves)
     }
 
     /// Width of the timestep's embedding.
@@ -222,6 +254,8 @@ mod tests {
     fn what_is_not_built_is_refused_by_name() {
         for (field, value) in [
             ("class_embed_type", serde_json::json!("timestep")),
+            ("addition_embed_type", serde_json::json!("text")),
+            // Without the widths that belong to it.
             ("addition_embed_type", serde_json::json!("text_time")),
             ("down_block_types", serde_json::json!(["AttnDownBlock2D", "DownBlock2D"])),
             ("attention_head_dim", serde_json::json!([8])),

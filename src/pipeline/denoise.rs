@@ -3,16 +3,17 @@
 use candle_core::{Device, Tensor};
 
 use crate::domain::{Cancel, Result, UserError};
+use crate::models::embeddings::Condition;
 use crate::models::unet::UNet;
 use crate::nn::engine_error;
 use crate::sampling::{Sampler, guidance};
 
 /// What the network is told besides the latents.
 pub struct Conditioning {
-    /// The prompts, `[batch, tokens, width]`.
-    pub prompt: Tensor,
-    /// The negative prompts, of the same shape; `None` where guidance is off.
-    pub negative: Option<Tensor>,
+    /// The prompts.
+    pub prompt: Condition,
+    /// The negative prompts, of the same shapes; `None` where guidance is off.
+    pub negative: Option<Condition>,
     /// How far to go from the negative prompt's prediction beyond the prompt's.
     pub guidance_scale: f64,
     /// How far to pull the guided prediction's contrast back (Lin et al. 2023): 0 is not at all.
@@ -95,9 +96,11 @@ impl Denoiser<'_> {
             };
             // One evaluation of twice the batch reads the weights once: negative first, as in diffusers.
             let twice = Tensor::cat(&[&latents, &latents], 0)?;
-            let context = Tensor::cat(&[negative, prompt], 0)?;
-            let both: Vec<f32> =
-                self.unet.forward(&twice, &vec![timestep; 2 * batch], &context)?.flatten_all()?.to_vec1()?;
+            let both: Vec<f32> = self
+                .unet
+                .forward(&twice, &vec![timestep; 2 * batch], &negative.cat(prompt)?)?
+                .flatten_all()?
+                .to_vec1()?;
             let (uncond, cond) = both.split_at(both.len() / 2);
             Ok(guidance::guide(uncond, cond, batch, *guidance_scale, *guidance_rescale))
         };

@@ -4,9 +4,10 @@ use candle_core::{Device, Tensor};
 
 use super::denoise::{Conditioning, Denoiser};
 use super::image::picture_from_tensor;
-use super::text::encode_prompts;
+use super::text::{Sizes, Texts, encode_prompts, nothing_said};
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
 use crate::models::Model;
+use crate::models::embeddings::Condition;
 use crate::nn::engine_error;
 use crate::sampling::{self, TorchCpuRng};
 
@@ -53,14 +54,22 @@ pub fn generate(
         return Err(UserError::input(sentences.join(". ")));
     }
 
-    // 1. Prompts to vectors. A guidance of 1 or less would throw the negative prompt's prediction away.
-    let guided = request.guidance_scale > 1.0;
-    let prompts = [request.negative_prompt.as_str(), request.prompt.as_str()];
-    let text = encode_prompts(&model.text, if guided { &prompts } else { &prompts[1..] })?;
-    let row = |i: usize| text.context.narrow(0, i, 1).map_err(engine_error);
+    // 1. Prompts to vectors. A guidance of 1 or less would throw the negative prompt's prediction away; networks that
+    // were distilled to follow a scale are told it instead.
+    let follows_scale = model.unet.config().time_cond_proj_dim.is_some();
+    let guided = request.guidance_scale > 1.0 && !follows_scale;
+    let prompts = [Texts::from(request.negative_prompt.as_str()), Texts::from(request.prompt.as_str())];
+    let sizes = Sizes::whole(request.height_px, request.width_px);
+    let text = encode_prompts(model, if guided { &prompts } else { &prompts[1..] }, sizes)?;
+    let row = |i: usize| text.condition.rows(i, 1).map_err(engine_error);
+    let nothing = model.force_zeros_for_empty_prompt && request.negative_prompt.is_empty();
+    let negative = |row: Condition| if nothing { nothing_said(&row) } else { Ok(row) };
     let conditioning = Conditioning {
-        prompt: row(usize::from(guided))?,
-        negative: if guided { Some(row(0)?) } else { None },
+        prompt: Condition {
+            guidance_scale: follows_scale.then_some(request.guidance_scale),
+            ..row(usize::from(guided))?
+        },
+        negative: if guided { Some(negative(row(0)?)?) } else { None },
         guidance_scale: request.guidance_scale,
         guidance_rescale: 0.0,
     };

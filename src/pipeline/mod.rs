@@ -8,4 +8,4 @@ mod text;
 pub use denoise::{Conditioning, Denoiser, StepDone};
 pub use generate::{Generated, Progress, generate};
 pub use image::{picture_from_tensor, tensor_from_picture};
-pub use text::{TextContext, encode_prompts};
+pub use text::{Sizes, TextContext, Texts, encode_prompts, nothing_said};

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use atelier::domain::{Cancel, ModelRef};
+use atelier::models::embeddings::{AddedCondition, Condition};
 use atelier::models::tokenizer::ClipTokenizer;
-use atelier::models::{self, Model};
+use atelier::models::{self, Model, TextPart};
 use atelier::nn::probe;
 use atelier::weights::ModelFiles;
 use candle_core::{Device, Tensor};
@@ -127,40 +128,43 @@ fn tokenizer() {
 fn text_encoder() {
     support::group("text encoder", |group| {
         each_model(group, |group, name, model| {
-            let goldens = Tensors::read(&format!("goldens/{name}/text_encoder.safetensors"));
-            let stored = goldens.get("input_ids");
-            let rows: Vec<Vec<u32>> =
-                stored.wholes().chunks(stored.shape[1]).map(|row| row.iter().map(|id| *id as u32).collect()).collect();
-            // The ids themselves are those of the prompts.
-            let prompts: Value = read_json(&folder().join("goldens/text_prompts.json"));
-            for (row, prompt) in rows.iter().zip(prompts[name].as_array().expect("prompts")) {
-                let prompt = prompt.as_str().expect("a prompt");
-                group.equal(&format!("{name} ids"), &model.text.tokenizer.encode(prompt).expect("ids").ids, row);
-            }
-            let encoding = model.text.encoder.forward(&rows).expect("an encoding");
-            let skipped = model.text.encoder.skip_layers(&encoding, 1).expect("a layer before the last");
-            for golden in goldens.names() {
-                let actual = match golden {
-                    "input_ids" => continue,
-                    "last_hidden_state" => &encoding.last_hidden_state,
-                    "pooled" => &encoding.pooled,
-                    "penultimate_final_norm" => &skipped,
-                    "penultimate" => &encoding.hidden_states[encoding.hidden_states.len() - 2],
-                    other => {
-                        let index = other.strip_prefix("hidden_states.").unwrap_or_else(|| panic!("{name}: {other}?"));
-                        &encoding.hidden_states[index.parse::<usize>().expect("an index")]
-                    }
-                };
-                group.case();
-                group.within(
-                    &format!("{name} {golden}"),
-                    &values(actual),
-                    goldens.get(golden).floats(),
-                    TEXT_TOLERANCE,
-                );
+            text_encoder_part(group, name, "text_encoder", &model.text);
+            if let Some(second) = &model.text_2 {
+                text_encoder_part(group, name, "text_encoder_2", second);
             }
         });
     });
+}
+
+fn text_encoder_part(group: &mut Group, name: &str, part: &str, text: &TextPart) {
+    let goldens = Tensors::read(&format!("goldens/{name}/{part}.safetensors"));
+    let stored = goldens.get("input_ids");
+    let rows: Vec<Vec<u32>> =
+        stored.wholes().chunks(stored.shape[1]).map(|row| row.iter().map(|id| *id as u32).collect()).collect();
+    // The ids themselves are those of the prompts.
+    let prompts: Value = read_json(&folder().join("goldens/text_prompts.json"));
+    for (row, prompt) in rows.iter().zip(prompts[name].as_array().expect("prompts")) {
+        let prompt = prompt.as_str().expect("a prompt");
+        group.equal(&format!("{name} ids"), &text.tokenizer.encode(prompt).expect("ids").ids, row);
+    }
+    let encoding = text.encoder.forward(&rows).expect("an encoding");
+    let skipped = text.encoder.skip_layers(&encoding, 1).expect("a layer before the last");
+    for golden in goldens.names() {
+        let actual = match golden {
+            "input_ids" => continue,
+            "last_hidden_state" => &encoding.last_hidden_state,
+            "pooled" => &encoding.pooled,
+            "text_embeds" => encoding.text_embeds.as_ref().expect("a projection"),
+            "penultimate_final_norm" => &skipped,
+            "penultimate" => &encoding.hidden_states[encoding.hidden_states.len() - 2],
+            other => {
+                let index = other.strip_prefix("hidden_states.").unwrap_or_else(|| panic!("{name}: {other}?"));
+                &encoding.hidden_states[index.parse::<usize>().expect("an index")]
+            }
+        };
+        group.case();
+        group.within(&format!("{name} {part} {golden}"), &values(actual), goldens.get(golden).floats(), TEXT_TOLERANCE);
+    }
 }
 
 #[test]
@@ -181,7 +185,12 @@ fn unet() {
 fn run_unet(model: &Model, goldens: &Tensors, case: &str) -> Tensor {
     let timesteps = numbers(goldens, &format!("{case}.timesteps"));
     let latents = tensor(goldens, &format!("{case}.latents"));
-    model.unet.forward(&latents, &timesteps, &tensor(goldens, &format!("{case}.context"))).expect("a prediction")
+    let golden = |part: &str| tensor(goldens, &format!("{case}.{part}"));
+    let added = goldens
+        .find(&format!("{case}.time_ids"))
+        .map(|_| AddedCondition { text_embeds: golden("text_embeds"), time_ids: golden("time_ids") });
+    let condition = Condition { added, ..golden("context").into() };
+    model.unet.forward(&latents, &timesteps, &condition).expect("a prediction")
 }
 
 /// Compares what every block gave, by its path, with the stored activations.

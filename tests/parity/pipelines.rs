@@ -2,7 +2,8 @@
 
 use atelier::domain::Cancel;
 use atelier::models::Model;
-use atelier::pipeline::{Conditioning, Denoiser, encode_prompts, picture_from_tensor};
+use atelier::models::embeddings::Condition;
+use atelier::pipeline::{Conditioning, Denoiser, Sizes, Texts, encode_prompts, nothing_said, picture_from_tensor};
 use atelier::sampling;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
@@ -24,6 +25,10 @@ fn strings(value: &Value) -> Vec<String> {
         Value::Array(texts) => texts.iter().map(|text| text.as_str().expect("a prompt").to_owned()).collect(),
         _ => Vec::new(),
     }
+}
+
+fn whole(value: &Value) -> u32 {
+    value.as_u64().and_then(|value| value.try_into().ok()).unwrap_or_else(|| panic!("{value} is no size"))
 }
 
 /// Why a case cannot run yet, if so.
@@ -64,19 +69,52 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
     group.case();
     let start = golden.get("input.latents");
     let shape: [usize; 4] = start.shape.clone().try_into().expect("four dimensions");
-    let context = |texts: &Value, embeds: &str| {
-        let texts = strings(texts);
-        if golden.find(embeds).is_some() {
-            tensor(&golden, embeds)
-        } else {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            encode_prompts(&model.text, &texts).expect("an encoding").context
+    let sides = |field: &str, default: (u32, u32)| match call[field].as_array() {
+        Some(sides) => (whole(&sides[0]), whole(&sides[1])),
+        None => default,
+    };
+    let target = (whole(&call["height"]), whole(&call["width"]));
+    // A negative size that is not given is that of the prompt.
+    let sizes = Sizes {
+        original: sides("original_size", target),
+        crop: sides("crops_coords_top_left", (0, 0)),
+        target: sides("target_size", target),
+    };
+    let negative_sizes = if call["negative_original_size"].is_null() {
+        sizes
+    } else {
+        Sizes {
+            original: sides("negative_original_size", target),
+            crop: sides("negative_crops_coords_top_left", (0, 0)),
+            target: sides("negative_target_size", target),
         }
     };
+    let condition = |which: &str, sizes: Sizes| -> Condition {
+        let embeds = format!("input.{which}_embeds");
+        if golden.find(&embeds).is_some() {
+            return tensor(&golden, &embeds).into();
+        }
+        let first = strings(&call[which]);
+        let second = match strings(&call[format!("{which}_2")]) {
+            none if none.is_empty() => first.clone(),
+            second => second,
+        };
+        let texts: Vec<Texts<'_>> = first.iter().zip(&second).map(|(first, second)| Texts { first, second }).collect();
+        encode_prompts(model, &texts, sizes).expect("an encoding").condition
+    };
     let guidance_scale = number("guidance_scale");
+    let prompt = condition("prompt", sizes);
+    let negative = || {
+        if call["negative_prompt"].is_null() && golden.find("input.negative_prompt_embeds").is_none() {
+            assert!(model.force_zeros_for_empty_prompt, "{name}: no negative prompt");
+            nothing_said(&prompt).expect("zeros")
+        } else {
+            condition("negative_prompt", negative_sizes)
+        }
+    };
     let conditioning = Conditioning {
-        prompt: context(&call["prompt"], "input.prompt_embeds"),
-        negative: (guidance_scale > 1.0).then(|| context(&call["negative_prompt"], "input.negative_prompt_embeds")),
+        negative: (guidance_scale > 1.0).then(negative),
+        prompt,
         guidance_scale,
         guidance_rescale: call["guidance_rescale"].as_f64().unwrap_or(0.0),
     };

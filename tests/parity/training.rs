@@ -142,7 +142,7 @@ impl Case {
         let noisy = loss.add_noise(&latents, &noise, &self.timesteps).expect("noisy latents");
         let target = loss.target(&latents, &noise, &self.timesteps).expect("a target");
         let times: Vec<f64> = self.timesteps.iter().map(|timestep| *timestep as f64).collect();
-        let prediction = self.unet.forward(&noisy, &times, &self.context).expect("a prediction");
+        let prediction = self.unet.forward(&noisy, &times, &self.context.clone().into()).expect("a prediction");
         let loss = loss.loss(&prediction, &target, &self.timesteps).expect("a loss");
         let value = f64::from(loss.to_scalar::<f32>().expect("a scalar"));
         Ok((value, Gradients::of(&loss, &self.trainer.parameters)?))

@@ -1,6 +1,11 @@
 //! The families: what each can do, and how it is told from the others.
 
+mod lcm;
 mod sd1;
+mod sd2;
+mod sd_turbo;
+mod sdxl;
+mod sdxl_turbo;
 mod starter;
 
 use serde_json::Value;
@@ -14,12 +19,25 @@ pub struct Family {
     pub capabilities: Capabilities,
     /// How its latents look as colours, where the model's own folder does not say.
     pub preview: PreviewFactors,
-    /// Whether a diffusers folder is of this family, from its `unet/config.json` and `text_encoder/config.json`.
-    pub detect: fn(unet: &Value, text_encoder: &Value) -> bool,
+    /// Which of the text encoders' outputs the network looks at.
+    pub text: TextUse,
+    /// Whether a diffusers folder is of this family, from its `unet/config.json` and `scheduler_config.json`.
+    pub detect: fn(unet: &Value, scheduler: &Value) -> bool,
+}
+
+/// Which of the text encoders' outputs a network looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextUse {
+    /// The last layer's, behind the final norm.
+    Last,
+    /// Those of the layers before the last of two encoders, side by side and without a norm; besides, the second's pooled
+    /// text.
+    Pair,
 }
 
 /// Every family that is built. Detection takes the first that fits.
-pub static FAMILIES: &[Family] = &[starter::FAMILY, sd1::FAMILY];
+pub static FAMILIES: &[Family] =
+    &[starter::FAMILY, lcm::FAMILY, sd1::FAMILY, sd_turbo::FAMILY, sd2::FAMILY, sdxl_turbo::FAMILY, sdxl::FAMILY];
 
 /// What a family can do.
 #[must_use]
@@ -37,19 +55,29 @@ pub(super) fn of(family: FamilyId) -> &'static Family {
 ///
 /// # Errors
 /// When it is none that is built; the message says what it seems to be.
-pub(super) fn detect(unet: &Value, text_encoder: &Value) -> Result<&'static Family> {
-    if let Some(family) = FAMILIES.iter().find(|family| (family.detect)(unet, text_encoder)) {
+pub(super) fn detect(unet: &Value, scheduler: &Value) -> Result<&'static Family> {
+    if let Some(family) = FAMILIES.iter().find(|family| (family.detect)(unet, scheduler)) {
         return Ok(family);
     }
-    let seems = match (unet["addition_embed_type"].as_str(), unet["in_channels"].as_u64()) {
-        (Some("text_time"), _) => "Stable Diffusion XL",
-        (_, Some(9)) => "an inpainting model",
-        (_, Some(8)) => "an instruction model (pix2pix)",
-        _ if unet["use_linear_projection"] == true => "Stable Diffusion 2",
+    let seems = match unet["in_channels"].as_u64() {
+        Some(9) => "an inpainting model",
+        Some(8) => "an instruction model (pix2pix)",
         _ => "of a family that Atelier does not know",
     };
     Err(UserError::input(format!("This model seems to be {seems}, which Atelier cannot run yet"))
-        .hint("Stable Diffusion 1 models in diffusers' folder layout can be run"))
+        .hint("Stable Diffusion 1, 2 and XL in diffusers' folder layout can be run"))
+}
+
+/// Whether a network reads latents alone, and looks at one text encoder (`is_xl` false) or two.
+fn is_plain(unet: &Value, is_xl: bool) -> bool {
+    unet["in_channels"] == 4 && (unet["addition_embed_type"] == "text_time") == is_xl
+}
+
+/// Whether a schedule is that of the "turbo" models, which were distilled to one to four steps (Sauer et al. 2023): the
+/// published ones alone count timesteps from the end.
+fn is_turbo(scheduler: &Value) -> bool {
+    let class = scheduler["_class_name"].as_str().unwrap_or_default();
+    class.starts_with("Euler") && scheduler["timestep_spacing"] == "trailing"
 }
 
 #[cfg(test)]
@@ -59,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_family_has_a_row_whose_defaults_are_valid() {
-        for family in [FamilyId::Starter, FamilyId::Sd1] {
+        for family in FamilyId::ALL {
             let row = capabilities(family);
             assert_eq!(row.family, family);
             let mut request = GenerateRequest {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Family;
+use super::{Family, TextUse};
 use crate::domain::{Capabilities, FamilyId, SamplerId, ScheduleId};
 use crate::models::preview::PreviewFactors;
 
@@ -31,9 +31,10 @@ pub const FAMILY: Family = Family {
         example_prompt: "a watercolor of a lighthouse at dawn",
     },
     preview: PreviewFactors::SD1,
+    text: TextUse::Last,
     detect,
 };
 
 fn detect(unet: &Value, _: &Value) -> bool {
-    unet["in_channels"] == 4 && unet["addition_embed_type"].is_null() && unet["use_linear_projection"] != true
+    super::is_plain(unet, false) && unet["use_linear_projection"] != true
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Family;
+use super::{Family, TextUse};
 use crate::domain::{Capabilities, FamilyId, SamplerId, ScheduleId};
 use crate::models::preview::PreviewFactors;
 
@@ -23,6 +23,7 @@ pub const FAMILY: Family = Family {
         example_prompt: "a red dress with white stripes",
     },
     preview: PreviewFactors::SD1,
+    text: TextUse::Last,
     detect,
 };
 

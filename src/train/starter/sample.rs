@@ -76,7 +76,7 @@ fn denoise(prompts: &[String], text: &TextPart, unet: &UNet, settings: SampleSet
     }
     // The empty prompt first, then the prompts, in one batch.
     let all: Vec<&str> = std::iter::repeat_n("", batch).chain(prompts.iter().map(String::as_str)).collect();
-    let context = encode(text, &all)?;
+    let context = encode(text, &all)?.into();
     let mut input = vec![0.0; latents.len()];
     for call in 0..sampler.timesteps().len() {
         sampler.scale_model_input(call, &latents, &mut input);

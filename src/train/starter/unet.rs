@@ -194,7 +194,7 @@ impl UNetTask {
         let noisy = self.loss.add_noise(&latents, &noise, timesteps)?;
         let target = self.loss.target(&latents, &noise, timesteps)?;
         let times: Vec<f64> = timesteps.iter().map(|timestep| *timestep as f64).collect();
-        self.loss.loss(&self.networks.unet.forward(&noisy, &times, context)?, &target, timesteps)
+        self.loss.loss(&self.networks.unet.forward(&noisy, &times, &context.clone().into())?, &target, timesteps)
     }
 }
 
