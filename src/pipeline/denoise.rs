@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::start::Start;
 use crate::domain::{Cancel, Result, UserError};
 use crate::models::embeddings::Condition;
 use crate::models::unet::UNet;
@@ -45,7 +46,7 @@ pub struct Denoiser<'a> {
 }
 
 impl Denoiser<'_> {
-    /// Runs all steps on `latents`, which begin as unit-normal noise times the sampler's `init_noise_sigma`.
+    /// Runs all steps from `start` on.
     ///
     /// `noise` fills a slice of the latents' length where the sampler draws some; `done` is called after every step.
     ///
@@ -53,43 +54,51 @@ impl Denoiser<'_> {
     /// When the network fails, its values are not finite any more, or `cancel` was set (checked before every step).
     pub fn run(
         &mut self,
-        mut latents: Vec<f32>,
+        start: Start,
         noise: &mut dyn FnMut(&mut [f32]),
         cancel: &Cancel,
         done: &mut dyn FnMut(StepDone<'_>),
     ) -> Result<Vec<f32>> {
+        let Start { mut latents, first_call, seen, blend } = start;
         let calls = self.sampler.timesteps().len();
         let mut input = vec![0.0; latents.len()];
         let mut drawn = vec![0.0; latents.len()];
-        for call in 0..calls {
+        for call in first_call..calls {
             if cancel.is_cancelled() {
                 return Err(UserError::cancelled());
             }
             self.sampler.scale_model_input(call, &latents, &mut input);
             let timestep = self.sampler.timesteps()[call];
-            let prediction = self.predict(&input, timestep)?;
+            let prediction = self.predict(&input, seen.as_ref(), timestep)?;
             let noise = self.sampler.draws_noise(call).then(|| {
                 noise(&mut drawn);
                 drawn.as_slice()
             });
             self.sampler.step(call, &prediction, &mut latents, noise);
+            if let Some(blend) = &blend {
+                blend.apply(self.sampler.as_ref(), call, &mut latents);
+            }
             if !latents.iter().sum::<f32>().is_finite() && latents.iter().any(|value| !value.is_finite()) {
                 let sentence =
                     format!("The picture fell apart at step {} of {calls}: its values are not finite", call + 1);
                 return Err(UserError::failed(sentence).hint("try less guidance, another sampler, or more steps"));
             }
             let denoised = self.sampler.denoised();
-            done(StepDone { call: call + 1, calls, latents: &latents, denoised });
+            let (call, calls) = (call + 1 - first_call, calls - first_call);
+            done(StepDone { call, calls, latents: &latents, denoised });
         }
         Ok(latents)
     }
 
     /// The guided prediction for latents as the network takes them.
-    fn predict(&self, input: &[f32], timestep: f64) -> Result<Vec<f32>> {
+    fn predict(&self, input: &[f32], seen: Option<&Tensor>, timestep: f64) -> Result<Vec<f32>> {
         let Conditioning { prompt, negative, guidance_scale, guidance_rescale } = &self.conditioning;
         let [batch, channels, height, width] = self.shape;
         let run = || -> candle_core::Result<Vec<f32>> {
-            let latents = Tensor::from_slice(input, (batch, channels, height, width), &Device::Cpu)?;
+            let mut latents = Tensor::from_slice(input, (batch, channels, height, width), &Device::Cpu)?;
+            if let Some(seen) = seen {
+                latents = Tensor::cat(&[&latents, seen], 1)?;
+            }
             let Some(negative) = negative else {
                 let prediction = self.unet.forward(&latents, &vec![timestep; batch], prompt)?;
                 return prediction.flatten_all()?.to_vec1();

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::denoise::{Conditioning, Denoiser};
 use super::image::picture_from_tensor;
+use super::start::Start;
 use super::text::{Sizes, Texts, encode_prompts, nothing_said};
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
 use crate::models::Model;
@@ -75,25 +76,23 @@ pub fn generate(
     };
     let notices = cut_notices(&text.cut, model.text.tokenizer.length());
 
-    // 2. Noise of the seed.
+    // 2. Noise of the seed, or a picture with noise on it.
     let scale = model.vae.config().scale();
     let channels = model.vae.config().latent_channels;
     let shape = [1, channels, request.height_px as usize / scale, request.width_px as usize / scale];
     let [.., height, width] = shape;
     let mut rng = TorchCpuRng::new(request.seed);
-    let mut latents = vec![0.0; channels * height * width];
-    rng.randn(&mut latents);
-
-    // 3. Step by step towards the picture.
     let steps = request.num_inference_steps;
     let sampler =
         sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, steps as usize)?;
-    let first_sigma = sampler.init_noise_sigma() as f32;
-    for value in &mut latents {
-        *value *= first_sigma;
-    }
+    let in_channels = model.unet.config().in_channels;
+    let start = Start::new(&model.vae, in_channels, sampler.as_ref(), steps as usize, None, shape, &mut |noise| {
+        rng.randn(noise);
+    })?;
+
+    // 3. Step by step towards the picture.
     let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape };
-    let latents = denoiser.run(latents, &mut |noise| rng.randn(noise), cancel, &mut |done| {
+    let latents = denoiser.run(start, &mut |noise| rng.randn(noise), cancel, &mut |done| {
         // Some samplers evaluate the network more than once a step.
         let step = (done.call as u64 * u64::from(steps)).div_ceil(done.calls as u64) as u32;
         let preview = model.preview.picture(done.denoised, height, width);

@@ -1,9 +1,12 @@
 //! Whole pictures against the reference: prompt, guidance, sampler, decoder, step by step.
 
-use atelier::domain::Cancel;
+use atelier::domain::{Cancel, Picture};
 use atelier::models::Model;
 use atelier::models::embeddings::Condition;
-use atelier::pipeline::{Conditioning, Denoiser, Sizes, Texts, encode_prompts, nothing_said, picture_from_tensor};
+use atelier::pipeline::{
+    Conditioning, Denoiser, Sizes, Source, Start, Texts, encode_prompts, nothing_said, picture_from_tensor,
+    tensor_from_picture,
+};
 use atelier::sampling;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
@@ -31,16 +34,20 @@ fn whole(value: &Value) -> u32 {
     value.as_u64().and_then(|value| value.try_into().ok()).unwrap_or_else(|| panic!("{value} is no size"))
 }
 
-/// Why a case cannot run yet, if so.
-fn missing_feature(case: &Value) -> Option<&'static str> {
-    let name = case["name"].as_str().expect("a name");
-    if name.contains("inpaint") {
-        Some("inpainting is not built yet")
-    } else if !case["call"]["strength"].is_null() || name.contains("img2img") {
-        Some("image to image is not built yet")
-    } else {
-        None
-    }
+/// The picture and mask that a case begins with.
+fn source(case: &Value) -> Option<Source> {
+    let strength = case["call"]["strength"].as_f64()?;
+    let read = |name: &str| image::open(path(&format!("pipelines/{name}"))).expect("a PNG");
+    let picture = read("input_image.png").to_rgba8();
+    let (width_px, height_px) = picture.dimensions();
+    let picture = Picture { width_px, height_px, rgba: picture.into_raw() };
+    let mask = case["name"].as_str().expect("a name").contains("inpaint").then(|| {
+        let mask = read("input_mask.png").to_luma8();
+        let (width, height) = mask.dimensions();
+        let values = mask.into_raw().into_iter().map(|level| f32::from(u8::from(level >= 128))).collect();
+        Tensor::from_vec(values, (1, 1, height as usize, width as usize), &Device::Cpu).expect("a mask")
+    });
+    Some(Source { picture: tensor_from_picture(&picture).expect("a tensor"), mask, strength })
 }
 
 #[test]
@@ -49,10 +56,6 @@ fn pipelines() {
     support::group("pipelines", |group| {
         for case in cases.as_array().expect("cases") {
             let name = case["name"].as_str().expect("a name");
-            if let Some(reason) = missing_feature(case) {
-                group.not_yet(reason);
-                continue;
-            }
             let model_name = name.split('_').next().expect("a model's name");
             match load(model_name) {
                 Ok(model) => run(group, name, case, &model),
@@ -67,13 +70,14 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
     let call = &case["call"];
     let number = |field: &str| call[field].as_f64().unwrap_or_else(|| panic!("{name}: no {field}"));
     group.case();
-    let start = golden.get("input.latents");
-    let shape: [usize; 4] = start.shape.clone().try_into().expect("four dimensions");
+    let source = source(case);
+    let shape: [usize; 4] = golden.get("latents").shape[1..].try_into().expect("four dimensions");
     let sides = |field: &str, default: (u32, u32)| match call[field].as_array() {
         Some(sides) => (whole(&sides[0]), whole(&sides[1])),
         None => default,
     };
-    let target = (whole(&call["height"]), whole(&call["width"]));
+    let scale = model.vae.config().scale() as u32;
+    let target = (scale * shape[2] as u32, scale * shape[3] as u32);
     // A negative size that is not given is that of the prompt.
     let sizes = Sizes {
         original: sides("original_size", target),
@@ -121,30 +125,35 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
     let class = case["scheduler"].as_str().expect("a scheduler");
     let steps = number("num_inference_steps") as usize;
     let sampler = sampling::from_diffusers(class, &case["scheduler_config"], &json!({}), steps).expect("a sampler");
+
+    let roles = case["noise_roles"].as_array().expect("roles of the noise");
+    // The noise that the loop begins with is stored apart where nothing else is drawn before it.
+    let mut drawn = 0;
+    let mut noise = |values: &mut [f32]| {
+        values.copy_from_slice(golden.get(&format!("noise.{drawn}")).floats());
+        drawn += 1;
+    };
+    let in_channels = model.unet.config().in_channels;
+    let begin = match &source {
+        Some(_) => Start::new(&model.vae, in_channels, sampler.as_ref(), steps, source.as_ref(), shape, &mut noise),
+        None => Start::new(&model.vae, in_channels, sampler.as_ref(), steps, None, shape, &mut |values| {
+            values.copy_from_slice(golden.get("input.latents").floats());
+        }),
+    };
+    let begin = begin.expect("a beginning");
     group.within_relative(
         &format!("{name} timesteps"),
-        sampler.timesteps(),
+        &sampler.timesteps()[begin.first_call..],
         &numbers(&golden, "timesteps"),
         TIMESTEP_TOLERANCE,
     );
-
-    let first_sigma = sampler.init_noise_sigma() as f32;
-    let latents: Vec<f32> = start.floats().iter().map(|value| value * first_sigma).collect();
-    let mut drawn = 0;
     let mut steps_seen: Vec<Vec<f32>> = Vec::new();
     let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape };
     let result = denoiser
-        .run(
-            latents,
-            &mut |noise| {
-                noise.copy_from_slice(golden.get(&format!("noise.{drawn}")).floats());
-                drawn += 1;
-            },
-            &Cancel::default(),
-            &mut |done| steps_seen.push(done.latents.to_vec()),
-        )
+        .run(begin, &mut noise, &Cancel::default(), &mut |done| steps_seen.push(done.latents.to_vec()))
         .expect("latents");
 
+    assert_eq!(drawn, roles.len(), "{name}: numbers of draws");
     let stored = golden.get("latents");
     assert_eq!(steps_seen.len(), stored.shape[0], "{name}: number of evaluations");
     let amplification = case["amplification"].as_f64().unwrap_or(0.0);
