@@ -36,7 +36,7 @@ pub struct UNetSettings {
     pub pictures: u64,
     /// All steps.
     pub steps: u64,
-    /// Pictures in a batch, a multiple of [`PARTS`].
+    /// Pictures in a batch, an even number: they are computed in two parts.
     pub batch: usize,
     /// The highest learning rate.
     pub lr: f64,

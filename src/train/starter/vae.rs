@@ -27,7 +27,8 @@ pub struct VaeSettings {
     pub steps: u64,
     /// How many of them, at the end, are on whole pictures: only these have the picture's edges where they belong.
     pub whole_steps: u64,
-    /// Crops in a batch, two from each picture, a multiple of twice [`PARTS`]. A batch of whole pictures has as many px.
+    /// Crops in a batch, two from each picture, a multiple of four: they are computed in two parts. A batch of whole
+    /// pictures has as many px.
     pub crops: usize,
     /// Side of a crop, in px.
     pub crop_px: usize,
