@@ -8,7 +8,7 @@ use atelier::app::{self, Handles, Launch, Wake};
 use atelier::domain::{Result, SamplerId, ScheduleId};
 use atelier::library::{self, LoadedSettings, Paths, PictureStore};
 use atelier::studio::Catalog;
-use atelier::{cli, engine, models};
+use atelier::{cli, engine, hub, models};
 use chrono::{Local, TimeZone};
 use clap::Parser;
 
@@ -42,11 +42,17 @@ fn open_window() -> Result<()> {
         families: models::FAMILIES.iter().map(|family| &family.capabilities).collect(),
         samplers: SamplerId::ALL.to_vec(),
         schedules: ScheduleId::ALL.to_vec(),
+        models: hub::CATALOGUE,
         local_date,
+    };
+    let places = engine::shelf::Places {
+        models_dir: paths.models_dir.clone(),
+        folders: settings.model_folders.clone(),
+        token: settings.hub_token.clone(),
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths };
     app::run(&launch, move |wake: Wake| {
-        let for_engine = Arc::clone(&wake);
+        let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let mut store = PictureStore::new(pictures.clone());
         Ok(Handles {
             engine: engine::spawn(
@@ -57,6 +63,7 @@ fn open_window() -> Result<()> {
                 Box::new(move || for_engine()),
             )?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
+            models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,
         })
     })
 }

@@ -6,5 +6,6 @@ mod window {
     mod create;
     mod gallery;
     mod looks;
+    mod models;
     mod shell;
 }

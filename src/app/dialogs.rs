@@ -35,6 +35,12 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
     let dialog = if folder.is_dir() { dialog.set_directory(folder) } else { dialog };
     let chosen = match request {
         DialogRequest::ModelFolder => dialog.set_title("Open a model's folder").pick_folder(),
+        DialogRequest::ModelFile => dialog
+            .set_title("Open a model's file")
+            .add_filter("Models", &["safetensors", "ckpt", "pt", "pth", "bin"])
+            .add_filter("All files", &["*"])
+            .pick_file(),
+        DialogRequest::ModelsFolder => dialog.set_title("Choose a folder with models").pick_folder(),
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::SavePicture { suggested_name, .. } => dialog
             .set_title("Save the picture as")

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::domain::{Result, Settings, UserError};
-use crate::engine::EngineHandle;
+use crate::engine::{EngineHandle, ModelsHandle};
 use crate::library::{LibraryHandle, Paths};
 use crate::studio::Catalog;
 
@@ -22,12 +22,14 @@ pub use window::{App, Parts};
 /// Wakes the window from another thread, so that it looks into its channels.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The near ends of the channels to both threads.
+/// The near ends of the channels to the threads.
 pub struct Handles {
     /// To the worker that owns the models.
     pub engine: EngineHandle,
     /// To the thread that owns the files.
     pub library: LibraryHandle,
+    /// To the thread that lists, fetches and removes models.
+    pub models: ModelsHandle,
 }
 
 /// What the window starts with.
@@ -46,7 +48,7 @@ pub struct Launch {
 /// The window's name, for its title and for the desktop.
 pub const TITLE: &str = "Atelier";
 
-/// Opens the window and returns when it was closed, after both threads have ended.
+/// Opens the window and returns when it was closed, after the threads have ended.
 ///
 /// `make_handles` starts the threads; it is called once, with the closure that wakes the window.
 ///
@@ -76,7 +78,8 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, models }) = leftover.borrow_mut().take() {
+        models.shut_down();
         engine.shut_down();
         library.shut_down();
     }

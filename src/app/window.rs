@@ -1,4 +1,4 @@
-//! [`App`]: drains both channels, draws the state, carries out the actions' effects.
+//! [`App`]: drains the channels, draws the state, carries out the actions' effects.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ const SAVE_AFTER_SECS: f64 = 2.0;
 
 /// What the window works with. Tests bring their own.
 pub struct Parts {
-    /// To both threads.
+    /// To the threads.
     pub handles: Handles,
     /// Asks for files.
     pub dialogs: Box<dyn Dialogs>,
@@ -84,6 +84,9 @@ impl App {
             while let Some(event) = handles.library.try_event() {
                 effects.extend(self.state.on_library_event(event));
             }
+            while let Some(event) = handles.models.try_event() {
+                effects.extend(self.state.on_models_event(event));
+            }
         }
         if let Some(answer) = &self.answer {
             use crossbeam_channel::TryRecvError;
@@ -117,6 +120,12 @@ impl App {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.library.send(command.clone()) {
                         self.state.on_library_refused(&command, error);
+                    }
+                }
+                Effect::Models(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.models.send(command.clone()) {
+                        self.state.on_models_refused(command, error);
                     }
                 }
                 Effect::Ask(request) => self.ask(ctx, &request),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod generate;
+mod models;
 mod size;
 mod starter;
 
@@ -21,6 +22,8 @@ pub struct Cli {
 enum Command {
     /// Make pictures from a prompt.
     Generate(generate::Args),
+    /// List, inspect, import, download and remove models.
+    Models(models::Args),
     /// Measure this machine: seconds for each part of a picture.
     Bench(bench::Args),
     /// Make the model inside Atelier again: draw its pictures, train it, judge it.
@@ -36,6 +39,7 @@ impl Cli {
         match self.command {
             None => window(),
             Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Models(args)) => models::run(args),
             Some(Command::Bench(args)) => bench::run(&args),
             Some(Command::Starter(args)) => starter::run(args),
         }

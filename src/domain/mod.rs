@@ -8,7 +8,9 @@ pub mod prompt;
 mod recipe;
 mod request;
 mod scheduler;
+mod secret;
 mod settings;
+mod shelf;
 
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Cancel, Command, Event, Job, JobId};
@@ -17,4 +19,9 @@ pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
 pub use request::{GenerateRequest, ModelRef, Problem, limits};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
+pub use secret::Secret;
 pub use settings::{Settings, Theme, WindowPlace};
+pub use shelf::{
+    CatalogueEntry, DownloadPlan, ModelEntry, ModelHome, ModelState, ModelSummary, ModelsCommand, ModelsEvent,
+    TokenSource, TransferEnd, TransferKey, TransferProgress, TransferStage, bytes_text,
+};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::GenerateRequest;
+use super::{GenerateRequest, Secret};
 
 /// Dark or light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,4 +44,9 @@ pub struct Settings {
     pub model_paths: Vec<PathBuf>,
     /// Where pictures go; `None` for the user's own pictures folder.
     pub pictures_dir: Option<PathBuf>,
+    /// Folders that are looked through for models, which stay where they are.
+    pub model_folders: Vec<PathBuf>,
+    /// What to sign in to the hub with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_token: Option<Secret>,
 }

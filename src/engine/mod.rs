@@ -1,7 +1,10 @@
-//! Floor 5: the thread that owns the models. Commands go in, events come out.
+//! Floor 5: the thread that owns the models, and the one that lists, fetches and removes them. Commands go in, events
+//! come out.
 
 mod handle;
+pub mod shelf;
 mod worker;
 
 pub use handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
+pub use shelf::ModelsHandle;
 pub use worker::{Save, Wake, spawn};

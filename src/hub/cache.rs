@@ -59,12 +59,22 @@ impl RepoCache {
 
     /// The content of a file.
     pub(super) fn blob(&self, file: &PlannedFile) -> PathBuf {
-        self.layout.blob_path(&file.etag)
+        self.blob_of(&file.etag)
+    }
+
+    /// The content of this name.
+    pub(super) fn blob_of(&self, etag: &str) -> PathBuf {
+        self.layout.blob_path(etag)
     }
 
     /// The content of a file while it comes.
     pub(super) fn incomplete(&self, file: &PlannedFile) -> PathBuf {
-        self.layout.blob_path(&format!("{}{INCOMPLETE}", file.etag))
+        self.incomplete_of(&file.etag)
+    }
+
+    /// The same of this name.
+    pub(super) fn incomplete_of(&self, etag: &str) -> PathBuf {
+        self.layout.blob_path(&format!("{etag}{INCOMPLETE}"))
     }
 
     /// Whether a commit's folder has a file, as long as it must be.

@@ -1,27 +1,6 @@
 //! [`CATALOGUE`]: good first models, as plain data.
 
-/// One model to begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CatalogueEntry {
-    /// The repository, as [`RepoId::parse`](super::RepoId::parse) takes it.
-    pub repo: &'static str,
-    /// Its name for people.
-    pub name: &'static str,
-    /// The architecture: `SD 1.5`, `SD 2.1` or `SDXL`.
-    pub family: &'static str,
-    /// The licence in a few words; the repository's page has the text that counts.
-    pub licence: &'static str,
-    /// About how much is downloaded when half-size weights are preferred, in bytes: two bytes for each parameter of the
-    /// U-Net, the text encoders, the VAE and, where there is one, the safety checker; four where only full-size ones are
-    /// offered.
-    pub approx_bytes: u64,
-    /// The side of a picture that it was trained for, in px.
-    pub side_px: u32,
-    /// Whether it is made to fill a masked part of a picture.
-    pub is_inpainting: bool,
-    /// What it is good at.
-    pub good_at: &'static str,
-}
+pub use crate::domain::CatalogueEntry;
 
 /// Good first models, the quickest first.
 pub const CATALOGUE: &[CatalogueEntry] = &[

@@ -60,7 +60,15 @@ impl Hub {
     /// # Errors
     /// As [`info`](Self::info); when it holds no model, or several and none was named.
     pub fn plan(&self, repo: &RepoId, revision: &str, options: &PlanOptions, cancel: &Cancel) -> Result<Plan> {
-        let info = self.info(repo, revision, cancel)?;
+        self.plan_of(self.info(repo, revision, cancel)?, options, cancel)
+    }
+
+    /// As [`plan`](Self::plan), of what [`info`](Self::info) told.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn plan_of(&self, info: RepoInfo, options: &PlanOptions, cancel: &Cancel) -> Result<Plan> {
+        let (repo, revision) = (&info.repo, info.revision.as_str());
         let is_pipeline = options.file.is_none() && info.files.iter().any(|file| file.name == MODEL_INDEX);
         let picked = if is_pipeline {
             let url = self.file_url(repo, &info.commit, MODEL_INDEX);
@@ -72,7 +80,7 @@ impl Hub {
         };
         let files = picked.into_iter().map(|file| self.planned(&info, file, cancel)).collect::<Result<_>>()?;
         let RepoInfo { repo, revision, commit, licence, gate, .. } = info;
-        Ok(Plan { repo, revision, commit, licence, gate, files })
+        Ok(Plan { repo, revision, commit, licence, gate, options: options.clone(), files })
     }
 
     /// A file with its size and its hash; where the list had none, the file itself is asked.
@@ -100,6 +108,18 @@ impl Hub {
         };
         let sha256 = is_sha256(&etag).then(|| etag.to_ascii_lowercase());
         Ok(PlannedFile { name, size_bytes, etag, sha256 })
+    }
+
+    /// The address of a repository's page, for people.
+    #[must_use]
+    pub fn page(&self, repo: &RepoId) -> String {
+        format!("{}/{repo}", self.config.endpoint)
+    }
+
+    /// The address of the page where access tokens are made.
+    #[must_use]
+    pub fn token_page(&self) -> String {
+        format!("{}/settings/tokens", self.config.endpoint)
     }
 
     /// The address of a file's content.

@@ -11,6 +11,7 @@ use super::cache::{RepoCache, make_parent};
 use super::client::{Hub, plain_etag, refusal, web_page};
 use super::messages::{self, header};
 use super::names::{check_revision, is_commit, is_safe_etag, is_safe_file, is_sha256};
+use super::note::Note;
 use super::pick::{Plan, PlannedFile, has_end};
 use super::progress::{Meter, Progress, Stage};
 use super::retry::{Fault, Tried, Tries, check};
@@ -46,6 +47,9 @@ impl Hub {
         check_plan(plan)?;
         let cache = RepoCache::new(&self.config.cache_dir, &plan.repo);
         self.check_room(&cache, plan)?;
+        if cache.missing_bytes(plan) > 0 {
+            cache.begin_note(plan);
+        }
         let mut meter = Meter::new(plan.files.len(), plan.total_bytes(), progress);
         let mut fetched_bytes = 0;
         for file in &plan.files {
@@ -54,7 +58,21 @@ impl Hub {
             meter.end(file.size_bytes);
         }
         cache.write_ref(&plan.revision, &plan.commit)?;
+        cache.write_note(&Note::of(plan, true, Vec::new()));
         Ok(Downloaded { folder: cache.snapshot(&plan.commit), fetched_bytes })
+    }
+
+    /// The bytes of a plan that are not here yet.
+    #[must_use]
+    pub fn missing_bytes(&self, plan: &Plan) -> u64 {
+        RepoCache::new(&self.config.cache_dir, &plan.repo).missing_bytes(plan)
+    }
+
+    /// The free bytes of the disk that the cache lies on. `None` where it does not say.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        // The folder may not be there yet; the disk is that of the nearest one above it.
+        self.config.cache_dir.ancestors().find_map(|above| (self.config.free_bytes)(above).ok())
     }
 
     fn check_room(&self, cache: &RepoCache, plan: &Plan) -> Result<()> {
@@ -64,9 +82,7 @@ impl Hub {
         }
         self.check_online()?;
         let folder = &self.config.cache_dir;
-        // The folder may not be there yet; the disk is that of the nearest one above it.
-        let free = folder.ancestors().find_map(|above| (self.config.free_bytes)(above).ok());
-        match free {
+        match self.free_bytes() {
             Some(free) if free < missing.saturating_add(SPARE_BYTES) => {
                 Err(messages::no_room(missing, Some(free), folder))
             }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::cache::{INCOMPLETE, RepoCache};
 use super::client::Hub;
 use super::names::{RepoId, is_commit};
+use super::note::Note;
 use super::pick::{self, MODEL_INDEX, has_end};
 use crate::domain::{Result, UserError};
 
@@ -26,6 +27,8 @@ pub struct InstalledRepo {
     pub disk_bytes: u64,
     /// The bytes of unfinished files, from which a download goes on.
     pub unfinished_bytes: u64,
+    /// What a download by this program noted.
+    pub note: Option<Note>,
     /// Its commits that are there, sorted by hash.
     pub snapshots: Vec<InstalledSnapshot>,
 }
@@ -121,7 +124,7 @@ fn sweep(cache_dir: &Path) {
 }
 
 /// All locks of a repository; `None` when another holds one.
-fn take_locks(folder: &Path) -> Option<Vec<File>> {
+pub(super) fn take_locks(folder: &Path) -> Option<Vec<File>> {
     let Ok(entries) = fs::read_dir(folder) else { return Some(Vec::new()) };
     let mut locks = Vec::new();
     for file in entries.flatten().filter_map(|entry| File::options().write(true).open(entry.path()).ok()) {
@@ -163,7 +166,7 @@ fn look_at(repo: RepoId, folder: PathBuf) -> InstalledRepo {
         });
     }
     snapshots.sort_by(|one, other| one.commit.cmp(&other.commit));
-    InstalledRepo { repo, folder, disk_bytes, unfinished_bytes, snapshots }
+    InstalledRepo { repo, note: Note::read(&folder), folder, disk_bytes, unfinished_bytes, snapshots }
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {

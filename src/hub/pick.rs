@@ -51,6 +51,8 @@ pub struct Plan {
     pub licence: Option<String>,
     /// Whether its terms must be accepted first.
     pub gate: Gate,
+    /// What was to be picked.
+    pub options: PlanOptions,
     /// The files, in the order in which they come; what makes the model whole comes last.
     pub files: Vec<PlannedFile>,
 }

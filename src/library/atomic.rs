@@ -18,12 +18,27 @@ const TEMP_SUFFIX: &str = ".tmp";
 /// A temporary file older than this was left by a crash: no write takes so long.
 const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
+/// The mode of a picture: what the user's umask leaves, like any other file.
+const ANYONES: u32 = 0o666;
+/// The mode of a secret.
+const OWN: u32 = 0o600;
+
 /// Writes a file, replacing the one that is there. The folder is made if need be.
 ///
 /// # Errors
 /// When anything fails, with the bytes needed and the folder; the old file is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temp = fill(path, bytes, true)?;
+    let temp = fill(path, bytes, true, ANYONES)?;
+    temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;
+    sync_folder(path, bytes.len())
+}
+
+/// As [`write()`], but on Unix only this user may read the file: it may hold a secret.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temp = fill(path, bytes, true, OWN)?;
     temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;
     sync_folder(path, bytes.len())
 }
@@ -36,7 +51,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     if path.symlink_metadata().is_ok() {
         return Ok(false);
     }
-    let temp = fill(path, bytes, true)?;
+    let temp = fill(path, bytes, true, ANYONES)?;
     match temp.persist_noclobber(path) {
         Ok(_) => {}
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
@@ -61,7 +76,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// # Errors
 /// As [`write()`].
 pub fn write_cache(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temp = fill(path, bytes, false)?;
+    let temp = fill(path, bytes, false, ANYONES)?;
     temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;
     Ok(())
 }
@@ -81,17 +96,18 @@ pub fn sweep(folder: &Path) {
 }
 
 /// A temporary file beside the target, with the bytes in it.
-fn fill(path: &Path, bytes: &[u8], durable: bool) -> Result<NamedTempFile> {
+fn fill(path: &Path, bytes: &[u8], durable: bool, mode: u32) -> Result<NamedTempFile> {
     let folder = folder_of(path);
     ensure_dir(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMP_PREFIX).suffix(TEMP_SUFFIX);
     #[cfg(unix)]
     {
-        // tempfile's own 0600 is for secrets; a picture gets what the user's umask leaves, like any other file.
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     let filled = builder.tempfile_in(folder).and_then(|mut temp| {
         temp.write_all(bytes)?;
         if durable {

@@ -20,6 +20,8 @@ pub struct Paths {
     pub thumbnails_dir: PathBuf,
     /// The finished pictures, one folder a day.
     pub pictures_dir: PathBuf,
+    /// Models that were imported, one file or folder each.
+    pub models_dir: PathBuf,
 }
 
 impl Paths {
@@ -47,6 +49,7 @@ impl Paths {
             database: project.data_dir().join("library.sqlite"),
             thumbnails_dir: project.cache_dir().join("thumbnails"),
             pictures_dir: pictures.join("Atelier"),
+            models_dir: project.data_dir().join("models"),
         })
     }
 
@@ -59,6 +62,7 @@ impl Paths {
             database: home.join("library.sqlite"),
             thumbnails_dir: home.join("cache").join("thumbnails"),
             pictures_dir: home.join("pictures"),
+            models_dir: home.join("models"),
         }
     }
 
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(paths.settings_file, Path::new("/h/settings.json"));
         assert_eq!(paths.database, Path::new("/h/library.sqlite"));
         assert_eq!(paths.thumbnails_dir, Path::new("/h/cache/thumbnails"));
+        assert_eq!(paths.models_dir, Path::new("/h/models"));
         assert_eq!(paths.clone().with_settings(&Settings::default()).pictures_dir, Path::new("/h/pictures"));
         let settings = Settings { pictures_dir: Some("/elsewhere".into()), ..Settings::default() };
         assert_eq!(paths.with_settings(&settings).pictures_dir, Path::new("/elsewhere"));

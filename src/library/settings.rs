@@ -58,7 +58,8 @@ pub fn save(paths: &Paths, settings: &Settings) -> Result<()> {
             .path(&paths.settings_file)
     })?;
     text.push('\n');
-    atomic::write(&paths.settings_file, text.as_bytes())
+    // The hub's access token may be among them.
+    atomic::write_private(&paths.settings_file, text.as_bytes())
 }
 
 /// The text of the file, `None` where there is none, or a reason.
@@ -147,6 +148,18 @@ mod tests {
         let loaded = load(&paths);
         assert_eq!(loaded.settings, settings);
         assert!(loaded.problem.is_none());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn nobody_else_may_read_the_token() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::below(home.path());
+        let settings = Settings { hub_token: Some(crate::domain::Secret::new("hf_abc")), ..Settings::default() };
+        save(&paths, &settings).unwrap();
+        assert_eq!(fs::metadata(&paths.settings_file).unwrap().permissions().mode() & 0o077, 0);
+        assert_eq!(load(&paths).settings, settings);
     }
 
     #[test]

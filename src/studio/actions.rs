@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::domain::{JobId, ModelRef, PictureId, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{DialogAnswer, Place};
+use super::{DialogAnswer, Place, ShelfAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,8 @@ pub enum Action {
     ToggleSeedLock,
     /// Choose a model's folder in a dialog.
     ChooseModel,
+    /// Something in the Models place.
+    Shelf(ShelfAction),
     /// Show the picture that is forming.
     ShowLive,
     /// Show a picture of this session, by its key.
@@ -156,6 +158,7 @@ pub enum Key {
     Num1,
     Num2,
     Num3,
+    Num4,
     C,
     Q,
     R,
@@ -200,6 +203,7 @@ impl fmt::Display for Shortcut {
             Key::Num1 => f.write_str("1"),
             Key::Num2 => f.write_str("2"),
             Key::Num3 => f.write_str("3"),
+            Key::Num4 => f.write_str("4"),
             key => write!(f, "{key:?}"),
         }
     }
@@ -236,6 +240,7 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::Generate),
     (Scope::Anywhere, Action::GoTo(Place::Create)),
     (Scope::Anywhere, Action::GoTo(Place::Gallery)),
+    (Scope::Anywhere, Action::GoTo(Place::Models)),
     (Scope::Anywhere, Action::GoTo(Place::Settings)),
     (Scope::Anywhere, Action::RollSeed),
     (Scope::Anywhere, Action::SaveAs),
@@ -263,7 +268,10 @@ impl Action {
                 info("Create", "Write a prompt and make pictures", Some(Shortcut::ctrl(Key::Num1)))
             }
             Self::GoTo(Place::Gallery) => info("Gallery", "Every picture made so far", Some(Shortcut::ctrl(Key::Num2))),
-            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num3))),
+            Self::GoTo(Place::Models) => {
+                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num3)))
+            }
+            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num4))),
             Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Some(Shortcut::plain(Key::F11))),
             Self::Quit => info("Quit", "Close the window", Some(Shortcut::ctrl(Key::Q))),
             Self::Generate => info("Generate", "Make pictures from these settings", Some(Shortcut::ctrl(Key::Enter))),
@@ -279,6 +287,7 @@ impl Action {
                 "Keep the seed after Generate: the same settings then make the same picture again",
                 None,
             ),
+            Self::Shelf(action) => action.info(),
             Self::ChooseModel => {
                 info("Open model folder…", "A Stable Diffusion model as a folder with model_index.json", None)
             }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Command, Picture};
+use crate::domain::{Command, ModelsCommand, Picture};
 use crate::library::{LibraryCommand, SaveSource};
 
 /// Something to do outside.
@@ -13,6 +13,8 @@ pub enum Effect {
     Engine(Command),
     /// Send to the library's thread.
     Library(LibraryCommand),
+    /// Send to the models' thread.
+    Models(ModelsCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
     Ask(DialogRequest),
     /// Put a picture on the clipboard.
@@ -30,6 +32,10 @@ pub enum Effect {
 pub enum DialogRequest {
     /// A model's folder.
     ModelFolder,
+    /// A model's file, to look at it.
+    ModelFile,
+    /// A folder with models, which are listed from then on.
+    ModelsFolder,
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

@@ -13,6 +13,8 @@ mod labels;
 mod models;
 mod notices;
 mod queue;
+mod shelf;
+mod shelf_actions;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -27,4 +29,6 @@ pub use labels::{Labelled, sampler, schedule};
 pub use models::{ModelStatus, Models};
 pub use notices::{MAX_NOTICES, Notice, Notices, Severity};
 pub use queue::{Phase, Queue, Running, duration_text, time_left_text};
+pub use shelf::{Look, Shelf, Transfer, TransferState, repo_of};
+pub use shelf_actions::ShelfAction;
 pub use state::{Catalog, PathPrompt, Place, State, Subject};

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{
-    Capabilities, Command, FamilyId, ModelRef, Picture, PictureEntry, Problem, Recipe, SamplerId, ScheduleId, Settings,
-    Theme, WindowPlace,
+    Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, Problem, Recipe,
+    SamplerId, ScheduleId, Settings, Theme, WindowPlace,
 };
 use crate::library::{LibraryCommand, Paths};
 
 use super::{
-    DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Size, View,
+    DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf, Size,
+    View,
 };
 
 /// The places of the window.
@@ -21,13 +22,15 @@ pub enum Place {
     Create,
     /// Every picture made so far.
     Gallery,
+    /// Which models are here, and how more come.
+    Models,
     /// Look, folders, about.
     Settings,
 }
 
 impl Place {
     /// All of them, as they stand in the rail.
-    pub const ALL: [Self; 3] = [Self::Create, Self::Gallery, Self::Settings];
+    pub const ALL: [Self; 4] = [Self::Create, Self::Gallery, Self::Models, Self::Settings];
 }
 
 /// What is built in, as data from the floors below.
@@ -39,6 +42,8 @@ pub struct Catalog {
     pub samplers: Vec<SamplerId>,
     /// The schedules to choose from.
     pub schedules: Vec<ScheduleId>,
+    /// Good first models on the hub.
+    pub models: &'static [CatalogueEntry],
     /// Writes a time in milliseconds since 1970 UTC as a local date: `21 Nov 2026, 14:05`.
     pub local_date: fn(i64) -> String,
 }
@@ -90,6 +95,8 @@ pub struct State {
     pub notices: Notices,
     /// What can draw.
     pub models: Models,
+    /// Which models are here, and how more come.
+    pub shelf: Shelf,
     /// What is built in.
     pub catalog: Catalog,
     /// Where the user's files are; the pictures, unless [`State::pictures_dir`] says otherwise.
@@ -113,7 +120,8 @@ impl State {
     /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
     #[must_use]
     pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
-        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir } = settings;
+        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, hub_token } =
+            settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -128,6 +136,7 @@ impl State {
             gallery: Gallery::default(),
             notices: Notices::default(),
             models: Models::new(model_paths),
+            shelf: Shelf::new(model_folders, hub_token),
             catalog,
             paths,
             theme,
@@ -146,6 +155,7 @@ impl State {
         vec![
             Effect::Library(LibraryCommand::List),
             Effect::Library(LibraryCommand::Rescan),
+            Effect::Models(ModelsCommand::List),
             self.preload(self.draft.request.model.clone()),
         ]
     }
@@ -160,6 +170,8 @@ impl State {
             seed_locked: self.draft.seed_locked,
             model_paths: self.models.recent.clone(),
             pictures_dir: self.pictures_dir.clone(),
+            model_folders: self.shelf.folders.clone(),
+            hub_token: self.shelf.saved_token.clone(),
         }
     }
 
@@ -252,7 +264,7 @@ impl State {
                 picture: self.gallery.opened.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, picture)| picture),
                 film_key: None,
             }),
-            Place::Settings => None,
+            Place::Models | Place::Settings => None,
         }
     }
 

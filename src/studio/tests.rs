@@ -39,8 +39,9 @@ static SD1: Capabilities = Capabilities {
     ..STARTER
 };
 
-fn state_with(settings: Settings) -> State {
+pub(super) fn state_with(settings: Settings) -> State {
     let catalog = Catalog {
+        models: &[],
         families: vec![&STARTER, &SD1],
         samplers: vec![SamplerId::DpmPp2m],
         schedules: vec![ScheduleId::Automatic],

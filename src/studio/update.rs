@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::domain::{ImageFormat, ModelRef, PictureId, UserError};
 use crate::library::{LibraryCommand, SaveSource};
 
-use super::{Action, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, State, View};
+use super::{
+    Action, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction, State, View,
+};
 
 impl State {
     /// Carries out an act of the user.
@@ -41,6 +43,7 @@ impl State {
                 self.draft.seed_locked = !self.draft.seed_locked;
                 self.mark_dirty();
             }
+            Action::Shelf(action) => return self.apply_shelf(action),
             Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
             Action::ChoosePicturesFolder => return self.ask(DialogRequest::PicturesFolder),
             Action::ShowLive => self.film.view = View::Live,
@@ -119,7 +122,7 @@ impl State {
         effects
     }
 
-    fn choose_model(&mut self, model: ModelRef) -> Vec<Effect> {
+    pub(super) fn choose_model(&mut self, model: ModelRef) -> Vec<Effect> {
         let known = self.family_of(&model);
         self.models.remember(&model);
         let changed = self.draft.request.model != model;
@@ -267,7 +270,7 @@ impl State {
         }
     }
 
-    fn ask(&mut self, request: DialogRequest) -> Vec<Effect> {
+    pub(super) fn ask(&mut self, request: DialogRequest) -> Vec<Effect> {
         if self.dialog.is_some() {
             return Vec::new(); // one dialog at a time
         }
@@ -281,7 +284,9 @@ impl State {
             DialogAnswer::Chosen(path) => self.chosen(request, path),
             DialogAnswer::Unavailable => {
                 let text = match &request {
-                    DialogRequest::ModelFolder => String::new(),
+                    DialogRequest::ModelFolder | DialogRequest::ModelFile | DialogRequest::ModelsFolder => {
+                        String::new()
+                    }
                     DialogRequest::PicturesFolder => self.pictures_folder().display().to_string(),
                     DialogRequest::SavePicture { suggested_name, .. } => {
                         self.pictures_folder().join(suggested_name).display().to_string()
@@ -316,6 +321,8 @@ impl State {
     fn chosen(&mut self, request: DialogRequest, mut path: PathBuf) -> Vec<Effect> {
         match request {
             DialogRequest::ModelFolder => self.choose_model(ModelRef::Path(path)),
+            DialogRequest::ModelFile => self.apply_shelf(ShelfAction::Inspect(path)),
+            DialogRequest::ModelsFolder => self.add_models_folder(path),
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::SavePicture { source, .. } => {
                 // Without an ending that says otherwise, a copy is a PNG: lossless, with its recipe.

@@ -123,7 +123,7 @@ fn model_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 }
 
 /// A large number as people say it: `860 M`.
-fn count_text(count: u64) -> String {
+pub fn count_text(count: u64) -> String {
     match count {
         0..=999_999 => count.to_string(),
         1_000_000..=9_999_999 => format!("{:.1} M", count as f64 / 1e6),

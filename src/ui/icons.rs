@@ -7,6 +7,7 @@ use egui::{Color32, CornerRadius, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2,
 pub enum Icon {
     Create,
     Gallery,
+    Models,
     Settings,
     Dice,
     Locked,
@@ -39,6 +40,12 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             for (x, y) in [(2.5, 2.5), (9.0, 2.5), (2.5, 9.0), (9.0, 9.0)] {
                 pen.rect(x, y, 4.5, 4.5, 1);
             }
+        }
+        Icon::Models => {
+            // A cube, seen from a corner.
+            pen.line(&[(8.0, 2.0), (13.5, 5.0), (13.5, 11.0), (8.0, 14.0), (2.5, 11.0), (2.5, 5.0), (8.0, 2.0)]);
+            pen.line(&[(2.5, 5.0), (8.0, 8.0), (13.5, 5.0)]);
+            pen.line(&[(8.0, 8.0), (8.0, 14.0)]);
         }
         Icon::Settings => {
             for (y, x) in [(4.0, 10.5), (8.0, 5.0), (12.0, 8.5)] {

@@ -6,6 +6,8 @@ mod draft_fields;
 mod filmstrip;
 mod gallery;
 mod icons;
+mod models;
+mod models_cards;
 mod notices;
 mod path_prompt;
 mod rail;
@@ -56,6 +58,11 @@ impl Window {
                         gallery::gallery_ui(ui, state, &mut self.textures, actions);
                     }
                 });
+            }
+            Place::Models => {
+                CentralPanel::default()
+                    .frame(Frame::new().fill(p.panel))
+                    .show(ui, |ui| models::models_ui(ui, state, actions));
             }
             Place::Settings => {
                 CentralPanel::default()

@@ -23,6 +23,8 @@ fn content_ui(ui: &mut Ui, prompt: &PathPrompt, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let title = match &prompt.request {
         DialogRequest::ModelFolder => "Folder of the model",
+        DialogRequest::ModelFile => "File of the model",
+        DialogRequest::ModelsFolder => "Folder with models",
         DialogRequest::PicturesFolder => "Folder for new pictures",
         DialogRequest::SavePicture { .. } => "Save the picture as",
     };

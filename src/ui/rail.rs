@@ -12,7 +12,7 @@ use super::widgets::tooltip;
 pub fn rail_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     ui.spacing_mut().item_spacing.y = theme::UNIT;
     ui.add_space(3.0 * theme::UNIT);
-    for place in [Place::Create, Place::Gallery] {
+    for place in [Place::Create, Place::Gallery, Place::Models] {
         place_ui(ui, place, state, actions);
     }
     let rest = ui.available_height() - BUTTON_HEIGHT - 3.0 * theme::UNIT;
@@ -54,6 +54,7 @@ fn place_ui(ui: &mut Ui, place: Place, state: &State, actions: &mut Vec<Action>)
     let icon = match place {
         Place::Create => Icon::Create,
         Place::Gallery => Icon::Gallery,
+        Place::Models => Icon::Models,
         Place::Settings => Icon::Settings,
     };
     let icon_rect = Rect::from_center_size(rect.center() - vec2(0.0, 8.0), vec2(20.0, 20.0));

@@ -70,6 +70,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num1 => egui::Key::Num1,
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
+        Key::Num4 => egui::Key::Num4,
         Key::C => egui::Key::C,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,

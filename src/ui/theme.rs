@@ -43,6 +43,10 @@ pub const TILE_SIDE: f32 = 168.0;
 pub const TILE_GAP: f32 = 12.0;
 /// Width of a column of text, as in Settings.
 pub const TEXT_WIDTH: f32 = 640.0;
+/// Width of a page of cards, as in Models.
+pub const CARDS_WIDTH: f32 = 760.0;
+/// Room for a button beside a card's text.
+pub const CARD_BUTTON_WIDTH: f32 = 132.0;
 /// Width of a message.
 pub const NOTICE_WIDTH: f32 = 360.0;
 /// Side of a small icon.

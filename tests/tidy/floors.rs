@@ -82,7 +82,7 @@ pub const FLOORS: &[Row] = &[
     Row {
         module: "engine",
         floor: 5,
-        may_import: &["pipeline", "train", "models", "hub", "library", "domain"],
+        may_import: &["pipeline", "train", "models", "weights", "hub", "library", "domain"],
         crates: &["crossbeam_channel"],
         without: Without::Nothing,
     },

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use atelier::app::{Answer, App, Dialogs, Handles, Launch, Parts};
 use atelier::domain::{
-    Capabilities, Command, Event, FamilyId, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Picture, PictureEntry,
-    PictureId, PredictionType, Recipe, SamplerId, ScheduleId, Settings,
+    Capabilities, CatalogueEntry, Command, Event, FamilyId, GenerateRequest, Job, JobId, ModelInfo, ModelRef,
+    ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId, ScheduleId,
+    Settings,
 };
-use atelier::engine::EngineHandle;
+use atelier::engine::{EngineHandle, ModelsHandle};
 use atelier::library::{LibraryCommand, LibraryEvent, LibraryHandle, Paths};
 use atelier::studio::{Catalog, DialogAnswer, DialogRequest, State};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -48,6 +49,29 @@ pub static SD1: Capabilities = Capabilities {
     example_prompt: "a lighthouse at dusk",
 };
 
+pub static CATALOGUE: &[CatalogueEntry] = &[
+    CatalogueEntry {
+        repo: "stabilityai/sd-turbo",
+        name: "SD-Turbo",
+        family: "SD 2.1",
+        licence: "Stability AI's own; commercial use has conditions",
+        approx_bytes: 2_580_000_000,
+        side_px: 512,
+        is_inpainting: false,
+        good_at: "a picture in one to four steps, without guidance: the quickest to try ideas with",
+    },
+    CatalogueEntry {
+        repo: "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        name: "Stable Diffusion 1.5",
+        family: "SD 1.5",
+        licence: "CreativeML OpenRAIL-M",
+        approx_bytes: 2_740_000_000,
+        side_px: 512,
+        is_inpainting: false,
+        good_at: "an all-rounder that most LoRAs and fine-tunes are made for",
+    },
+];
+
 /// What the user answers to the next dialogs, and what was asked.
 #[derive(Default)]
 pub struct Script {
@@ -73,6 +97,8 @@ pub struct Bench {
     pub events: Sender<Event>,
     pub library_commands: Receiver<LibraryCommand>,
     pub library_events: Sender<LibraryEvent>,
+    pub models_commands: Receiver<ModelsCommand>,
+    pub models_events: Sender<ModelsEvent>,
     pub script: Rc<RefCell<Script>>,
 }
 
@@ -88,9 +114,12 @@ impl Bench {
         let (events, event_receiver) = unbounded();
         let (library_command_sender, library_commands) = unbounded();
         let (library_events, library_event_receiver) = unbounded();
+        let (models_command_sender, models_commands) = unbounded();
+        let (models_events, models_event_receiver) = unbounded();
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
+            models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
         };
         let script = Rc::new(RefCell::new(Script::default()));
         let dialogs = Box::new(ScriptedDialogs(Rc::clone(&script)));
@@ -101,6 +130,7 @@ impl Bench {
                 families: vec![&STARTER, &SD1],
                 samplers: vec![SamplerId::DpmPp2m, SamplerId::Ddim, SamplerId::Euler],
                 schedules: vec![ScheduleId::Automatic, ScheduleId::Karras],
+                models: CATALOGUE,
                 local_date: |_| "21 November 2026, 14:05".to_owned(),
             },
             paths: Paths::below("/home/kim/atelier"),
@@ -112,7 +142,7 @@ impl Bench {
             .with_render_cursor(false)
             .build_eframe(move |creation| App::new(&creation.egui_ctx, launch, parts, Rc::default()));
         harness.run();
-        Self { harness, commands, events, library_commands, library_events, script }
+        Self { harness, commands, events, library_commands, library_events, models_commands, models_events, script }
     }
 
     pub fn state(&self) -> &State {
@@ -147,6 +177,17 @@ impl Bench {
     pub fn library(&mut self, event: LibraryEvent) {
         self.library_events.send(event).expect("the window listens");
         self.harness.run();
+    }
+
+    /// The models' thread says something. What turns is drawn for ever, so only a few frames are.
+    pub fn models(&mut self, event: ModelsEvent) {
+        self.models_events.send(event).expect("the window listens");
+        self.harness.run_steps(4);
+    }
+
+    /// What was asked of the models' thread since the last look.
+    pub fn asked_of_models(&self) -> Vec<ModelsCommand> {
+        self.models_commands.try_iter().collect()
     }
 
     pub fn step(&mut self, job: JobId, step: u32, steps: u32) {

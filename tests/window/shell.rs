@@ -1,6 +1,6 @@
 //! The window as a whole: places, themes, settings, the keyboard, closing.
 
-use atelier::domain::{GenerateRequest, Settings, Theme};
+use atelier::domain::{GenerateRequest, Secret, Settings, Theme};
 use atelier::library::LibraryCommand;
 use atelier::studio::Place;
 use egui::{Key, Modifiers, Role};
@@ -19,7 +19,12 @@ fn saved_settings(bench: &Bench) -> Option<Settings> {
 #[test]
 fn every_place_is_reached_by_its_keys() {
     let mut bench = Bench::first_start();
-    for (key, place) in [(Key::Num2, Place::Gallery), (Key::Num3, Place::Settings), (Key::Num1, Place::Create)] {
+    for (key, place) in [
+        (Key::Num2, Place::Gallery),
+        (Key::Num3, Place::Models),
+        (Key::Num4, Place::Settings),
+        (Key::Num1, Place::Create),
+    ] {
         bench.press(Modifiers::COMMAND, key);
         assert_eq!(bench.state().place, place);
     }
@@ -28,8 +33,13 @@ fn every_place_is_reached_by_its_keys() {
 #[test]
 fn tab_reaches_every_place_and_generate() {
     let mut bench = Bench::first_start();
-    let mut missing =
-        vec![(Role::Tab, "Create"), (Role::Tab, "Gallery"), (Role::Tab, "Settings"), (Role::Button, "Generate")];
+    let mut missing = vec![
+        (Role::Tab, "Create"),
+        (Role::Tab, "Gallery"),
+        (Role::Tab, "Models"),
+        (Role::Tab, "Settings"),
+        (Role::Button, "Generate"),
+    ];
     for _ in 0..60 {
         bench.press(Modifiers::NONE, Key::Tab);
         missing.retain(|(role, label)| !bench.harness.get_by_role_and_label(*role, label).is_focused());
@@ -57,6 +67,8 @@ fn settings_come_back() {
         seed_locked: true,
         model_paths: vec!["/models/a".into()],
         pictures_dir: Some("/pictures".into()),
+        model_folders: vec!["/models".into()],
+        hub_token: Some(Secret::new("hf_abc")),
         ..Settings::default()
     };
     let bench = Bench::with(settings.clone(), [1280.0, 800.0]);

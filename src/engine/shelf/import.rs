@@ -1,0 +1,34 @@
+//! [`import`]: a file is looked at, copied, and its values checked, before it counts as a model.
+
+use std::path::Path;
+
+use super::describe::{check_finite, open, summarise};
+use crate::domain::{Cancel, Result};
+use crate::hub::{self, Imported, Progress};
+
+/// Brings a file into the models folder.
+///
+/// # Errors
+/// When it is refused (what is wrong and what to do), when the copy fails, or a value is NaN or infinite; the
+/// cancellation. Nothing stays then.
+pub fn import(
+    from: &Path,
+    models_dir: &Path,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Imported> {
+    // Before the copy: what is refused costs no time and no room.
+    summarise(from)?;
+    let mut check = |copy: &Path| {
+        // The copy is looked at again: the file may have changed meanwhile, and what is kept is the copy.
+        let checked = summarise(copy).and_then(|_| check_finite(&open(copy)?, cancel));
+        // The copy vanishes; the message is about the file that was given.
+        checked.map_err(|error| if error.path.is_some() { error.path(from) } else { error })
+    };
+    hub::import_file(from, models_dir, cancel, &mut check, progress)
+}
+
+/// A file's or folder's name, for people.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}

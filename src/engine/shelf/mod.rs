@@ -1,0 +1,21 @@
+//! The models on this computer: listing, inspecting, importing, downloading and removing them.
+//!
+//! The functions block, for the command line; [`spawn`] puts them behind a thread, for the window. What a file is comes
+//! from [`weights::layout`](crate::weights::layout), what a repository holds from [`hub`](crate::hub); nothing is loaded.
+
+mod describe;
+mod handle;
+mod import;
+mod list;
+mod service;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+pub use describe::{Opened, check_finite, inspect, open, summarise};
+pub use handle::{COMMAND_CAPACITY, EVENT_CAPACITY, ModelsHandle};
+pub use import::import;
+pub use list::{Listing, Places, find, list, remove};
+pub use service::{Wake, spawn, spawn_with};
+pub use transfer::{Planned, plan, progress_of};
