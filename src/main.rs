@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use atelier::app::{self, Handles, Launch, Wake};
-use atelier::domain::{Result, SamplerId, ScheduleId};
+use atelier::domain::{Result, ScheduleId};
 use atelier::library::{self, LoadedSettings, Paths, PictureStore};
+use atelier::sampling::{self, ModelKind};
 use atelier::studio::Catalog;
 use atelier::{cli, engine, hub, models};
 use chrono::{Local, TimeZone};
@@ -40,7 +41,7 @@ fn open_window() -> Result<()> {
     let pictures = paths.clone().with_settings(&settings);
     let catalog = Catalog {
         families: models::FAMILIES.iter().map(|family| &family.capabilities).collect(),
-        samplers: SamplerId::ALL.to_vec(),
+        samplers: sampling::samplers_for(ModelKind::Diffusion).collect(),
         schedules: ScheduleId::ALL.to_vec(),
         models: hub::CATALOGUE,
         local_date,

@@ -30,11 +30,27 @@ pub enum SamplerId {
     /// DPM-Solver++ (2M) with noise.
     #[serde(rename = "dpmpp_2m_sde")]
     DpmPp2mSde,
+    /// DPM-Solver++ for the stochastic equation, with two evaluations a step (k-diffusion's `sample_dpmpp_sde`).
+    #[serde(rename = "dpmpp_sde")]
+    DpmPpSde,
+    /// DPM-Solver++ (2S) (Lu et al. 2022): singlestep.
+    #[serde(rename = "dpmpp_2s")]
+    DpmPp2s,
+    /// DPM-Solver-2 in the manner of Karras et al. 2022 (k-diffusion's `sample_dpm_2`).
+    Dpm2,
+    /// DPM2 with ancestral noise.
+    Dpm2A,
+    /// Linear multistep (k-diffusion's `sample_lms`).
+    Lms,
     /// Zhao et al. 2023.
     #[serde(rename = "unipc")]
     UniPc,
     /// Latent consistency (Luo et al. 2023).
     Lcm,
+    /// Trajectory consistency (Zheng et al. 2024).
+    Tcd,
+    /// Euler's method for flow-matching models, which no Stable Diffusion up to XL is.
+    FlowMatchEuler,
 }
 
 /// Which noise levels to step through, apart from how to step.
@@ -57,18 +73,25 @@ pub enum ScheduleId {
 }
 
 impl SamplerId {
-    /// Every sampler, in the order in which they are offered.
-    pub const ALL: [Self; 10] = [
+    /// Every sampler, in the order in which they are offered. (Not all to every model: see `sampling::samplers_for`.)
+    pub const ALL: [Self; 17] = [
         Self::DpmPp2m,
         Self::DpmPp2mSde,
+        Self::DpmPpSde,
+        Self::DpmPp2s,
         Self::UniPc,
         Self::Euler,
         Self::EulerA,
         Self::Heun,
+        Self::Dpm2,
+        Self::Dpm2A,
+        Self::Lms,
         Self::Ddim,
         Self::Pndm,
         Self::Ddpm,
         Self::Lcm,
+        Self::Tcd,
+        Self::FlowMatchEuler,
     ];
 
     /// Its name for people: the one that stable-diffusion-webui shows and writes into pictures.
@@ -83,8 +106,15 @@ impl SamplerId {
             Self::Heun => "Heun",
             Self::DpmPp2m => "DPM++ 2M",
             Self::DpmPp2mSde => "DPM++ 2M SDE",
+            Self::DpmPpSde => "DPM++ SDE",
+            Self::DpmPp2s => "DPM++ 2S",
+            Self::Dpm2 => "DPM2",
+            Self::Dpm2A => "DPM2 a",
+            Self::Lms => "LMS",
             Self::UniPc => "UniPC",
             Self::Lcm => "LCM",
+            Self::Tcd => "TCD",
+            Self::FlowMatchEuler => "Flow match Euler",
         }
     }
 
@@ -100,8 +130,15 @@ impl SamplerId {
             Self::Heun => "heun",
             Self::DpmPp2m => "dpmpp_2m",
             Self::DpmPp2mSde => "dpmpp_2m_sde",
+            Self::DpmPpSde => "dpmpp_sde",
+            Self::DpmPp2s => "dpmpp_2s",
+            Self::Dpm2 => "dpm2",
+            Self::Dpm2A => "dpm2_a",
+            Self::Lms => "lms",
             Self::UniPc => "unipc",
             Self::Lcm => "lcm",
+            Self::Tcd => "tcd",
+            Self::FlowMatchEuler => "flow_match_euler",
         }
     }
 

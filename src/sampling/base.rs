@@ -7,7 +7,7 @@ use super::sigmas::SigmaPlan;
 use super::training_schedule::TrainingSchedule;
 use crate::domain::{PredictionType, Result, TimestepSpacing, UserError};
 
-/// Shares of signal and noise at one noise level, with `alpha^2 + sigma^2 = 1`.
+/// Shares of signal and noise at one noise level, with `alpha^2 + sigma^2 = 1` (for flow matching: `alpha + sigma = 1`).
 ///
 /// `sigma` here is the deviation of the noise in a sample of unit variance. What schedules call sigma is
 /// [`Level::ratio`].
@@ -53,6 +53,8 @@ pub enum Scaling {
     UnitVariance,
     /// `clean + ratio noise`, scaled down for the network (Euler and its kin).
     UnitSignal,
+    /// `(1 - sigma) clean + sigma noise`, which is what the network sees; it predicts `noise - clean` (flow matching).
+    Straight,
 }
 
 /// What a sampler carries from one step to the next: all that is needed to go on later, beside the latents.
@@ -64,7 +66,7 @@ pub struct SamplerState {
     pub outputs: Vec<Vec<f32>>,
     /// An earlier sample.
     pub sample: Option<Vec<f32>>,
-    /// A weighted sum of predictions within one step of several evaluations.
+    /// What adds up within one step of several evaluations: weighted predictions, or noise.
     pub sum: Option<Vec<f32>>,
     /// The clean sample as predicted at the last step; empty before the first.
     pub denoised: Vec<f32>,
@@ -125,10 +127,14 @@ impl Core {
     /// For samplers that step from sigma to sigma.
     pub(super) fn at_sigmas(options: &SamplerOptions, plan: SigmaPlan, scaling: Scaling) -> Self {
         let SigmaPlan { timesteps, sigmas } = plan;
-        let levels = sigmas[..timesteps.len()].iter().map(|sigma| Level::from_ratio(*sigma)).collect();
+        let level = |sigma: &f64| match scaling {
+            Scaling::UnitVariance | Scaling::UnitSignal => Level::from_ratio(*sigma),
+            Scaling::Straight => Level { alpha: 1.0 - sigma, sigma: *sigma },
+        };
+        let levels = sigmas[..timesteps.len()].iter().map(level).collect();
         let largest = sigmas.iter().copied().fold(0.0, f64::max);
         let init_noise_sigma = match (scaling, options.model.timestep_spacing) {
-            (Scaling::UnitVariance, _) => 1.0,
+            (Scaling::UnitVariance | Scaling::Straight, _) => 1.0,
             (Scaling::UnitSignal, TimestepSpacing::Leading) => largest.hypot(1.0),
             (Scaling::UnitSignal, TimestepSpacing::Trailing | TimestepSpacing::Linspace) => largest,
         };
@@ -148,9 +154,10 @@ impl Core {
         Self { timesteps, sigmas, levels, init_noise_sigma, order: 1, scaling, prediction, limit, state }
     }
 
-    /// Factors of sample and prediction whose sum is the clean sample, for a sample of unit variance at `level`.
+    /// Factors of sample and prediction whose sum is the clean sample, for a sample as the network sees it at `level`.
     pub(super) fn clean_factors(&self, level: Level) -> (f64, f64) {
         match self.prediction {
+            _ if self.scaling == Scaling::Straight => (1.0, -level.sigma),
             PredictionType::Epsilon => (1.0 / level.alpha, -level.ratio()),
             PredictionType::VPrediction => (level.alpha, -level.sigma),
             PredictionType::Sample => (0.0, 1.0),
@@ -160,6 +167,7 @@ impl Core {
     /// The same for the noise.
     pub(super) fn noise_factors(&self, level: Level) -> (f64, f64) {
         match self.prediction {
+            _ if self.scaling == Scaling::Straight => (1.0, level.alpha),
             PredictionType::Epsilon => (0.0, 1.0),
             PredictionType::VPrediction => (level.sigma, level.alpha),
             PredictionType::Sample => (1.0 / level.sigma, -level.alpha / level.sigma),
@@ -177,7 +185,7 @@ impl Core {
         let (of_sample, of_output) = self.clean_factors(level);
         // A sample of unit signal is one of unit variance, divided by alpha.
         let of_sample = match self.scaling {
-            Scaling::UnitVariance => of_sample,
+            Scaling::UnitVariance | Scaling::Straight => of_sample,
             Scaling::UnitSignal => of_sample * level.alpha,
         };
         let mut clean = mix([(of_sample, sample), (of_output, model_output)]);

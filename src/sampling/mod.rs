@@ -22,7 +22,7 @@ pub use base::{Core, Level, SamplerState, Scaling};
 pub use counter::CounterRng;
 pub use noise::{TorchCpuRng, unit_normal};
 pub use options::SamplerOptions;
-pub use table::{SAMPLERS, SCHEDULES, SamplerRow, ScheduleRow, sampler_row, schedule_row};
+pub use table::{ModelKind, SAMPLERS, SCHEDULES, SamplerRow, ScheduleRow, sampler_row, samplers_for, schedule_row};
 pub use training_schedule::TrainingSchedule;
 
 use crate::domain::{Result, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing, UserError};
@@ -57,7 +57,9 @@ pub trait Sampler: Send {
         &self.core().timesteps
     }
 
-    /// The ratio of noise to signal at each evaluation, then the one after the last step.
+    /// What schedules call sigma, at each evaluation, then the one after the last step: the ratio of noise to signal, or
+    /// for flow matching the share of noise. Where a step of two evaluations has its second at a midpoint, here stands
+    /// the sigma that the step ends at, as in diffusers.
     fn sigmas(&self) -> &[f64] {
         &self.core().sigmas
     }
@@ -75,7 +77,7 @@ pub trait Sampler: Send {
     /// Writes what the network sees at evaluation `i`.
     fn scale_model_input(&self, i: usize, sample: &[f32], out: &mut [f32]) {
         let factor = match self.core().scaling {
-            Scaling::UnitVariance => 1.0,
+            Scaling::UnitVariance | Scaling::Straight => 1.0,
             Scaling::UnitSignal => self.core().levels[i].alpha,
         };
         base::mix_into(&[(factor, sample)], out);
@@ -85,7 +87,9 @@ pub trait Sampler: Send {
     fn add_noise(&self, i: usize, clean: &[f32], noise: &[f32], out: &mut [f32]) {
         let level = self.core().levels[i];
         match self.core().scaling {
-            Scaling::UnitVariance => base::mix_into(&[(level.alpha, clean), (level.sigma, noise)], out),
+            Scaling::UnitVariance | Scaling::Straight => {
+                base::mix_into(&[(level.alpha, clean), (level.sigma, noise)], out);
+            }
             Scaling::UnitSignal => base::mix_into(&[(1.0, clean), (level.ratio(), noise)], out),
         }
     }
@@ -114,7 +118,7 @@ pub trait Sampler: Send {
 /// unless the file says so: latents are not pixels.
 ///
 /// # Errors
-/// When the sampler cannot use the schedule, the steps are too many, or the configuration asks for what is not built.
+/// When the sampler cannot use the schedule or the kind of model, the steps are too many, or the configuration asks for what is not built.
 pub fn build(
     id: SamplerId,
     schedule: ScheduleId,
@@ -123,6 +127,7 @@ pub fn build(
     steps: usize,
 ) -> Result<Box<dyn Sampler>> {
     let row = sampler_row(id);
+    row.check_model(ModelKind::of(json))?;
     if !row.schedules.contains(&schedule) {
         let names: Vec<&str> = row.schedules.iter().map(|schedule| schedule.label()).collect();
         return Err(UserError::input(format!("{} cannot use the schedule {}", row.label(), schedule.label()))
@@ -139,7 +144,7 @@ pub fn build(
     options.model = SchedulerConfig { timestep_spacing: spacing, rescale_betas_zero_snr, ..config.clone() };
     (row.settle)(&mut options);
     apply_schedule(&mut options, schedule);
-    options.check()?;
+    row.check(&options)?;
     (row.build)(&options, steps)
 }
 
@@ -155,7 +160,7 @@ pub fn from_diffusers(class: &str, config: &Value, arguments: &Value, steps: usi
     })?;
     let keys = row.keys();
     let options = row.class_defaults().overlaid(config, &keys)?.overlaid(arguments, &keys)?;
-    options.check()?;
+    row.check(&options)?;
     (row.build)(&options, steps)
 }
 

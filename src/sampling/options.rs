@@ -24,10 +24,22 @@ pub struct SamplerOptions {
     pub use_beta_sigmas: bool,
     /// Space the sigmas evenly in lambda (Lu et al. 2022); DPM++ only.
     pub use_lu_lambdas: bool,
-    /// Flow matching: refused.
+    /// Another class used for flow matching: refused.
     pub use_flow_sigmas: bool,
-    /// Flow matching: refused.
+    /// Flow matching: shift the sigmas by `mu` instead of `shift`. Refused elsewhere.
     pub use_dynamic_shifting: bool,
+    /// Flow matching: factor of noise to signal by which sigmas are raised.
+    pub shift: f64,
+    /// Flow matching: the shift that belongs to a picture's size; its logarithm where `time_shift_type` is exponential.
+    pub mu: Option<f64>,
+    /// Flow matching: what `mu` is.
+    pub time_shift_type: TimeShift,
+    /// Flow matching: the sigma that the last evaluation is at, all others being stretched to fit.
+    pub shift_terminal: Option<f64>,
+    /// Flow matching: sigmas that count the signal, not the noise; refused.
+    pub invert_sigmas: bool,
+    /// Flow matching: new noise at every step.
+    pub stochastic_sampling: bool,
     /// How Euler finds sigmas between training steps.
     pub interpolation_type: Interpolation,
     /// What Euler tells the network: `continuous` is refused for v-prediction, where it would change the timesteps.
@@ -56,7 +68,7 @@ pub struct SamplerOptions {
 
     /// DDPM's variance of a step.
     pub variance_type: Variance,
-    /// DDIM's share of noise: 0 none, 1 as much as DDPM.
+    /// The share of noise: 0 none, 1 as much as DDPM (DDIM) or all (TCD, where the paper calls it gamma).
     pub eta: f64,
     /// PNDM: begin with the linear multistep method instead of three Runge-Kutta steps.
     pub skip_prk_steps: bool,
@@ -66,8 +78,11 @@ pub struct SamplerOptions {
     pub s_tmin: f64,
     /// Euler: the largest sigma at which to add noise. `None` is infinity.
     pub s_tmax: Option<f64>,
-    /// Euler: the deviation of that noise.
+    /// Euler: the deviation of that noise. DPM++ SDE: of the noise of every step.
     pub s_noise: f64,
+    /// DPM++ SDE: the noise of a step's two evaluations lies on one Brownian path, as diffusers takes it from torchsde;
+    /// else the two are independent. (Ours.)
+    pub brownian_path: bool,
 
     /// DPM++ and `UniPC`: how many predictions a step may look at.
     pub solver_order: usize,
@@ -86,7 +101,7 @@ pub struct SamplerOptions {
     /// `UniPC`: another scheduler as predictor; refused.
     pub solver_p: Option<Value>,
 
-    /// LCM: steps of the schedule that was distilled.
+    /// LCM and TCD: steps of the schedule that was distilled.
     pub original_inference_steps: usize,
     /// LCM: factor of the timestep in the boundary condition.
     pub timestep_scaling: f64,
@@ -110,6 +125,16 @@ pub enum TimestepType {
     Discrete,
     /// A quarter of log sigma.
     Continuous,
+}
+
+/// What `mu` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeShift {
+    /// The logarithm of the shift.
+    Exponential,
+    /// The shift itself.
+    Linear,
 }
 
 /// The sigma after the last step.
@@ -204,6 +229,12 @@ impl Default for SamplerOptions {
             use_lu_lambdas: false,
             use_flow_sigmas: false,
             use_dynamic_shifting: false,
+            shift: 1.0,
+            mu: None,
+            time_shift_type: TimeShift::Exponential,
+            shift_terminal: None,
+            invert_sigmas: false,
+            stochastic_sampling: false,
             interpolation_type: Interpolation::Linear,
             timestep_type: TimestepType::Discrete,
             sigma_min: None,
@@ -223,6 +254,7 @@ impl Default for SamplerOptions {
             s_tmin: 0.0,
             s_tmax: None,
             s_noise: 1.0,
+            brownian_path: true,
             solver_order: 2,
             algorithm_type: Algorithm::DpmSolverPlusPlus,
             solver_type: Solver::Midpoint,
@@ -270,8 +302,13 @@ impl SamplerOptions {
         if spacings.into_iter().filter(|on| *on).count() > 1 {
             return Err(UserError::input("The scheduler configuration asks for more than one spacing of sigmas"));
         }
-        if self.use_flow_sigmas || self.use_dynamic_shifting {
-            return Err(UserError::input("The scheduler configuration is for flow matching, which is not built yet"));
+        if self.invert_sigmas {
+            return Err(UserError::input("Flow matching with inverted sigmas (invert_sigmas) is not built"));
+        }
+        if self.use_dynamic_shifting && self.mu.is_none() {
+            let sentence =
+                "The scheduler configuration shifts sigmas by the picture's size and was not told how far (mu)";
+            return Err(UserError::input(sentence));
         }
         if self.solver_p.is_some() {
             return Err(UserError::input("A scheduler within a scheduler (solver_p) is not built"));
@@ -286,6 +323,9 @@ impl SamplerOptions {
             && self.solver_order > 0
             && self.original_inference_steps > 0
             && [self.sigma_min, self.sigma_max].into_iter().flatten().all(positive)
+            && positive(self.shift)
+            && self.mu.is_none_or(|mu| mu.is_finite() && (self.time_shift_type == TimeShift::Exponential || mu > 0.0))
+            && self.shift_terminal.is_none_or(|sigma| (0.0..1.0).contains(&sigma))
             && (0.0..=1.0).contains(&self.dynamic_thresholding_ratio)
             && (0.0..=1.0).contains(&self.eta)
             && self.s_churn >= 0.0
@@ -331,7 +371,11 @@ mod tests {
         }
         for json in [
             json!({"use_karras_sigmas": true, "use_beta_sigmas": true}),
-            json!({"use_flow_sigmas": true}),
+            json!({"invert_sigmas": true}),
+            json!({"use_dynamic_shifting": true}),
+            json!({"use_dynamic_shifting": true, "time_shift_type": "linear", "mu": -0.5}),
+            json!({"shift": 0.0}),
+            json!({"shift_terminal": 1.0}),
             json!({"timestep_type": "continuous", "prediction_type": "v_prediction"}),
             json!({"num_train_timesteps": 1}),
             json!({"sigma_min": -1.0}),

@@ -1,17 +1,18 @@
 //! Which noise levels (sigmas) the sampling steps lie at, and what timestep the network is told for each.
 
 use super::beta_distribution;
-use super::options::{FinalSigma, Interpolation, SamplerOptions};
+use super::options::{FinalSigma, Interpolation, SamplerOptions, TimeShift};
 use super::spacing::{self, Grid, linspace};
 use super::training_schedule::TrainingSchedule;
-use crate::domain::{BetaSchedule, Result};
+use crate::domain::{Result, UserError};
 
 /// Noise levels of a picture, in the order of sampling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigmaPlan {
     /// What the network is told, one for each level that it sees.
     pub timesteps: Vec<f64>,
-    /// Ratios of noise to signal: one for each timestep, then the one after the last step.
+    /// Ratios of noise to signal (for flow matching: shares of noise): one for each timestep, then the one after the last
+    /// step.
     pub sigmas: Vec<f64>,
 }
 
@@ -80,11 +81,17 @@ pub fn plan_fractional(options: &SamplerOptions, training: &TrainingSchedule, st
     Ok(SigmaPlan { timesteps, sigmas: in_f32(sigmas) })
 }
 
-/// The plan of multistep solvers (DPM++, `UniPC`): whole timesteps; spacings run over all sigmas of training.
+/// The plan of DPM++ and `UniPC`: whole timesteps; spacings run over all sigmas of training. `rounds` says how timesteps
+/// become whole for Karras and Lu: rounded, or cut, as they are for the other spacings.
 ///
 /// # Errors
 /// As [`spacing::timesteps`].
-pub fn plan_whole(options: &SamplerOptions, training: &TrainingSchedule, steps: usize) -> Result<SigmaPlan> {
+pub fn plan_whole(
+    options: &SamplerOptions,
+    training: &TrainingSchedule,
+    steps: usize,
+    rounds: bool,
+) -> Result<SigmaPlan> {
     let end = visited_steps(options.lambda_min_clipped, training);
     let mut timesteps = spacing::timesteps(&options.model, steps, Grid::WholeWithEnd, end)?;
     let table = Table::new(training);
@@ -93,9 +100,7 @@ pub fn plan_whole(options: &SamplerOptions, training: &TrainingSchedule, steps: 
         let max = options.sigma_max.unwrap_or(table.largest());
         let min = options.sigma_min.unwrap_or(table.smallest());
         sigmas = spaced.sigmas(min, max, steps);
-        // diffusers rounds for some spacings and cuts for the others.
-        let rounded = matches!(spaced, Spaced::Karras | Spaced::Lu)
-            && options.model.beta_schedule != BetaSchedule::SquaredcosCapV2;
+        let rounded = rounds && matches!(spaced, Spaced::Karras | Spaced::Lu);
         let whole = |t: f64| if rounded { t.round_ties_even() } else { t.trunc() };
         timesteps = sigmas.iter().map(|sigma| whole(table.timestep_of(*sigma))).collect();
     }
@@ -104,6 +109,53 @@ pub fn plan_whole(options: &SamplerOptions, training: &TrainingSchedule, steps: 
         FinalSigma::SigmaMin => table.smallest(),
     });
     Ok(SigmaPlan { timesteps, sigmas: in_f32(sigmas) })
+}
+
+/// The plan of flow matching: the timestep is the sigma times the number of training steps.
+///
+/// # Errors
+/// When there is no step, or the schedule is to be stretched to an end that it begins at.
+pub fn plan_flow(options: &SamplerOptions, steps: usize) -> Result<SigmaPlan> {
+    if steps == 0 {
+        return Err(UserError::input("A picture needs at least 1 step"));
+    }
+    let train = options.model.num_train_timesteps as f64;
+    // Noise to signal times a factor.
+    let raised = |sigma: f64, factor: f64| factor * sigma / (1.0 + (factor - 1.0) * sigma);
+    let dynamic = options.mu.filter(|_| options.use_dynamic_shifting).map(|mu| match options.time_shift_type {
+        TimeShift::Exponential => mu.exp(),
+        TimeShift::Linear => mu,
+    });
+    // diffusers' smallest sigma has the shift in it already, and gets it once more below.
+    let smallest = if dynamic.is_some() { 1.0 / train } else { raised(1.0 / train, options.shift) };
+    let shift = dynamic.unwrap_or(options.shift);
+    let mut sigmas = linspace(1.0, f64::from(smallest as f32), steps);
+    for sigma in &mut sigmas {
+        *sigma = raised(*sigma, shift);
+    }
+    let last = sigmas[steps - 1];
+    if let Some(terminal) = options.shift_terminal.filter(|terminal| *terminal > 0.0) {
+        if last >= 1.0 {
+            let sentence = "One step is too few for a schedule that is to end at a given sigma (shift_terminal)";
+            return Err(UserError::input(sentence).hint("use 2 steps or more"));
+        }
+        for sigma in &mut sigmas {
+            *sigma = 1.0 - (1.0 - *sigma) * (1.0 - terminal) / (1.0 - last);
+        }
+    }
+    if let Some(spaced) = Spaced::of(options) {
+        sigmas = spaced.sigmas(sigmas[steps - 1], sigmas[0], steps);
+    }
+    let mut sigmas = in_f32(sigmas);
+    let timesteps = sigmas.iter().map(|sigma| f64::from((sigma * train) as f32)).collect();
+    sigmas.push(0.0);
+    Ok(SigmaPlan { timesteps, sigmas })
+}
+
+/// The training steps, with fractions, at which sigmas lie.
+pub fn timesteps_of(training: &TrainingSchedule, sigmas: &[f64]) -> Vec<f64> {
+    let table = Table::new(training);
+    sigmas.iter().map(|sigma| f64::from(table.timestep_of(*sigma) as f32)).collect()
 }
 
 /// How many training steps have a log signal-to-noise (lambda) of at least `lambda_min`.

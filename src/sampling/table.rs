@@ -1,8 +1,32 @@
 //! The tables of samplers and schedules.
 
+use serde_json::Value;
+
 use super::options::SamplerOptions;
 use super::{Sampler, samplers};
-use crate::domain::{Result, SamplerId, ScheduleId};
+use crate::domain::{Result, SamplerId, ScheduleId, UserError};
+
+/// How a model was trained to see noise: it decides which samplers can step it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelKind {
+    /// Noise grows while the picture fades, at unit variance: every Stable Diffusion up to XL.
+    Diffusion,
+    /// Straight lines from the picture to noise (Lipman et al. 2022): Stable Diffusion 3 and later ones.
+    FlowMatching,
+}
+
+impl ModelKind {
+    /// The kind of a model, by its `scheduler_config.json`: diffusers' classes for flow matching say so in their names,
+    /// and the others when they are used for it.
+    #[must_use]
+    pub fn of(json: &Value) -> Self {
+        let text = |key: &str| json.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is_flow = text("_class_name").starts_with("FlowMatch")
+            || text("prediction_type") == "flow_prediction"
+            || json.get("use_flow_sigmas") == Some(&Value::Bool(true));
+        if is_flow { Self::FlowMatching } else { Self::Diffusion }
+    }
+}
 
 /// One sampler: what a user reads of it, and how it is made.
 pub struct SamplerRow {
@@ -17,6 +41,8 @@ pub struct SamplerRow {
     /// Whether it draws noise while it steps, so that pictures keep changing with more steps. (DDIM and Euler only
     /// where the model's configuration says so.)
     pub draws_noise: bool,
+    /// The models that it can step.
+    pub kind: ModelKind,
     /// What its class reads, beside [`COMMON_KEYS`], from `scheduler_config.json` and from the arguments of
     /// `set_timesteps` and `step`.
     pub(super) reads: &'static [&'static str],
@@ -49,6 +75,34 @@ impl SamplerRow {
         options
     }
 
+    /// Looks for what the sampler cannot do, or what contradicts itself.
+    ///
+    /// # Errors
+    /// With the first such thing.
+    pub(super) fn check(&self, options: &SamplerOptions) -> Result<()> {
+        let flow = options.use_flow_sigmas || options.use_dynamic_shifting;
+        if flow && self.kind == ModelKind::Diffusion {
+            return Err(UserError::input(format!("{} cannot be used for flow matching", self.label()))
+                .hint(format!("use {}", names_for(ModelKind::FlowMatching))));
+        }
+        options.check()
+    }
+
+    /// Refuses a model of the other kind.
+    ///
+    /// # Errors
+    /// When the model cannot be stepped by this sampler.
+    pub(super) fn check_model(&self, kind: ModelKind) -> Result<()> {
+        if kind == self.kind {
+            return Ok(());
+        }
+        let sentence = match kind {
+            ModelKind::Diffusion => format!("{} is for flow-matching models, which this one is not", self.label()),
+            ModelKind::FlowMatching => format!("{} cannot be used with a flow-matching model", self.label()),
+        };
+        Err(UserError::input(sentence).hint(format!("use {}", names_for(kind))))
+    }
+
     /// All that the class reads.
     pub(super) fn keys(&self) -> Vec<&'static str> {
         COMMON_KEYS.iter().chain(self.reads).copied().collect()
@@ -72,15 +126,33 @@ const COMMON_KEYS: &[&str] = &[
 pub static SAMPLERS: &[SamplerRow] = &[
     samplers::dpmpp_2m::ROW,
     samplers::dpmpp_2m_sde::ROW,
+    samplers::dpmpp_sde::ROW,
+    samplers::dpmpp_2s::ROW,
     samplers::unipc::ROW,
     samplers::euler::ROW,
     samplers::euler_a::ROW,
     samplers::heun::ROW,
+    samplers::dpm2::ROW,
+    samplers::dpm2_a::ROW,
+    samplers::lms::ROW,
     samplers::ddim::ROW,
     samplers::pndm::ROW,
     samplers::ddpm::ROW,
     samplers::lcm::ROW,
+    samplers::tcd::ROW,
+    samplers::flow_match_euler::ROW,
 ];
+
+/// The samplers to offer for a kind of model, in the order in which they are offered.
+pub fn samplers_for(kind: ModelKind) -> impl Iterator<Item = SamplerId> {
+    SAMPLERS.iter().filter(move |row| row.kind == kind).map(|row| row.id)
+}
+
+/// Their names, for a hint.
+fn names_for(kind: ModelKind) -> String {
+    let labels: Vec<&str> = samplers_for(kind).map(SamplerId::label).collect();
+    labels.join(", ")
+}
 
 /// The row of a sampler.
 #[must_use]

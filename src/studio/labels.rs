@@ -25,8 +25,19 @@ pub fn sampler(id: SamplerId) -> Labelled {
         SamplerId::Heun => ("Heun", "Two evaluations a step: twice as slow, more precise"),
         SamplerId::DpmPp2m => ("DPM++ 2M", "Good pictures in few steps; a good first choice"),
         SamplerId::DpmPp2mSde => ("DPM++ 2M SDE", "DPM++ 2M with fresh noise at each step: more detail, more steps"),
+        SamplerId::DpmPpSde => {
+            ("DPM++ SDE", "Fresh noise and two evaluations a step: rich detail in few steps, twice as slow")
+        }
+        SamplerId::DpmPp2s => {
+            ("DPM++ 2S", "Looks ahead instead of back: calm at low step counts; an even number fits best")
+        }
+        SamplerId::Dpm2 => ("DPM2", "Two evaluations a step, the second halfway: twice as slow, more precise"),
+        SamplerId::Dpm2A => ("DPM2 a", "DPM2 with fresh noise at each step: lively, and never quite settles"),
+        SamplerId::Lms => ("LMS", "Looks back at four steps: precise with many steps, rough with few"),
         SamplerId::UniPc => ("UniPC", "Good pictures in very few steps"),
         SamplerId::Lcm => ("LCM", "For latent consistency models only: 4 to 8 steps"),
+        SamplerId::Tcd => ("TCD", "For trajectory consistency models only: 4 to 8 steps"),
+        SamplerId::FlowMatchEuler => ("Flow match Euler", "For models trained by flow matching only"),
     };
     Labelled { name, explanation }
 }

@@ -281,6 +281,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_names_of_older_versions_carry_the_schedule() {
+        // Among the samplers of stable-diffusion-webui 1.8 (`modules/sd_samplers_kdiffusion.py`).
+        for (label, sampler, schedule) in [
+            ("DPM++ SDE Karras", SamplerId::DpmPpSde, ScheduleId::Karras),
+            ("DPM++ 2M SDE Exponential", SamplerId::DpmPp2mSde, ScheduleId::Exponential),
+            ("DPM2 a Karras", SamplerId::Dpm2A, ScheduleId::Karras),
+            ("DPM2 Karras", SamplerId::Dpm2, ScheduleId::Karras),
+            ("LMS Karras", SamplerId::Lms, ScheduleId::Karras),
+            ("LMS", SamplerId::Lms, ScheduleId::Automatic),
+        ] {
+            assert_eq!(sampler_and_schedule(label), Some((sampler, schedule)), "{label}");
+        }
+        // Ancestral, which ours of the same family is not.
+        assert_eq!(sampler_and_schedule("DPM++ 2S a"), None);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in "(?s).*", fields in "([a-c:,\"\\\\ \\-/\n]|Steps: 1,){0,40}") {

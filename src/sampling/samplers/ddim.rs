@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, Level, drawn, mix_into};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::{STRIDED_SCHEDULES, shared_parts};
 use crate::sampling::spacing::{Grid, timesteps};
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "A straight way from noise to picture; steady, and good with 30 to 50 steps.",
     schedules: STRIDED_SCHEDULES,
     draws_noise: false,
+    kind: ModelKind::Diffusion,
     reads: &[
         "clip_sample",
         "clip_sample_range",

@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, drawn, mix_into};
 use crate::sampling::options::{SamplerOptions, Variance};
 use crate::sampling::samplers::{TIMESTEP_SCHEDULES, shared_parts};
 use crate::sampling::spacing::{Grid, timesteps};
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "The original sampler: new noise at every step; needs many steps, 100 or more.",
     schedules: TIMESTEP_SCHEDULES,
     draws_noise: true,
+    kind: ModelKind::Diffusion,
     reads: &[
         "variance_type",
         "clip_sample",

@@ -1,8 +1,8 @@
 //! The multistep DPM-Solver and its kin (Lu, Zhou, Bao, Chen, Li and Zhu 2022, both papers): what DPM++ 2M and
-//! DPM++ 2M SDE share.
+//! DPM++ 2M SDE share, and of what DPM++ 2S is made too.
 
-use crate::domain::{Result, UserError};
-use crate::sampling::base::{Core, Level, Scaling, drawn, mix, mix_into};
+use crate::domain::{BetaSchedule, Result, UserError};
+use crate::sampling::base::{Core, Level, SamplerState, Scaling, drawn, mix, mix_into};
 use crate::sampling::options::{Algorithm, FinalSigma, SamplerOptions, Solver};
 use crate::sampling::samplers::shared_parts;
 use crate::sampling::sigmas::plan_whole;
@@ -55,17 +55,11 @@ impl Multistep {
     /// When there is no such solver, or as [`plan_whole`].
     pub fn new(options: &SamplerOptions, steps: usize) -> Result<Self> {
         let algorithm = options.algorithm_type;
-        if !algorithm.predicts_x0() && options.final_sigmas_type == FinalSigma::Zero {
-            let sentence = "The scheduler configuration asks for a DPM-Solver that cannot end without noise";
-            return Err(UserError::input(sentence).hint("set its final_sigmas_type to sigma_min"));
-        }
-        let most = if algorithm == Algorithm::SdeDpmSolver { 2 } else { 3 };
-        if options.solver_order > most {
-            let sentence = format!("There is no DPM-Solver of order {} of this kind", options.solver_order);
-            return Err(UserError::input(sentence).hint(format!("the highest is {most}")));
-        }
+        check(options, if algorithm == Algorithm::SdeDpmSolver { 2 } else { 3 })?;
         let training = TrainingSchedule::divisible(&options.model)?;
-        let core = Core::at_sigmas(options, plan_whole(options, &training, steps)?, Scaling::UnitVariance);
+        // As in diffusers, where this class alone makes the exception.
+        let rounds = options.model.beta_schedule != BetaSchedule::SquaredcosCapV2;
+        let core = Core::at_sigmas(options, plan_whole(options, &training, steps, rounds)?, Scaling::UnitVariance);
         let lowered = options.lower_order_final && core.timesteps.len() < MANY_STEPS;
         Ok(Self {
             core,
@@ -85,21 +79,6 @@ impl Multistep {
             1 if self.first_order_final => 1,
             2 if self.second_order_final => order.min(2),
             _ => order,
-        }
-    }
-
-    /// The prediction in the form that the algorithm integrates: the clean sample or the noise.
-    fn convert(&mut self, i: usize, model_output: &[f32], sample: &[f32]) -> Vec<f32> {
-        let level = self.core.levels[i];
-        self.core.predict_clean(level, sample, model_output);
-        let clean = &self.core.state.denoised;
-        if self.algorithm.predicts_x0() {
-            clean.clone()
-        } else if self.core.thresholds() {
-            mix([(1.0 / level.sigma, sample), (-level.alpha / level.sigma, clean)])
-        } else {
-            let (of_sample, of_output) = self.core.noise_factors(level);
-            mix([(of_sample, sample), (of_output, model_output)])
         }
     }
 
@@ -129,27 +108,71 @@ impl Multistep {
     }
 }
 
+/// Refuses a solver that there is not: one of an order above `most`, or on the noise down to none.
+pub(super) fn check(options: &SamplerOptions, most: usize) -> Result<()> {
+    if !options.algorithm_type.predicts_x0() && options.final_sigmas_type == FinalSigma::Zero {
+        let sentence = "The scheduler configuration asks for a DPM-Solver that cannot end without noise";
+        return Err(UserError::input(sentence).hint("set its final_sigmas_type to sigma_min"));
+    }
+    if options.solver_order > most {
+        let sentence = format!("There is no DPM-Solver of order {} of this kind", options.solver_order);
+        return Err(UserError::input(sentence).hint(format!("the highest is {most}")));
+    }
+    Ok(())
+}
+
+/// A prediction in the form that the algorithm integrates: the clean sample or the noise.
+pub(super) fn convert(
+    core: &mut Core,
+    algorithm: Algorithm,
+    i: usize,
+    model_output: &[f32],
+    sample: &[f32],
+) -> Vec<f32> {
+    let level = core.levels[i];
+    core.predict_clean(level, sample, model_output);
+    let clean = &core.state.denoised;
+    if algorithm.predicts_x0() {
+        clean.clone()
+    } else if core.thresholds() {
+        mix([(1.0 / level.sigma, sample), (-level.alpha / level.sigma, clean)])
+    } else {
+        let (of_sample, of_output) = core.noise_factors(level);
+        mix([(of_sample, sample), (of_output, model_output)])
+    }
+}
+
 /// Weights of a step's ingredients.
-struct Weights {
-    sample: f64,
+pub(super) struct Weights {
+    pub(super) sample: f64,
     /// Of the predictions, newest first.
-    outputs: [f64; 3],
-    noise: f64,
+    pub(super) outputs: [f64; 3],
+    pub(super) noise: f64,
+}
+
+impl Weights {
+    /// The step from `start` by the predictions of `state`, with `noise` where the algorithm takes some.
+    pub(super) fn apply(&self, start: &[f32], state: &SamplerState, noise: Option<&[f32]>, out: &mut [f32]) {
+        let mut terms: Vec<(f64, &[f32])> = vec![(self.sample, start)];
+        terms.extend((0..state.outputs.len()).map(|back| (self.outputs[back], state.output(back))));
+        terms.extend(noise.map(|noise| (self.noise, noise)));
+        mix_into(&terms, out);
+    }
 }
 
 /// Weights of the sample, of the newest prediction, of its first and second derivative in lambda, and of noise.
-struct Terms {
-    sample: f64,
-    value: f64,
-    slope: f64,
-    curve: f64,
-    noise: f64,
+pub(super) struct Terms {
+    pub(super) sample: f64,
+    pub(super) value: f64,
+    pub(super) slope: f64,
+    pub(super) curve: f64,
+    pub(super) noise: f64,
 }
 
 impl Terms {
     /// From one level to the next, over `h` in lambda. `exact` integrates the derivative exactly (the papers' type II,
     /// and what the third order builds on); else it is taken at the midpoint.
-    fn new(algorithm: Algorithm, exact: bool, from: Level, to: Level, h: f64) -> Self {
+    pub(super) fn new(algorithm: Algorithm, exact: bool, from: Level, to: Level, h: f64) -> Self {
         let (alpha, sigma) = (to.alpha, to.sigma);
         let midpoint = |value: f64, integrated: f64| if exact { integrated } else { 0.5 * value };
         match algorithm {
@@ -209,19 +232,14 @@ impl Sampler for Multistep {
     }
 
     fn step(&mut self, i: usize, model_output: &[f32], sample: &mut [f32], noise: Option<&[f32]>) {
-        let converted = self.convert(i, model_output, sample);
+        let converted = convert(&mut self.core, self.algorithm, i, model_output, sample);
         self.core.state.push_output(converted, self.order);
         // Where a schedule ends on the level that it is at, there is nothing to do.
         if self.core.sigmas[i] != self.core.sigmas[i + 1] {
             let weights = self.weights(i);
             let before = sample.to_vec();
-            let mut terms: Vec<(f64, &[f32])> = vec![(weights.sample, &before)];
-            let state = &self.core.state;
-            terms.extend((0..state.outputs.len()).map(|back| (weights.outputs[back], state.output(back))));
-            if self.draws_noise(i) {
-                terms.push((weights.noise, drawn(noise)));
-            }
-            mix_into(&terms, sample);
+            let noise = self.draws_noise(i).then(|| drawn(noise));
+            weights.apply(&before, &self.core.state, noise, sample);
         }
         self.core.state.calls += 1;
     }

@@ -4,7 +4,7 @@ use super::ANY_SCHEDULE;
 use super::dpm_solver::{CLASS, Multistep, READS};
 use crate::domain::SamplerId;
 use crate::sampling::options::Algorithm;
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     id: SamplerId::DpmPp2m,
@@ -12,6 +12,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "Looks back one step: good pictures with 15 to 25 steps; the best first choice.",
     schedules: ANY_SCHEDULE,
     draws_noise: false,
+    kind: ModelKind::Diffusion,
     reads: READS,
     defaults: |_| {},
     settle: |options| {

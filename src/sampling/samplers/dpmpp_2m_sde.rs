@@ -4,7 +4,7 @@ use super::ANY_SCHEDULE;
 use super::dpm_solver::{CLASS, Multistep, READS};
 use crate::domain::SamplerId;
 use crate::sampling::options::Algorithm;
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     id: SamplerId::DpmPp2mSde,
@@ -12,6 +12,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "DPM++ 2M with new noise at every step: more detail, and a picture that changes with the steps.",
     schedules: ANY_SCHEDULE,
     draws_noise: true,
+    kind: ModelKind::Diffusion,
     reads: READS,
     defaults: |options| options.algorithm_type = Algorithm::SdeDpmSolverPlusPlus,
     settle: |options| {

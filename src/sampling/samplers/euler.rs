@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, Level, Scaling, drawn, mix_into};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::{ANY_SCHEDULE, shared_parts};
 use crate::sampling::sigmas::plan_fractional;
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "The simplest method: soft, clean pictures with 20 to 30 steps.",
     schedules: ANY_SCHEDULE,
     draws_noise: false,
+    kind: ModelKind::Diffusion,
     reads: &[
         "interpolation_type",
         "use_karras_sigmas",

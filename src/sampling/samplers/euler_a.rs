@@ -6,7 +6,7 @@ use crate::sampling::base::{Core, Scaling, drawn, mix_into};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::{ANY_SCHEDULE, euler, shared_parts};
 use crate::sampling::sigmas::plan_fractional;
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -15,6 +15,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "New noise at every step: varied pictures that keep changing with more steps.",
     schedules: ANY_SCHEDULE,
     draws_noise: true,
+    kind: ModelKind::Diffusion,
     reads: &["rescale_betas_zero_snr"],
     defaults: |_| {},
     settle: |_| {},
@@ -43,13 +44,18 @@ impl Sampler for EulerA {
 
     fn step(&mut self, i: usize, model_output: &[f32], sample: &mut [f32], noise: Option<&[f32]>) {
         let (sigma, next) = (self.core.sigmas[i], self.core.sigmas[i + 1]);
-        let share = next / sigma;
-        let up = next * (1.0 - share * share).sqrt();
-        let down = next * share;
+        let (down, up) = ancestral(sigma, next);
         self.core.predict_clean(self.core.levels[i], sample, model_output);
         euler::towards(sample, &self.core.state.denoised, down / sigma);
         let before = sample.to_vec();
         mix_into(&[(1.0, &before), (up, drawn(noise))], sample);
         self.core.state.calls += 1;
     }
+}
+
+/// An ancestral step from a sigma to `next`: how far to go down without noise, and how much noise brings it back up
+/// (`get_ancestral_step` of k-diffusion).
+pub(super) fn ancestral(sigma: f64, next: f64) -> (f64, f64) {
+    let share = next / sigma;
+    (next * share, next * (1.0 - share * share).sqrt())
 }

@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, Scaling, mix, mix_into};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::{ANY_SCHEDULE, shared_parts};
 use crate::sampling::sigmas::{SigmaPlan, plan_fractional};
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "Euler with each step corrected: better pictures for the same steps, in twice the time.",
     schedules: ANY_SCHEDULE,
     draws_noise: false,
+    kind: ModelKind::Diffusion,
     reads: &["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "clip_sample", "clip_sample_range"],
     defaults: |options| {
         options.model.beta_start = 0.000_85;

@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, drawn, mix, mix_into};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::shared_parts;
 use crate::sampling::spacing::linspace;
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "For models and LoRAs made for it: a picture in 4 to 8 steps, with guidance 1 to 2.",
     schedules: &[ScheduleId::Automatic],
     draws_noise: true,
+    kind: ModelKind::Diffusion,
     reads: &[
         "original_inference_steps",
         "clip_sample",
@@ -46,19 +47,25 @@ struct Lcm {
 impl Lcm {
     fn new(options: &SamplerOptions, steps: usize) -> Result<Self> {
         let training = TrainingSchedule::new(&options.model)?;
-        let (train, original) = (training.len(), options.original_inference_steps);
-        if steps == 0 || steps > original || original > train {
-            let sentence = format!("LCM takes from 1 to {} steps with this model, not {steps}", original.min(train));
-            return Err(UserError::input(sentence));
-        }
-        // `steps` of the distilled schedule's timesteps, evenly, from its last on.
-        let stride = train / original;
-        let mut places = linspace(0.0, original as f64, steps + 1);
-        places.truncate(steps);
-        let timesteps = places.iter().map(|place| ((original - place.floor() as usize) * stride - 1) as f64).collect();
+        let timesteps = distilled_timesteps(ROW.label(), training.len(), options.original_inference_steps, steps)?;
         let core = Core::at_timesteps(options, &training, timesteps)?;
         Ok(Self { core, timestep_scaling: options.timestep_scaling })
     }
+}
+
+/// `steps` of a distilled schedule's `original` timesteps, evenly, from its last on.
+///
+/// # Errors
+/// When the schedule does not have so many; `label` names the sampler.
+pub(super) fn distilled_timesteps(label: &str, train: usize, original: usize, steps: usize) -> Result<Vec<f64>> {
+    if steps == 0 || steps > original || original > train {
+        let sentence = format!("{label} takes from 1 to {} steps with this model, not {steps}", original.min(train));
+        return Err(UserError::input(sentence));
+    }
+    let stride = train / original;
+    let mut places = linspace(0.0, original as f64, steps + 1);
+    places.truncate(steps);
+    Ok(places.iter().map(|place| ((original - place.floor() as usize) * stride - 1) as f64).collect())
 }
 
 impl Sampler for Lcm {

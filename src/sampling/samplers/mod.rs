@@ -2,14 +2,22 @@
 
 pub mod ddim;
 pub mod ddpm;
+pub mod dpm2;
+pub mod dpm2_a;
 mod dpm_solver;
 pub mod dpmpp_2m;
 pub mod dpmpp_2m_sde;
+pub mod dpmpp_2s;
+pub mod dpmpp_sde;
 pub mod euler;
 pub mod euler_a;
+pub mod flow_match_euler;
 pub mod heun;
 pub mod lcm;
+pub mod lms;
+mod midpoint;
 pub mod pndm;
+pub mod tcd;
 pub mod unipc;
 
 use crate::domain::ScheduleId;

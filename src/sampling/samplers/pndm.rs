@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, Level, mix};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::{STRIDED_SCHEDULES, shared_parts};
 use crate::sampling::spacing::{Grid, timesteps};
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "Looks back at up to four steps; the sampler that Stable Diffusion 1 was published with.",
     schedules: STRIDED_SCHEDULES,
     draws_noise: false,
+    kind: ModelKind::Diffusion,
     reads: &["skip_prk_steps", "set_alpha_to_one"],
     defaults: |options| options.model.timestep_spacing = TimestepSpacing::Leading,
     settle: |options| options.skip_prk_steps = true,

@@ -5,7 +5,7 @@ use crate::sampling::base::{Core, Level, Scaling, mix, mix_into};
 use crate::sampling::options::{FinalSigma, SamplerOptions, Solver};
 use crate::sampling::samplers::{ANY_SCHEDULE, shared_parts};
 use crate::sampling::sigmas::plan_whole;
-use crate::sampling::table::SamplerRow;
+use crate::sampling::table::{ModelKind, SamplerRow};
 use crate::sampling::{Sampler, TrainingSchedule};
 
 pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
@@ -14,6 +14,7 @@ pub(in crate::sampling) const ROW: SamplerRow = SamplerRow {
     tooltip: "Predicts, then corrects itself: good pictures with as few as 10 steps.",
     schedules: ANY_SCHEDULE,
     draws_noise: false,
+    kind: ModelKind::Diffusion,
     reads: &[
         "solver_order",
         "thresholding",
@@ -63,7 +64,7 @@ impl UniPc {
         }
         let training = TrainingSchedule::divisible(&options.model)?;
         Ok(Self {
-            core: Core::at_sigmas(options, plan_whole(options, &training, steps)?, Scaling::UnitVariance),
+            core: Core::at_sigmas(options, plan_whole(options, &training, steps, true)?, Scaling::UnitVariance),
             order: options.solver_order,
             predict_x0: options.predict_x0,
             bh1: options.solver_type == Solver::Bh1,
