@@ -19,13 +19,13 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// What a download noted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Note {
     /// The revision that was asked for.
     pub revision: String,
     /// The commit that it was.
     pub commit: String,
     /// Whether half-size weights were preferred.
+    #[serde(default)]
     pub prefer_fp16: bool,
     /// The one file that was wanted.
     pub file: Option<String>,
@@ -36,8 +36,10 @@ pub struct Note {
     /// Whether everything is here.
     pub is_whole: bool,
     /// The files, while they come.
+    #[serde(default)]
     pub files: Vec<NotedFile>,
     /// The names of those that were here before the download began.
+    #[serde(default)]
     pub kept: Vec<String>,
 }
 
@@ -145,11 +147,12 @@ mod tests {
     fn a_note_of_another_kind_is_no_note() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Note::read(folder.path()), None);
-        for text in ["", "[", "[]", "{\"revision\": 1}"] {
+        for text in ["", "[", "[]", "{}", "{\"revision\": 1}", "{\"revision\": \"main\"}"] {
             fs::write(folder.path().join(NAME), text).unwrap();
             assert_eq!(Note::read(folder.path()), None, "{text}");
         }
-        fs::write(folder.path().join(NAME), r#"{"revision": "main", "later": 1}"#).unwrap();
+        let whole = r#"{"revision": "main", "commit": "c", "total_bytes": 7, "is_whole": true, "later": 1}"#;
+        fs::write(folder.path().join(NAME), whole).unwrap();
         assert_eq!(Note::read(folder.path()).unwrap().revision, "main");
     }
 

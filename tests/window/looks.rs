@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use atelier::domain::{Event, Settings, Theme};
+use atelier::domain::{
+    DownloadPlan, Event, ModelHome, ModelState, ModelsEvent, Settings, Theme, TokenSource, TransferEnd, TransferKey,
+    UserError,
+};
 use atelier::library::{LibraryCommand, LibraryEvent};
 use egui::{Key, Modifiers};
 use egui_kittest::SnapshotOptions;
 use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
+use super::models;
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -82,6 +86,46 @@ fn settings_and_notices() {
     bench.library(LibraryEvent::SaveFailed { error });
     bench.library(LibraryEvent::Saved { target: "/home/kim/pullover.webp".into() });
     snapshot(&mut bench, "settings");
+}
+
+#[test]
+fn models_of_a_first_start() {
+    let mut bench = models::open();
+    models::list(&mut bench, Vec::new());
+    let page = "https://huggingface.co/settings/tokens".to_owned();
+    bench.models(ModelsEvent::Token { source: TokenSource::None, page, problem: None });
+    snapshot(&mut bench, "models_empty");
+}
+
+#[test]
+fn models_coming_refused_and_here() {
+    let mut bench = models::open();
+    let error = UserError::input("This is Flux, which Atelier cannot use")
+        .hint("models of Stable Diffusion 1, 2 and XL, their parts and their LoRAs can be used")
+        .path("/home/kim/models/flux.safetensors");
+    let here = ModelState::Ready(models::summary());
+    models::list(
+        &mut bench,
+        vec![
+            models::entry("flux.safetensors", ModelHome::Own, ModelState::Refused(error)),
+            models::entry("mine.safetensors", ModelHome::Own, here.clone()),
+            models::entry("stable-diffusion-v1-5/stable-diffusion-v1-5", ModelHome::HubCache, here),
+        ],
+    );
+    models::click(&mut bench, "Download… SD-Turbo");
+    bench.models(models::planned(models::plan()));
+    models::click(&mut bench, &format!("Download {}", models::REPO));
+    bench.models(models::moved());
+    let error = UserError::input("org/closed is given only to those who accepted its terms")
+        .hint("accept the terms at https://huggingface.co/org/closed, then try again");
+    let end = TransferEnd::Failed(error);
+    bench.models(ModelsEvent::TransferEnded { key: TransferKey::Repo("org/closed".to_owned()), end });
+    let plan = DownloadPlan { has_terms: true, missing_bytes: 640_000_000, ..models::plan() };
+    let (repo, page) = ("org/gated".to_owned(), "https://huggingface.co/org/gated".to_owned());
+    bench.models(ModelsEvent::TransferMoved { key: TransferKey::Repo(repo.clone()), progress: models::progress() });
+    bench.models(ModelsEvent::Planned { repo: repo.clone(), page, plan });
+    bench.models(ModelsEvent::TransferEnded { key: TransferKey::Repo(repo), end: TransferEnd::Paused });
+    snapshot(&mut bench, "models_states");
 }
 
 /// Answers every thumbnail that is asked for, until all in view are there.

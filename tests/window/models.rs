@@ -13,10 +13,10 @@ use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::bench::Bench;
 
-const REPO: &str = "stabilityai/sd-turbo";
+pub const REPO: &str = "stabilityai/sd-turbo";
 
 /// The Models place of a first start.
-fn open() -> Bench {
+pub fn open() -> Bench {
     let mut bench = Bench::with(atelier::domain::Settings::default(), [1280.0, 1400.0]);
     assert_eq!(bench.asked_of_models(), [ModelsCommand::List], "the models are listed at the start");
     bench.harness.get_by_role_and_label(Role::Tab, "Models").click();
@@ -26,7 +26,7 @@ fn open() -> Bench {
 }
 
 /// Clicks a button; a spinner may turn, so the window is not waited for to rest.
-fn click(bench: &mut Bench, label: &str) {
+pub fn click(bench: &mut Bench, label: &str) {
     bench.harness.get_by_role_and_label(Role::Button, label).click();
     bench.harness.run_steps(4);
 }
@@ -35,7 +35,7 @@ fn key() -> TransferKey {
     TransferKey::Repo(REPO.to_owned())
 }
 
-fn summary() -> ModelSummary {
+pub fn summary() -> ModelSummary {
     ModelSummary {
         description: "This is a Stable Diffusion model in a folder; it can be used as a model.".to_owned(),
         is_model: true,
@@ -47,7 +47,7 @@ fn summary() -> ModelSummary {
     }
 }
 
-fn entry(name: &str, home: ModelHome, state: ModelState) -> ModelEntry {
+pub fn entry(name: &str, home: ModelHome, state: ModelState) -> ModelEntry {
     ModelEntry {
         name: name.to_owned(),
         path: Path::new("/home/kim/models").join(name),
@@ -59,11 +59,11 @@ fn entry(name: &str, home: ModelHome, state: ModelState) -> ModelEntry {
     }
 }
 
-fn list(bench: &mut Bench, entries: Vec<ModelEntry>) {
+pub fn list(bench: &mut Bench, entries: Vec<ModelEntry>) {
     bench.models(ModelsEvent::Listed { entries, problems: Vec::new() });
 }
 
-fn plan() -> DownloadPlan {
+pub fn plan() -> DownloadPlan {
     DownloadPlan {
         licence: Some("sai-nc-community".to_owned()),
         has_terms: false,
@@ -74,12 +74,13 @@ fn plan() -> DownloadPlan {
     }
 }
 
-fn planned(plan: DownloadPlan) -> ModelsEvent {
+pub fn planned(plan: DownloadPlan) -> ModelsEvent {
     ModelsEvent::Planned { repo: REPO.to_owned(), page: format!("https://huggingface.co/{REPO}"), plan }
 }
 
-fn moved() -> ModelsEvent {
-    let progress = TransferProgress {
+/// Half of it is here.
+pub fn progress() -> TransferProgress {
+    TransferProgress {
         stage: TransferStage::Moving,
         file: "unet/diffusion_pytorch_model.fp16.safetensors".to_owned(),
         file_number: 9,
@@ -88,11 +89,14 @@ fn moved() -> ModelsEvent {
         total_bytes: 2_580_000_000,
         bytes_per_sec: Some(23_400_000.0),
         secs_left: Some(55.0),
-    };
-    ModelsEvent::TransferMoved { key: key(), progress }
+    }
 }
 
-fn ended(end: TransferEnd) -> ModelsEvent {
+pub fn moved() -> ModelsEvent {
+    ModelsEvent::TransferMoved { key: key(), progress: progress() }
+}
+
+pub fn ended(end: TransferEnd) -> ModelsEvent {
     ModelsEvent::TransferEnded { key: key(), end }
 }
 

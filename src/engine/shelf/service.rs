@@ -1,7 +1,7 @@
 //! The thread `atelier-models`: answers [`ModelsCommand`]s by [`ModelsEvent`]s.
 //!
-//! It lists, inspects and removes by itself. What takes long or waits for a network has a thread of its own, so that a
-//! pause is heard at once: one at a time moves bytes, the others wait for it in their order; plans are asked side by side.
+//! It inspects and removes by itself. What takes long or waits for a network has a thread of its own, so that a pause is
+//! heard at once: a listing, each question to the hub, and one transfer; the other transfers wait for it in their order.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -48,7 +48,7 @@ pub fn spawn_with(places: Places, wake: Wake, configure: Configure) -> Result<Mo
     let thread = std::thread::Builder::new()
         .name("atelier-models".to_owned())
         .spawn(move || {
-            let (done_sender, done) = bounded(MAX_PLANS + 1);
+            let (done_sender, done) = bounded(MAX_PLANS + 2);
             let outbox = Outbox { events, wake };
             Service {
                 places,
@@ -60,6 +60,8 @@ pub fn spawn_with(places: Places, wake: Wake, configure: Configure) -> Result<Mo
                 planning: HashMap::new(),
                 queue: VecDeque::new(),
                 running: None,
+                is_listing: false,
+                is_stale: false,
                 done: done_sender,
             }
             .run(&commands, &done);
@@ -101,6 +103,7 @@ impl Outbox {
 enum Done {
     Planned(String, Result<Box<Planned>>),
     Moved(Result<PathBuf>),
+    Listed(Result<Listing>),
 }
 
 /// What is to happen when the running transfer has stopped.
@@ -130,6 +133,9 @@ struct Service {
     planning: HashMap<String, Cancel>,
     queue: VecDeque<TransferKey>,
     running: Option<Running>,
+    is_listing: bool,
+    /// Whether something changed since the listing under way began.
+    is_stale: bool,
     done: Sender<Done>,
 }
 
@@ -208,12 +214,33 @@ impl Service {
         self.outbox.send(ModelsEvent::Token { source, page, problem });
     }
 
+    /// Lists on a thread of its own: a folder of thousands of files on a slow disk must not hold up a pause.
     fn list(&mut self) {
-        let hub = self.hub();
-        let listed = guarded(|| Ok(list(&self.places, hub.as_deref().ok())));
-        let Listing { entries, mut problems } =
-            listed.unwrap_or_else(|error| Listing { entries: self.entries.clone(), problems: vec![error] });
-        problems.extend(hub.err());
+        if self.is_listing {
+            self.is_stale = true;
+            return;
+        }
+        let (hub, places, done) = (self.hub(), self.places.clone(), self.done.clone());
+        let begun = thread("atelier-list", move || {
+            let listed = guarded(|| Ok(list(&places, hub.as_deref().ok())));
+            let listing = listed.map(|mut listing| {
+                listing.problems.extend(hub.err());
+                listing
+            });
+            let _ = done.send(Done::Listed(listing));
+        });
+        match begun {
+            Ok(_) => self.is_listing = true,
+            Err(error) => self.listed(Err(error)),
+        }
+    }
+
+    fn listed(&mut self, listing: Result<Listing>) {
+        let Listing { entries, problems } = listing.unwrap_or_else(|error| Listing {
+            // What was known before is still the best that is known.
+            entries: self.entries.clone(),
+            problems: vec![error],
+        });
         self.entries.clone_from(&entries);
         self.outbox.send(ModelsEvent::Listed { entries, problems });
     }
@@ -360,6 +387,15 @@ impl Service {
                     (Err(error), _) | (_, Err(error)) => {
                         self.outbox.ended(TransferKey::Repo(repo), TransferEnd::Failed(error));
                     }
+                }
+            }
+            Done::Listed(listing) => {
+                self.is_listing = false;
+                // What changed meanwhile may be missing: it is listed once more, and only that is told.
+                if std::mem::take(&mut self.is_stale) {
+                    self.list();
+                } else {
+                    self.listed(listing);
                 }
             }
             Done::Moved(result) => {
