@@ -12,6 +12,8 @@ mod models;
 mod noise;
 #[path = "parity/pipelines.rs"]
 mod pipelines;
+#[path = "parity/safety.rs"]
+mod safety;
 #[path = "parity/schedulers.rs"]
 mod schedulers;
 #[path = "parity/support.rs"]

@@ -1,11 +1,14 @@
 //! Floor 3: the networks, one file a part, and the families they make, one file and one row in [`FAMILIES`] each.
 
 pub mod clip;
+pub mod clip_image;
+pub mod clip_vision;
 pub mod embeddings;
 mod family;
 mod load;
 pub mod preview;
 mod resnet;
+pub mod safety;
 pub mod tokenizer;
 mod transformer;
 pub mod unet;
