@@ -304,10 +304,10 @@ fn progress_text(progress: &TransferProgress) -> String {
         TransferStage::Waiting => text += ", waiting",
         TransferStage::Moving => {
             if let Some(speed) = progress.bytes_per_sec {
-                text += &format!(", {}/s", bytes_text(speed.max(0.0) as u64));
+                text = format!("{text}, {}/s", bytes_text(speed.max(0.0) as u64));
             }
             if let Some(secs) = progress.secs_left {
-                text += &format!(", {} left", crate::studio::duration_text(secs));
+                text = format!("{text}, {} left", crate::studio::duration_text(secs));
             }
         }
     }

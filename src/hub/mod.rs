@@ -23,7 +23,7 @@ mod retry;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use catalogue::{CATALOGUE, CatalogueEntry};
 pub use client::Hub;

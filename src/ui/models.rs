@@ -1,6 +1,6 @@
 //! Models: what is here, what is on its way, what was refused and why, and how more come.
 
-use egui::{Align, Frame, Id, Key, Layout, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
+use egui::{Align, Align2, Frame, Id, Key, Layout, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use crate::domain::{CatalogueEntry, ModelState, Secret, TokenSource, bytes_text};
 use crate::studio::{Action, ShelfAction, State};
@@ -115,7 +115,7 @@ fn catalogue_ui(ui: &mut Ui, state: &State, entry: &CatalogueEntry, actions: &mu
                     .from_repo(entry.repo)
                     .is_some_and(|found| !matches!(found.state, ModelState::Unfinished { .. }));
                 if state.shelf.is_coming(entry.repo) {
-                    hint_ui(ui, "On the way");
+                    hint_ui(ui, "Coming");
                 } else if is_here {
                     hint_ui(ui, "Here already");
                 } else {
@@ -140,7 +140,7 @@ fn repo_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         let mut text = state.shelf.repo_field.clone();
         let width = (ui.available_width() - theme::CARD_BUTTON_WIDTH).max(theme::CARD_BUTTON_WIDTH);
         let field = TextEdit::singleline(&mut text).id(Id::unique("repository")).desired_width(width);
-        let response = ui.add(field.hint_text("stabilityai/sd-turbo")).labelled_by(name.id);
+        let response = ui.add(field.hint_text("stabilityai/sd-turbo").align(Align2::LEFT_CENTER)).labelled_by(name.id);
         let is_entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         if response.changed() {
             actions.push(Action::Shelf(ShelfAction::EditRepo(text)));
@@ -169,7 +169,7 @@ fn token_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         let mut text = shelf.token_field.reveal().to_owned();
         let width = (ui.available_width() - theme::CARD_BUTTON_WIDTH).max(theme::CARD_BUTTON_WIDTH);
         let field = TextEdit::singleline(&mut text).id(Id::unique("token")).password(true).desired_width(width);
-        let response = ui.add(field.hint_text("hf_…")).labelled_by(name.id);
+        let response = ui.add(field.hint_text("hf_…").align(Align2::LEFT_CENTER)).labelled_by(name.id);
         if response.changed() {
             actions.push(Action::Shelf(ShelfAction::EditToken(Secret::new(text))));
         }

@@ -72,6 +72,7 @@ pub fn entry_ui(ui: &mut Ui, entry: &ModelEntry, is_asked: bool, actions: &mut V
                 hint_ui(ui, format!("Its download was begun: {have} of {total} are here"));
             }
         }
+        ui.add_space(theme::UNIT);
         if is_asked {
             ask_removal_ui(ui, entry, actions);
             return;
@@ -144,6 +145,7 @@ pub fn look_ui(ui: &mut Ui, look: &Look, actions: &mut Vec<Action>) {
             }
             Some(Err(error)) => error_ui(ui, error),
         }
+        ui.add_space(theme::UNIT);
         ui.horizontal(|ui| {
             if let Some(Ok(summary)) = found {
                 named_button_ui(ui, ShelfAction::Import(path.clone()), Emphasis::Primary, &name, actions);
@@ -185,6 +187,7 @@ pub fn transfer_ui(ui: &mut Ui, transfer: &Transfer, actions: &mut Vec<Action>) 
         if let (TransferState::Planned, Some(plan)) = (state, plan) {
             plan_ui(ui, plan);
         }
+        ui.add_space(theme::UNIT);
         ui.horizontal(|ui| buttons_ui(ui, transfer, &name, actions));
         if let (Some(plan), Some(page)) = (plan, page)
             && (plan.has_terms || matches!(state, TransferState::Planned))

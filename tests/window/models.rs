@@ -143,7 +143,7 @@ fn a_download_shows_its_size_and_licence_before_it_begins() {
     list(&mut bench, Vec::new());
     click(&mut bench, "Download… SD-Turbo");
     assert_eq!(bench.asked_of_models(), [ModelsCommand::Plan(REPO.to_owned())]);
-    assert!(bench.has("Asking the hub…") && bench.has("On the way"));
+    assert!(bench.has("Asking the hub…") && bench.has("On the way") && bench.has("Coming"));
     bench.models(planned(plan()));
     assert!(bench.has("14 files, 2.6 GB to fetch; 120.0 GB are free"));
     assert!(bench.has("Licence: sai-nc-community"));
@@ -154,7 +154,8 @@ fn a_download_shows_its_size_and_licence_before_it_begins() {
     bench.models(moved());
     assert!(bench.has("1.3 GB of 2.6 GB · 23.4 MB/s · 55 s left"));
     assert!(bench.has("unet/diffusion_pytorch_model.fp16.safetensors (9 of 14)"));
-    let bar = bench.harness.get_by_role_and_label(Role::ProgressIndicator, &format!("Transfer of {REPO}"));
+    let name = format!("Transfer of {REPO}");
+    let bar = bench.harness.get_by_role_and_label(Role::ProgressIndicator, &name);
     assert_eq!(bar.accesskit_node().numeric_value(), Some(50.0));
     click(&mut bench, &format!("Pause {REPO}"));
     bench.models(ended(TransferEnd::Paused));

@@ -1,9 +1,5 @@
 //! The models' thread and its functions, on the reference's small models and against a hub that misbehaves.
 
-#[allow(dead_code, reason = "shared with the hub's own tests")]
-#[path = "../../hub/tests/hub_server.rs"]
-mod hub_server;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +12,8 @@ use crate::domain::{
     Cancel, ModelEntry, ModelHome, ModelState, ModelsCommand, ModelsEvent, Secret, TokenSource, TransferEnd,
     TransferKey, UserError,
 };
+use crate::hub::tests::hub_server::{Fault, HubServer, Served};
 use crate::hub::{Hub, HubConfig, RepoId};
-use hub_server::{Fault, HubServer, Served};
 
 /// The large file whose coming the tests disturb.
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";

@@ -6,7 +6,7 @@ mod misbehaviour;
 mod refusals;
 
 #[allow(dead_code, reason = "shared with the tests of the command line")]
-mod hub_server;
+pub(crate) mod hub_server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
