@@ -187,7 +187,9 @@ fn cached(installed: &InstalledRepo) -> Vec<ModelEntry> {
         licence: licence.clone().or_else(|| licence_in(&state)),
         state,
     };
-    if let Some(note) = installed.note.as_ref().filter(|note| !note.is_whole) {
+    // One that is whole can be used, also while another commit of it comes.
+    let is_usable = best(installed).is_some_and(InstalledSnapshot::is_complete);
+    if let Some(note) = installed.note.as_ref().filter(|note| !note.is_whole && !is_usable) {
         let have_bytes = installed.disk_bytes.min(note.total_bytes);
         let state = ModelState::Unfinished { have_bytes, total_bytes: note.total_bytes };
         return vec![entry(repo.to_owned(), installed.folder.clone(), installed.disk_bytes, state)];
