@@ -7,7 +7,7 @@ use crate::domain::{Picture, Result, UserError};
 
 /// Mean and deviation of each channel in CLIP's training.
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// A size in `preprocessor_config.json`, in px: one number in old files, and named since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -21,6 +21,7 @@ enum Size {
 /// What counts of `preprocessor_config.json`; a missing field has CLIP's value.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools, reason = "the file has them")]
 pub struct ClipImageConfig {
     do_resize: bool,
     do_center_crop: bool,

@@ -14,6 +14,7 @@ mod transformer;
 pub mod unet;
 pub mod unet_config;
 pub mod vae;
+pub mod vae_tiling;
 
 pub use family::{FAMILIES, Family, capabilities};
 pub use load::{LoadStep, Model, Part, TextPart, open, starter_files};

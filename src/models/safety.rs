@@ -26,7 +26,7 @@ const LEAST_NORM: f32 = 1e-12;
 
 /// What counts of the checker's `config.json`.
 #[derive(Deserialize)]
-struct Config {
+struct CheckerJson {
     #[serde(default)]
     vision_config: Option<ClipVisionConfig>,
     /// Where a file of early releases has it, it is the one that counts.
@@ -90,7 +90,7 @@ impl SafetyChecker {
             let path = files.path(name);
             move |error: UserError| error.path(path)
         };
-        let config: Config = files.json(&name)?;
+        let config: CheckerJson = files.json(&name)?;
         let vision = config.vision_config_dict.or(config.vision_config).unwrap_or_default();
         vision.check().map_err(at(&name))?;
         if !(1..=8192).contains(&config.projection_dim) {
@@ -186,7 +186,9 @@ fn units(rows: &Tensor) -> TensorResult<Vec<Vec<f32>>> {
     let mut rows: Vec<Vec<f32>> = rows.to_vec2()?;
     for row in &mut rows {
         let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
-        row.iter_mut().for_each(|value| *value /= norm.max(LEAST_NORM));
+        for value in row {
+            *value /= norm.max(LEAST_NORM);
+        }
     }
     Ok(rows)
 }
