@@ -43,11 +43,11 @@ pub(super) fn refusal(status: u16, headers: &HeaderMap, subject: Subject<'_>) ->
         (401 | 403, "GatedRepo") | (403, "") => Fault::Final(gated(endpoint, repo, signed_in)),
         (401, _) if signed_in && code != "RepoNotFound" => Fault::Final(
             UserError::input(format!("The hub did not accept the access token for {name}"))
-                .hint(format!("make a new token at {endpoint}/settings/tokens and enter it in the settings")),
+                .hint(format!("make a new token at {endpoint}/settings/tokens and enter it under Models or set HF_TOKEN")),
         ),
         (401, _) if !signed_in => Fault::Final(
             UserError::input(format!("The hub wants a sign-in for {name}, or there is no such repository"))
-                .hint(format!("check the name; for a private repository make a token at {endpoint}/settings/tokens and enter it in the settings")),
+                .hint(format!("check the name; for a private repository make a token at {endpoint}/settings/tokens and enter it under Models or set HF_TOKEN")),
         ),
         (403, _) => Fault::Final(
             UserError::input(format!("The hub does not allow to download {name}"))
@@ -91,7 +91,7 @@ fn gated(endpoint: &str, repo: &RepoId, signed_in: bool) -> UserError {
         format!("accept the terms at {endpoint}/{repo}, then try again")
     } else {
         format!(
-            "accept the terms at {endpoint}/{repo}, make a token at {endpoint}/settings/tokens, enter it in the settings, then try again"
+            "accept the terms at {endpoint}/{repo}, make a token at {endpoint}/settings/tokens, enter it under Models or set HF_TOKEN, then try again"
         )
     };
     UserError::input(format!("{repo} is given only to those who accepted its terms")).hint(hint)

@@ -2,8 +2,8 @@
 
 use egui::{Align, Align2, Frame, Id, Key, Layout, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
 
-use crate::domain::{CatalogueEntry, ModelState, Secret, TokenSource, bytes_text};
-use crate::studio::{Action, ShelfAction, State};
+use crate::domain::{CatalogueEntry, ModelState, Secret, TokenSource, TransferKey, bytes_text};
+use crate::studio::{Action, ShelfAction, State, TransferState};
 
 use super::icons::Icon;
 use super::models_cards::{card_ui, entry_ui, error_ui, look_ui, named_button_ui, transfer_ui};
@@ -50,13 +50,13 @@ fn header_ui(ui: &mut Ui, actions: &mut Vec<Action>) {
     let p = palette(ui);
     ui.horizontal(|ui| {
         ui.label(RichText::new("Models").text_style(theme::title()).color(p.text));
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let refresh = Action::Shelf(ShelfAction::Refresh);
-            action_icon_ui(ui, Icon::Refresh, &refresh, false, theme::CONTROL_HEIGHT, actions);
-            for action in [ShelfAction::ChooseFolder, ShelfAction::ChooseFile] {
-                action_button_ui(ui, &Action::Shelf(action), Emphasis::Normal, vec2(0.0, 0.0), actions);
-            }
-        });
+        // Beside the title, at the left: messages come at the top in the middle, and would cover them.
+        ui.add_space(2.0 * theme::UNIT);
+        for action in [ShelfAction::ChooseFile, ShelfAction::ChooseFolder] {
+            action_button_ui(ui, &Action::Shelf(action), Emphasis::Normal, vec2(0.0, 0.0), actions);
+        }
+        let refresh = Action::Shelf(ShelfAction::Refresh);
+        action_icon_ui(ui, Icon::Refresh, &refresh, false, theme::CONTROL_HEIGHT, actions);
     });
     ui.add_space(2.0 * theme::UNIT);
 }
@@ -114,7 +114,8 @@ fn catalogue_ui(ui: &mut Ui, state: &State, entry: &CatalogueEntry, actions: &mu
                     .shelf
                     .from_repo(entry.repo)
                     .is_some_and(|found| !matches!(found.state, ModelState::Unfinished { .. }));
-                if state.shelf.is_coming(entry.repo) {
+                let transfer = state.shelf.transfer(&TransferKey::Repo(entry.repo.to_owned()));
+                if transfer.is_some_and(|transfer| !matches!(transfer.state, TransferState::Failed(_))) {
                     hint_ui(ui, "Coming");
                 } else if is_here {
                     hint_ui(ui, "Here already");

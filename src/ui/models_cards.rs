@@ -72,6 +72,11 @@ pub fn entry_ui(ui: &mut Ui, entry: &ModelEntry, is_asked: bool, actions: &mut V
                 hint_ui(ui, format!("Its download was begun: {have} of {total} are here"));
             }
         }
+        let is_used = entry.summary().is_some_and(|summary| summary.is_model);
+        let is_begun = matches!(entry.state, ModelState::Unfinished { .. });
+        if !(is_used || is_begun || entry.is_removable()) {
+            return; // nothing can be done with it here
+        }
         ui.add_space(theme::UNIT);
         if is_asked {
             ask_removal_ui(ui, entry, actions);
