@@ -65,7 +65,7 @@ fn garment(spec: &GarmentSpec, stream: &mut Stream, second: bool) -> String {
                 _ => format!("{colour} {kind}"),
             };
         }
-        Pattern::Striped => ("striped", "stripes"),
+        Pattern::Striped => stripes(spec, stream),
         Pattern::Dotted => (stream.pick(&["polka dot", "dotted"]), stream.pick(&["dots", "polka dots"])),
         Pattern::Checked => (stream.pick(&["checked", "checked", "checkered"]), "checks"),
     };
@@ -80,15 +80,18 @@ fn garment(spec: &GarmentSpec, stream: &mut Stream, second: bool) -> String {
         0..=4 => format!("{colour} {kind} with {other} {print}"),
         5 | 6 => format!("{colour} and {other} {adjective} {kind}"),
         7 => format!("{adjective} {colour} {kind} with {other} {print}"),
-        8 if spec.pattern == Pattern::Striped => {
-            let way = match StripeWay::of(spec.variation) {
-                StripeWay::Horizontal => "horizontal",
-                StripeWay::Vertical => "vertical",
-                StripeWay::Diagonal => "diagonal",
-            };
-            format!("{colour} {kind} with {way} {other} {print}")
-        }
         _ => format!("{adjective} {colour} and {other} {kind}"),
+    }
+}
+
+/// The words for stripes. Those that run across are what people mean where they say nothing of it; the others are called
+/// by their way.
+fn stripes(spec: &GarmentSpec, stream: &mut Stream) -> (&'static str, &'static str) {
+    match StripeWay::of(spec.variation) {
+        StripeWay::Horizontal if stream.chance(0.15) => ("horizontally striped", "horizontal stripes"),
+        StripeWay::Horizontal => ("striped", "stripes"),
+        StripeWay::Vertical => ("vertically striped", "vertical stripes"),
+        StripeWay::Diagonal => ("diagonally striped", "diagonal stripes"),
     }
 }
 
@@ -137,7 +140,11 @@ fn catalogue_line(spec: &GarmentSpec, stream: &mut Stream) -> String {
     let other = spec.pattern_colour.filter(|_| stream.chance(0.8)).map(|other| titled(other.word()));
     let (adjective, print) = match spec.pattern {
         Pattern::Plain => (stream.pick(&["", "", "Solid "]), ""),
-        Pattern::Striped => ("Striped ", "Stripes"),
+        Pattern::Striped => match StripeWay::of(spec.variation) {
+            StripeWay::Horizontal => ("Striped ", "Stripes"),
+            StripeWay::Vertical => ("Vertically Striped ", "Vertical Stripes"),
+            StripeWay::Diagonal => ("Diagonally Striped ", "Diagonal Stripes"),
+        },
         Pattern::Dotted => (stream.pick(&["Polka Dot ", "Dotted "]), "Dots"),
         Pattern::Checked => ("Checked ", "Checks"),
     };

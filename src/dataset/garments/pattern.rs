@@ -1,7 +1,9 @@
 //! Stripes, dots and checks, as the share of the second colour at a place on the cloth.
 //!
-//! Sizes are in 128ths of the picture and coarse on purpose: through an autoencoder that keeps one cell of four numbers
-//! for 8×8 px, a stripe of 6 px survives and one of 3 px does not.
+//! Sizes are in 128ths of the picture and coarse on purpose: latents have one cell for 8×8 px, and a network that draws in
+//! them cannot count what changes from every cell to the next. From one stripe, dot or band to the next there are three
+//! cells. Prints are centred on the garment, as a careful cutter lays them: where a stripe falls then follows from the
+//! garment's outline, instead of being one more thing to guess.
 
 use super::pen::Point;
 use super::rng::Stream;
@@ -17,7 +19,6 @@ pub struct Print {
     size: f32,
     /// Sine and cosine of the angle it is turned by.
     turn: (f32, f32),
-    phase: Point,
 }
 
 /// Which way stripes run.
@@ -49,7 +50,7 @@ impl Print {
         let (period, size, angle) = match pattern {
             Pattern::Plain => (1.0, 0.0, 0.0),
             Pattern::Striped => {
-                let period = stream.range(13.5, 17.5);
+                let period = stream.range(23.0, 25.0);
                 let angle = match StripeWay::of(variation) {
                     StripeWay::Horizontal => 0.0,
                     StripeWay::Vertical => std::f32::consts::FRAC_PI_2,
@@ -57,19 +58,18 @@ impl Print {
                 };
                 (period, period * 0.48, angle)
             }
-            Pattern::Dotted => (stream.range(14.5, 17.0), stream.range(4.5, 5.3), 0.0),
-            Pattern::Checked => (stream.range(17.0, 20.0), stream.range(6.2, 7.2), 0.0),
+            Pattern::Dotted => (stream.range(22.0, 24.0), stream.range(6.9, 7.4), 0.0),
+            Pattern::Checked => (stream.range(25.0, 27.0), stream.range(9.2, 9.8), 0.0),
         };
-        let phase = [stream.range(0.0, period), stream.range(0.0, period)];
-        Self { pattern, period, size, turn: angle.sin_cos(), phase }
+        Self { pattern, period, size, turn: angle.sin_cos() }
     }
 
     /// The share of the second colour at a place (in 128ths of the picture) on a picture of `scale` px a 128th; edges
     /// are one pixel soft.
     pub fn share(&self, place: Point, scale: f32) -> f32 {
         let (sin, cos) = self.turn;
-        let x = place[0] * cos + place[1] * sin + self.phase[0];
-        let y = place[1] * cos - place[0] * sin + self.phase[1];
+        let x = place[0] * cos + place[1] * sin;
+        let y = place[1] * cos - place[0] * sin;
         let edge = |inside: f32| (inside * scale + 0.5).clamp(0.0, 1.0);
         let band = |at: f32| edge(self.size / 2.0 - (at.rem_euclid(self.period) - self.period / 2.0).abs());
         match self.pattern {

@@ -10,7 +10,7 @@ const GRID: usize = 20;
 /// How much the brightness inside counts against the outline.
 const INSIDE_WEIGHT: f32 = 0.12;
 /// Steps of the print's autocorrelation, in px.
-const STEPS: [i32; 5] = [0, 3, 6, 9, 12];
+const STEPS: [i32; 5] = [0, 4, 8, 12, 16];
 
 /// The shares of a garment's colours.
 pub struct Shares {
@@ -80,7 +80,7 @@ pub fn outline_features(segment: &Segment) -> Option<Vec<f32>> {
     let mut weight: Vec<f32> = segment.garment.iter().map(|inside| f32::from(u8::from(*inside))).collect();
     let mut bright: Vec<f32> = segment.lab.iter().zip(&weight).map(|(lab, weight)| lab[0] * weight).collect();
     let outline = sampled(&weight, corner, size, GRID);
-    // Averaged over more than a period of any print.
+    // Averaged over about the width of a stripe, so that prints count less than folds and pockets.
     box_blur(&mut weight, SIDE, SIDE, 4);
     box_blur(&mut bright, SIDE, SIDE, 4);
     let mean = cells.iter().map(|i| segment.lab[*i][0]).sum::<f32>() / cells.len() as f32;
