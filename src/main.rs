@@ -7,6 +7,7 @@ use std::sync::Arc;
 use atelier::app::{self, Handles, Launch, Wake};
 use atelier::domain::{Result, ScheduleId};
 use atelier::library::{self, LoadedSettings, Paths, PictureStore};
+use atelier::pipeline::Assets;
 use atelier::sampling::{self, ModelKind};
 use atelier::studio::Catalog;
 use atelier::{cli, engine, hub, models};
@@ -55,11 +56,15 @@ fn open_window() -> Result<()> {
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let mut store = PictureStore::new(pictures.clone());
+        let named = pictures.clone();
         Ok(Handles {
             engine: engine::spawn(
                 Box::new(move |folder, picture, recipe| {
                     store.use_folder(folder);
                     store.save(picture, recipe)
+                }),
+                Box::new(move || {
+                    Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)
                 }),
                 Box::new(move || for_engine()),
             )?,

@@ -32,7 +32,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 /// Why a folder is refused.
 fn refusal(folder: &Path) -> UserError {
-    match models::open(&ModelRef::Path(folder.to_path_buf()), &Cancel::default(), &mut |_| ()) {
+    match models::open(&ModelRef::Path(folder.to_path_buf()), None, &Cancel::default(), &mut |_| ()) {
         Ok(_) => panic!("{} was accepted", folder.display()),
         Err(error) => error,
     }
@@ -178,6 +178,6 @@ fn a_load_can_be_cancelled() {
     let folder = copy();
     let cancel = Cancel::default();
     cancel.cancel();
-    let result = models::open(&ModelRef::Path(folder.path().to_path_buf()), &cancel, &mut |_| ());
+    let result = models::open(&ModelRef::Path(folder.path().to_path_buf()), None, &cancel, &mut |_| ());
     assert!(result.err().unwrap().is_cancelled());
 }

@@ -94,8 +94,6 @@ fn odd_prompts_are_read() {
         let out = home.path().join("a.png");
         let output = atelier(home.path(), &["generate", prompt, "--steps", "1", "--out", out.to_str().unwrap()]);
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let is_long = prompt == long;
-        assert_eq!(text(&output.stderr).contains("tokens too long"), is_long || prompt.starts_with('👗'), "{prompt}");
     }
 }
 
@@ -118,7 +116,14 @@ fn bad_input_is_told_in_a_sentence_with_exit_code_2() {
         (&["--count", "0"], "count must be from 1"),
         (&["--sampler", "magic"], "magic"),
         (&["--schedule", "magic"], "magic"),
-        (&["--model", file], "a file, not a model folder"),
+        (&["--model", file], "not a PyTorch file"),
+        (&["--lora", file], "not a PyTorch file"),
+        (&["--vae", file], "not a PyTorch file"),
+        (&["--init", file], "Could not read the picture"),
+        (&["--mask", file], "--init"),
+        (&["--hires", "1"], "must make the picture larger"),
+        (&["--clip-skip", "99"], "clip skip must be from 0"),
+        (&["--safety", "maybe"], "off, flag, blur and black"),
         (&["--model", "/nowhere/at/all"], "Could not open the model"),
         (&["--out", file], "must end in .png"),
         (&["--out", nowhere.to_str().unwrap()], "does not exist"),

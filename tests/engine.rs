@@ -10,7 +10,8 @@ use atelier::domain::{
     Cancel, Command, ErrorKind, Event, GenerateRequest, Job, JobId, ModelRef, Picture, PictureEntry, PictureId, Recipe,
     UserError,
 };
-use atelier::engine::{EngineHandle, Save, spawn};
+use atelier::engine::{EngineHandle, LookUp, Save, spawn};
+use atelier::pipeline::Assets;
 
 /// Long enough for the slowest machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -27,7 +28,12 @@ fn request(steps: u32) -> GenerateRequest {
 }
 
 fn job(id: u64, request: GenerateRequest) -> Job {
-    Job { id: JobId(id), request, pictures_dir: PathBuf::from("pictures"), cancel: Cancel::default() }
+    Job { id: JobId(id), request, pictures_dir: PathBuf::from("pictures"), is_checked: true, cancel: Cancel::default() }
+}
+
+/// No adapters and no embeddings.
+fn no_assets() -> LookUp {
+    Box::new(Assets::default)
 }
 
 /// Keeps what was saved in a list.
@@ -78,13 +84,14 @@ fn a_job_tells_its_steps_and_ends_once() {
     let counter = Arc::clone(&woken);
     let engine = spawn(
         keeping(&saved),
+        no_assets(),
         Box::new(move || {
             counter.fetch_add(1, Ordering::Relaxed);
         }),
     )
     .unwrap();
     let request = GenerateRequest { count: 2, ..request(3) };
-    engine.send(Command::Generate(job(1, request.clone()))).unwrap();
+    engine.send(Command::Generate(Box::new(job(1, request.clone())))).unwrap();
     let events = until_end(&engine, JobId(1), |_| ());
 
     assert!(matches!(events[0], Event::Started { .. }));
@@ -111,8 +118,8 @@ fn a_job_tells_its_steps_and_ends_once() {
     assert_eq!(saved.iter().map(|(_, recipe)| recipe.request.seed).collect::<Vec<_>>(), [7, 8]);
     assert!(saved[0].0 != saved[1].0);
     let again = Arc::default();
-    let other = spawn(keeping(&again), Box::new(|| ())).unwrap();
-    other.send(Command::Generate(job(2, saved[1].1.request.clone()))).unwrap();
+    let other = spawn(keeping(&again), no_assets(), Box::new(|| ())).unwrap();
+    other.send(Command::Generate(Box::new(job(2, saved[1].1.request.clone())))).unwrap();
     until_end(&other, JobId(2), |_| ());
     assert!(again.lock().unwrap()[0].0 == saved[1].0, "a recipe gives its picture to the byte");
     other.shut_down();
@@ -122,10 +129,10 @@ fn a_job_tells_its_steps_and_ends_once() {
 #[test]
 fn a_cancelled_job_saves_nothing_and_the_next_one_works() {
     let saved = Arc::default();
-    let engine = spawn(keeping(&saved), Box::new(|| ())).unwrap();
+    let engine = spawn(keeping(&saved), no_assets(), Box::new(|| ())).unwrap();
     let first = job(1, request(400));
     let cancel = first.cancel.clone();
-    engine.send(Command::Generate(first)).unwrap();
+    engine.send(Command::Generate(Box::new(first))).unwrap();
     let mut steps = 0;
     let events = until_end(&engine, JobId(1), |event| {
         if matches!(event, Event::Step { .. }) {
@@ -136,7 +143,7 @@ fn a_cancelled_job_saves_nothing_and_the_next_one_works() {
     assert!(matches!(events.last(), Some(Event::Cancelled { .. })));
     assert!(steps < 100, "{steps} steps after the cancel");
     assert!(saved.lock().unwrap().is_empty());
-    engine.send(Command::Generate(job(2, request(2)))).unwrap();
+    engine.send(Command::Generate(Box::new(job(2, request(2))))).unwrap();
     assert!(matches!(until_end(&engine, JobId(2), |_| ()).last(), Some(Event::Done { .. })));
     engine.shut_down();
 }
@@ -152,9 +159,9 @@ fn errors_and_panics_end_their_job_alone() {
         1 => Err(UserError::failed("The disk is full")),
         _ => keeping(&Arc::default())(folder, picture, recipe),
     });
-    let engine = spawn(save, Box::new(|| ())).unwrap();
+    let engine = spawn(save, no_assets(), Box::new(|| ())).unwrap();
     let end = |id: u64, request: GenerateRequest| {
-        engine.send(Command::Generate(job(id, request))).unwrap();
+        engine.send(Command::Generate(Box::new(job(id, request)))).unwrap();
         until_end(&engine, JobId(id), |_| ())
     };
 
@@ -182,7 +189,7 @@ fn errors_and_panics_end_their_job_alone() {
 
 #[test]
 fn a_model_can_be_loaded_ahead_and_shutting_down_ends_a_running_job() {
-    let engine = spawn(keeping(&Arc::default()), Box::new(|| ())).unwrap();
+    let engine = spawn(keeping(&Arc::default()), no_assets(), Box::new(|| ())).unwrap();
     engine.send(Command::Preload(ModelRef::Path(PathBuf::from("/nowhere/at/all")))).unwrap();
     engine.send(Command::Preload(ModelRef::Starter)).unwrap();
     let begun = Instant::now();
@@ -198,7 +205,7 @@ fn a_model_can_be_loaded_ahead_and_shutting_down_ends_a_running_job() {
     }
     let running = job(1, request(500));
     let cancel = running.cancel.clone();
-    engine.send(Command::Generate(running)).unwrap();
+    engine.send(Command::Generate(Box::new(running))).unwrap();
     cancel.cancel();
     engine.shut_down();
 }

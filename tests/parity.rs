@@ -4,6 +4,8 @@
 //! names, step counts and prompts are read from it, so data made with another seed is tested by the same code. A file
 //! that is missing is a failure. Each group prints one line: its cases, the largest error and the tolerance.
 
+#[path = "parity/adapters.rs"]
+mod adapters;
 #[path = "parity/guidance.rs"]
 mod guidance;
 #[path = "parity/models.rs"]

@@ -41,6 +41,11 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
             .add_filter("All files", &["*"])
             .pick_file(),
         DialogRequest::ModelsFolder => dialog.set_title("Choose a folder with models").pick_folder(),
+        DialogRequest::Init => pictures(dialog.set_title("Begin with a picture")).pick_file(),
+        DialogRequest::Mask => pictures(dialog.set_title("Choose a mask")).pick_file(),
+        DialogRequest::Vae => {
+            dialog.set_title("Choose a VAE").add_filter("VAE", &["safetensors", "ckpt", "pt", "bin"]).pick_file()
+        }
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::SavePicture { suggested_name, .. } => dialog
             .set_title("Save the picture as")
@@ -55,6 +60,10 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
         None if begun.elapsed() < FASTER_THAN_A_PERSON && !has_dialog_program() => DialogAnswer::Unavailable,
         None => DialogAnswer::Dismissed,
     }
+}
+
+fn pictures(dialog: rfd::FileDialog) -> rfd::FileDialog {
+    dialog.add_filter("Pictures", &["png", "jpg", "jpeg", "webp"])
 }
 
 /// Nobody reads and closes a dialog in this time: an answer that comes sooner means that none was opened.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -101,7 +102,7 @@ impl App {
             }
         }
         for (id, picture) in self.state.gallery.take_thumbnails() {
-            self.window.add_thumbnail(ctx, id, &picture);
+            self.window.add_thumbnail(ctx, id, &self.state.shown_thumbnail(id, picture));
         }
         self.perform(ctx, effects);
     }
@@ -195,6 +196,11 @@ impl eframe::App for App {
         self.drain(ctx);
         ui::theme::show(ctx, self.state.theme);
         self.watch_window(ctx);
+        let dropped: Vec<PathBuf> =
+            ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect());
+        if !dropped.is_empty() {
+            self.actions.push(Action::Dropped(dropped));
+        }
         if ctx.input(|input| input.viewport().close_requested()) {
             self.close(ctx);
         }

@@ -48,7 +48,7 @@ struct Report {
 /// When the model cannot be loaded, or the size does not fit it.
 pub fn run(args: &Args) -> Result<()> {
     let begun = Instant::now();
-    let model = models::open(&ModelRef::parse(&args.model), &Cancel::default(), &mut |_| ())?;
+    let model = models::open(&ModelRef::parse(&args.model), None, &Cancel::default(), &mut |_| ())?;
     let load_s = begun.elapsed().as_secs_f64();
     let family = &model.family.capabilities;
     let size = args.size.unwrap_or(Size { width_px: family.native_side_px, height_px: family.native_side_px });

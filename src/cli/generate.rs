@@ -7,11 +7,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::extras::Extras;
 use super::size::Size;
-use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SamplerId, ScheduleId, UserError};
+use crate::domain::{
+    Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, SamplerId, ScheduleId, UserError,
+};
 use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, write_atomically};
 use crate::models::{self, Model};
-use crate::pipeline::{self, Progress};
+use crate::pipeline::{self, Assets, Progress};
 
 /// Arguments of `atelier generate`.
 #[derive(clap::Args)]
@@ -21,9 +24,11 @@ pub struct Args {
     /// What to steer away from.
     #[arg(long, default_value = "", value_name = "TEXT")]
     negative: String,
-    /// The model: `starter`, or a diffusers folder.
+    /// The model: `starter`, a diffusers folder, or a file (.safetensors, .ckpt).
     #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
     model: String,
+    #[command(flatten)]
+    extras: Extras,
     /// Width and height in px [default: the model's own].
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
@@ -48,6 +53,9 @@ pub struct Args {
     /// A file (.png, .jpg, .webp) or a folder [default: the pictures folder].
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
+    #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
+    safety: SafetyMode,
     /// Print one line of JSON a picture.
     #[arg(long)]
     json: bool,
@@ -71,13 +79,17 @@ pub fn run(args: Args) -> Result<()> {
     let model_ref = ModelRef::parse(&args.model);
     // What is wrong with the target is said before the work, not after it.
     let mut target = open_target(args.out.as_deref(), args.count)?;
-    let draw = Draw { json: args.json, bar: progress_bar(args.json) };
+    let draw = Draw { json: args.json, safety: args.safety, bar: progress_bar(args.json) };
     draw.say(&format!("Loading {model_ref}"));
-    let cancel = Cancel::default();
-    let model = models::open(&model_ref, &cancel, &mut |_| ())?;
+    let mut model = models::open(&model_ref, args.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
     let request = request(args, model_ref, &model);
+    // Pictures that go elsewhere can be made by users without a home.
+    let assets = Paths::from_env().map_or_else(
+        |_| Assets::default(),
+        |paths| Assets::find(paths.loras_dir, paths.embeddings_dir, &paths.wildcards_dir),
+    );
     for index in 0..request.count.max(1) {
-        draw.picture(&model, &request, index, &cancel, &mut target)?;
+        draw.picture(&mut model, &assets, &request, index, &mut target)?;
     }
     Ok(())
 }
@@ -88,7 +100,7 @@ fn request(args: Args, model: ModelRef, loaded: &Model) -> GenerateRequest {
         Some(size) => (size.width_px, size.height_px),
         None => (family.native_side_px, family.native_side_px),
     };
-    GenerateRequest {
+    let request = GenerateRequest {
         prompt: args.prompt,
         negative_prompt: args.negative,
         model,
@@ -100,7 +112,18 @@ fn request(args: Args, model: ModelRef, loaded: &Model) -> GenerateRequest {
         schedule: args.schedule.unwrap_or(family.default_schedule),
         seed: args.seed.unwrap_or_else(new_seed),
         count: args.count,
-    }
+        ..GenerateRequest::default()
+    };
+    args.extras.into_request(request)
+}
+
+fn safety_mode(name: &str) -> std::result::Result<SafetyMode, String> {
+    SafetyMode::from_name(name).ok_or_else(|| format!("{name:?} is none of off, flag, blur and black"))
+}
+
+/// stderr is for people, also beside --json; nothing is lost when it is closed.
+fn note(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {sentence}");
 }
 
 /// A seed that has not been used lately: other tools use 32 bits, and so do we, so that it can be typed there.
@@ -137,6 +160,7 @@ fn open_target(out: Option<&Path>, count: u32) -> Result<Target> {
 /// What the user sees meanwhile.
 struct Draw {
     json: bool,
+    safety: SafetyMode,
     bar: ProgressBar,
 }
 
@@ -160,10 +184,10 @@ impl Draw {
 
     fn picture(
         &self,
-        model: &Model,
+        model: &mut Model,
+        assets: &Assets,
         request: &GenerateRequest,
         index: u32,
-        cancel: &Cancel,
         target: &mut Target,
     ) -> Result<()> {
         // A count of 0 is a problem that `generate` names.
@@ -171,28 +195,39 @@ impl Draw {
         let begun = Instant::now();
         self.bar.reset();
         self.say(&format!("Picture {} of {}", index + 1, request.count));
-        let generated = pipeline::generate(model, &single, cancel, &mut |progress| match progress {
-            Progress::Step { step, steps, .. } => {
-                self.bar.set_length(u64::from(steps));
-                self.bar.set_position(u64::from(step));
-            }
-            Progress::Decoding => self.say("Decoding"),
-        })?;
-        let recipe = model.recipe(single, begun.elapsed().as_secs_f64());
+        let is_checked = self.safety != SafetyMode::Off;
+        let made =
+            pipeline::make(model, &single, assets, is_checked, &Cancel::default(), &mut |progress| match progress {
+                Progress::Step { step, steps, .. } => {
+                    self.bar.set_length(u64::from(steps));
+                    self.bar.set_position(u64::from(step));
+                }
+                Progress::Decoding => self.say("Decoding"),
+            })?;
+        let recipe = model.recipe(made.request, begun.elapsed().as_secs_f64(), made.safety);
+        let mut notices = made.notices;
+        // The history keeps the picture itself and hides it in the window; a file elsewhere is all that there is.
+        let hides = !matches!(target, Target::Store(_));
+        let instead = made.safety.filter(|_| hides).and_then(|verdict| self.safety.instead_of(&made.picture, verdict));
+        if made.safety.is_some_and(|verdict| verdict.flagged) {
+            let what = if instead.is_some() { "it is hidden (--safety off shows it)" } else { "it is marked" };
+            notices.push(format!("The model's safety checker flagged this picture: {what}"));
+        }
+        let picture = instead.unwrap_or(made.picture);
         let path = match target {
-            Target::Store(store) => store.save(&generated.picture, &recipe)?.path,
+            Target::Store(store) => store.save(&picture, &recipe)?.path,
             Target::Folder(folder) => {
-                let bytes = encode_picture(&generated.picture, Some(&recipe), ImageFormat::Png)?;
+                let bytes = encode_picture(&picture, Some(&recipe), ImageFormat::Png)?;
                 write_new(&folder.join(format!("{}.png", recipe.request.seed)), &bytes)?
             }
             Target::File(file, format) => {
                 let path = if request.count > 1 { numbered(file, index + 1) } else { file.clone() };
-                write_atomically(&path, &encode_picture(&generated.picture, Some(&recipe), *format)?)?;
+                write_atomically(&path, &encode_picture(&picture, Some(&recipe), *format)?)?;
                 path
             }
         };
         self.bar.finish_and_clear();
-        self.print(&path, &recipe, &generated.notices)
+        self.print(&path, &recipe, &notices)
     }
 
     fn print(&self, path: &Path, recipe: &Recipe, notices: &[String]) -> Result<()> {
@@ -208,8 +243,7 @@ impl Draw {
             writeln!(out, "{}  seed {}  {:.1} s", path.display(), request.seed, recipe.elapsed_secs)
         };
         for notice in notices {
-            // stderr is for people, also beside --json; nothing is lost when it is closed.
-            let _ = writeln!(std::io::stderr(), "note: {notice}");
+            note(notice);
         }
         written.map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
     }

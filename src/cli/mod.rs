@@ -1,6 +1,7 @@
 //! Floor 8: the command line. Without a subcommand the window opens.
 
 mod bench;
+mod extras;
 mod generate;
 mod models;
 mod size;
@@ -21,7 +22,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Make pictures from a prompt.
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
     /// Measure this machine: seconds for each part of a picture.
@@ -38,7 +39,7 @@ impl Cli {
     pub fn run(self, window: impl FnOnce() -> Result<()>) -> Result<()> {
         match self.command {
             None => window(),
-            Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Generate(args)) => generate::run(*args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Bench(args)) => bench::run(&args),
             Some(Command::Starter(args)) => starter::run(args),

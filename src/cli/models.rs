@@ -158,7 +158,7 @@ fn inspect(path: &std::path::Path, as_json: bool) -> Result<()> {
     let mut out = format!("{}\n", found.description);
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            out = std::mem::take(&mut out) + &format!("{name:<12}{value}\n");
+            out = std::mem::take(&mut out) + &format!("{name:<16}{value}\n");
         }
     };
     fact("family", found.family.as_ref().and_then(text_of));

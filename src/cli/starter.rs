@@ -152,7 +152,7 @@ fn judge(
     as_json: bool,
 ) -> Result<()> {
     let cancel = Cancel::default();
-    let model = models::open(&ModelRef::parse(model), &cancel, &mut |_| ())?;
+    let model = models::open(&ModelRef::parse(model), None, &cancel, &mut |_| ())?;
     let bar = bar();
     bar.set_length(count as u64);
     let (scores, pictures) =

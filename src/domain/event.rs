@@ -36,6 +36,8 @@ pub struct Job {
     pub request: GenerateRequest,
     /// Where its pictures go.
     pub pictures_dir: PathBuf,
+    /// Whether the model's safety checker looks at its pictures.
+    pub is_checked: bool,
     /// The sender keeps a clone, to stop the job whether it runs or waits.
     pub cancel: Cancel,
 }
@@ -44,7 +46,7 @@ pub struct Job {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Make pictures.
-    Generate(Job),
+    Generate(Box<Job>),
     /// Load a model before it is needed, so that the first picture starts at once.
     Preload(ModelRef),
     /// End the worker thread after the job in hand (cancel that one first).

@@ -22,12 +22,28 @@ pub enum FamilyId {
     Sdxl,
     /// SDXL-Turbo.
     SdxlTurbo,
+    /// Stable Diffusion 1 for inpainting.
+    Sd1Inpaint,
+    /// Stable Diffusion 2 for inpainting.
+    Sd2Inpaint,
+    /// Stable Diffusion XL for inpainting.
+    SdxlInpaint,
 }
 
 impl FamilyId {
     /// Every family.
-    pub const ALL: [Self; 7] =
-        [Self::Starter, Self::Sd1, Self::Lcm, Self::Sd2, Self::SdTurbo, Self::Sdxl, Self::SdxlTurbo];
+    pub const ALL: [Self; 10] = [
+        Self::Starter,
+        Self::Sd1,
+        Self::Lcm,
+        Self::Sd2,
+        Self::SdTurbo,
+        Self::Sdxl,
+        Self::SdxlTurbo,
+        Self::Sd1Inpaint,
+        Self::Sd2Inpaint,
+        Self::SdxlInpaint,
+    ];
 }
 
 /// What a family can do and what it is best asked for.
@@ -57,6 +73,8 @@ pub struct Capabilities {
     pub default_schedule: ScheduleId,
     /// A prompt that it answers well, shown at the first start.
     pub example_prompt: &'static str,
+    /// Whether it paints parts of pictures anew and does nothing else: it needs a picture and a mask.
+    pub needs_mask: bool,
 }
 
 /// What a loaded model turned out to be.

@@ -18,7 +18,7 @@ pub use event::{Cancel, Command, Event, Job, JobId};
 pub use family::{Capabilities, FamilyId, ModelInfo};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
-pub use request::{GenerateRequest, ModelRef, Problem, limits};
+pub use request::{GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
 pub use secret::Secret;

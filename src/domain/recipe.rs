@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GenerateRequest;
+use super::{GenerateRequest, Verdict};
 
 /// How a finished picture was made: the request that makes it again, and what else is worth knowing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,4 +17,7 @@ pub struct Recipe {
     pub version: String,
     /// How long it took, in seconds.
     pub elapsed_secs: f64,
+    /// What the model's safety checker said of it; `None` where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<Verdict>,
 }

@@ -18,8 +18,12 @@ pub mod limits {
     pub const MAX_GUIDANCE: f64 = 100.0;
     /// Most pictures of one request.
     pub const MAX_COUNT: u32 = 1000;
-    /// Longest prompt, in bytes. CLIP reads 75 tokens; the rest is cut with a notice.
+    /// Longest prompt, in bytes.
     pub const MAX_PROMPT_BYTES: usize = 100_000;
+    /// Most layers of a text encoder that are left out: CLIP ViT-L has 12.
+    pub const MAX_CLIP_SKIP: u32 = 11;
+    /// Strongest weight of an adapter.
+    pub const MAX_LORA_WEIGHT: f64 = 10.0;
 }
 
 /// Which model to use.
@@ -29,7 +33,7 @@ pub enum ModelRef {
     /// The small model inside the program.
     #[default]
     Starter,
-    /// A diffusers folder.
+    /// A diffusers folder, or a single file.
     Path(PathBuf),
 }
 
@@ -54,6 +58,38 @@ impl fmt::Display for ModelRef {
             },
         }
     }
+}
+
+/// An adapter that a request puts on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraUse {
+    /// Its file.
+    pub path: PathBuf,
+    /// How strongly it changes the `UNet`: 1 as it was trained.
+    pub unet_weight: f64,
+    /// The same for the text encoders.
+    pub text_encoder_weight: f64,
+}
+
+/// A picture to begin with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InitImage {
+    /// Its file.
+    pub picture: PathBuf,
+    /// A picture of the same shape: what is white in it is painted anew, the rest stays.
+    #[serde(default)]
+    pub mask: Option<PathBuf>,
+    /// How far the picture is taken back to noise, above 0 to 1.
+    pub strength: f64,
+}
+
+/// A second pass at a larger size ("hires fix"), which begins with the first one's picture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hires {
+    /// How many times as wide and high the picture becomes, above 1.
+    pub scale: f64,
+    /// How far the enlarged picture is taken back to noise, above 0 to 1.
+    pub strength: f64,
 }
 
 /// Everything that makes a picture. Picture `i` of `count` uses seed `seed + i`.
@@ -82,6 +118,22 @@ pub struct GenerateRequest {
     pub seed: u64,
     /// How many pictures.
     pub count: u32,
+    /// How many of the text encoders' last layers are left out, beyond those that the family leaves out.
+    pub clip_skip: u32,
+    /// How far the contrast of the guided prediction is pulled back to that of the prompt's (Lin et al. 2023), 0 to 1.
+    pub guidance_rescale: f64,
+    /// A file or folder with an autoencoder that takes the place of the model's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vae: Option<PathBuf>,
+    /// Adapters, beside those that the prompt names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraUse>,
+    /// A picture to begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitImage>,
+    /// A second pass at a larger size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hires: Option<Hires>,
 }
 
 impl Default for GenerateRequest {
@@ -98,7 +150,24 @@ impl Default for GenerateRequest {
             schedule: ScheduleId::Automatic,
             seed: 0,
             count: 1,
+            clip_skip: 0,
+            guidance_rescale: 0.0,
+            vae: None,
+            loras: Vec::new(),
+            init: None,
+            hires: None,
         }
+    }
+}
+
+impl Hires {
+    /// Width and height of the second pass in px, multiples of `multiple`.
+    #[must_use]
+    pub fn size_of(self, request: &GenerateRequest, multiple: u32) -> (u32, u32) {
+        let multiple = multiple.max(1);
+        // Casting saturates, and turns NaN to 0.
+        let side = |px: u32| (f64::from(px) * self.scale / f64::from(multiple)).round() as u32;
+        (side(request.width_px).saturating_mul(multiple), side(request.height_px).saturating_mul(multiple))
     }
 }
 
@@ -140,6 +209,45 @@ impl GenerateRequest {
         }
         if self.count == 0 || self.count > limits::MAX_COUNT {
             add("count", format!("The count must be from 1 to {}, not {}", limits::MAX_COUNT, self.count));
+        }
+        if self.clip_skip > limits::MAX_CLIP_SKIP {
+            let sentence = format!("The clip skip must be from 0 to {}, not {}", limits::MAX_CLIP_SKIP, self.clip_skip);
+            add("clip_skip", sentence);
+        }
+        if !(0.0..=1.0).contains(&self.guidance_rescale) {
+            let sentence = format!("The guidance rescale must be from 0 to 1, not {}", self.guidance_rescale);
+            add("guidance_rescale", sentence);
+        }
+        for lora in &self.loras {
+            let bounds = -limits::MAX_LORA_WEIGHT..=limits::MAX_LORA_WEIGHT;
+            if !bounds.contains(&lora.unet_weight) || !bounds.contains(&lora.text_encoder_weight) {
+                let name = lora.path.file_stem().unwrap_or_default().to_string_lossy();
+                let most = limits::MAX_LORA_WEIGHT;
+                add("loras", format!("The weights of the LoRA {name} must be from -{most} to {most}"));
+            }
+        }
+        for (field, strength) in
+            [("init", self.init.as_ref().map(|init| init.strength)), ("hires", self.hires.map(|hires| hires.strength))]
+        {
+            if let Some(strength) = strength.filter(|strength| !(*strength > 0.0 && *strength <= 1.0)) {
+                add(field, format!("The strength must be above 0 and at most 1, not {strength}"));
+            }
+        }
+        if family.needs_mask && self.init.as_ref().is_none_or(|init| init.mask.is_none()) {
+            add("init", "This model paints parts of a picture anew: it needs a picture and a mask".to_owned());
+        }
+        if self.hires.is_some() && self.init.as_ref().is_some_and(|init| init.mask.is_some()) {
+            add("hires", "A second pass would paint what the mask keeps: use one of the two".to_owned());
+        }
+        if let Some(hires) = self.hires {
+            let (width, height) = hires.size_of(self, family.size_multiple_px);
+            if hires.scale.is_nan() || hires.scale <= 1.0 || width.max(height) > family.max_side_px {
+                let sentence = format!(
+                    "The second pass must make the picture larger, to {} px a side at most, not {} times as large",
+                    family.max_side_px, hires.scale
+                );
+                add("hires", sentence);
+            }
         }
         for (field, name, text) in
             [("prompt", "prompt", &self.prompt), ("negative_prompt", "negative prompt", &self.negative_prompt)]

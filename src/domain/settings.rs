@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GenerateRequest, Secret};
+use super::{GenerateRequest, SafetyMode, Secret};
 
 /// Dark or light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub struct Settings {
     pub pictures_dir: Option<PathBuf>,
     /// Folders that are looked through for models, which stay where they are.
     pub model_folders: Vec<PathBuf>,
+    /// What becomes of pictures that a model's safety checker flags.
+    pub safety: SafetyMode,
     /// What to sign in to the hub with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_token: Option<Secret>,

@@ -7,4 +7,4 @@ mod worker;
 
 pub use handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
 pub use shelf::ModelsHandle;
-pub use worker::{Save, Wake, spawn};
+pub use worker::{LookUp, Save, Wake, spawn};

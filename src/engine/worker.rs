@@ -11,28 +11,30 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
 use crate::domain::{Cancel, Command, Event, Job, JobId, ModelRef, Picture, PictureEntry, Recipe, Result, UserError};
 use crate::models::{self, Model};
-use crate::pipeline::{self, Progress};
+use crate::pipeline::{self, Assets, Progress};
 
 /// Wakes whoever reads the events.
 pub type Wake = Box<dyn Fn() + Send>;
 /// Puts a finished picture into a folder and into the history.
 pub type Save = Box<dyn FnMut(&Path, &Picture, &Recipe) -> Result<PictureEntry> + Send>;
+/// Looks up what a prompt can name.
+pub type LookUp = Box<dyn FnMut() -> Assets + Send>;
 
 /// Stack of the worker thread.
 const STACK_BYTES: usize = 16 << 20;
 
-/// Starts the worker thread. It calls `wake` after every event, and `save` for every finished picture before the event
-/// that carries it.
+/// Starts the worker thread. It calls `wake` after every event, `look_up` before every job, and `save` for every finished
+/// picture before the event that carries it.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(save: Save, wake: Wake) -> Result<EngineHandle> {
+pub fn spawn(save: Save, look_up: LookUp, wake: Wake) -> Result<EngineHandle> {
     let (command_sender, commands) = bounded(COMMAND_CAPACITY);
     let (events, event_receiver) = bounded(EVENT_CAPACITY);
     let thread = std::thread::Builder::new()
         .name("atelier-engine".to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(move || Worker { commands, outbox: Outbox { events, wake }, save, model: None }.run())
+        .spawn(move || Worker { commands, outbox: Outbox { events, wake }, save, look_up, model: None }.run())
         .map_err(|error| UserError::failed(format!("Could not start the engine: {error}")))?;
     Ok(EngineHandle::new(command_sender, event_receiver, Some(thread)))
 }
@@ -62,6 +64,7 @@ struct Worker {
     commands: Receiver<Command>,
     outbox: Outbox,
     save: Save,
+    look_up: LookUp,
     model: Option<Model>,
 }
 
@@ -78,7 +81,7 @@ impl Worker {
     }
 
     fn preload(&mut self, model: &ModelRef) {
-        if let Err(error) = guarded(|| self.load(model, &Cancel::default())) {
+        if let Err(error) = guarded(|| self.load(model, None, &Cancel::default())) {
             self.outbox.send(Event::ModelFailed { model: model.clone(), error });
         }
     }
@@ -98,16 +101,19 @@ impl Worker {
         if job.cancel.is_cancelled() {
             return Err(UserError::cancelled());
         }
-        self.load(&job.request.model, &job.cancel)?;
-        (0..job.request.count).try_for_each(|index| self.make(job, index))
+        let request = &job.request;
+        self.load(&request.model, request.vae.as_deref(), &job.cancel)?;
+        let assets = (self.look_up)();
+        (0..request.count).try_for_each(|index| self.make(job, &assets, index))
     }
 
     /// Makes the model of `model` the one in hand. The old one is dropped first: two may not fit into memory.
-    fn load(&mut self, model: &ModelRef, cancel: &Cancel) -> Result<()> {
-        if self.model.as_ref().is_none_or(|loaded| loaded.info.model != *model) {
+    fn load(&mut self, model: &ModelRef, vae: Option<&Path>, cancel: &Cancel) -> Result<()> {
+        let is_it = |loaded: &Model| loaded.info.model == *model && loaded.other_vae.as_deref() == vae;
+        if !self.model.as_ref().is_some_and(is_it) {
             self.model = None;
             self.outbox.send(Event::ModelLoading { model: model.clone() });
-            self.model = Some(models::open(model, cancel, &mut |_| ())?);
+            self.model = Some(models::open(model, vae, cancel, &mut |_| ())?);
         }
         if let Some(loaded) = &self.model {
             self.outbox.send(Event::ModelReady(loaded.info.clone()));
@@ -115,25 +121,25 @@ impl Worker {
         Ok(())
     }
 
-    fn make(&mut self, job: &Job, index: u32) -> Result<()> {
-        let Some(model) = &self.model else { return Err(UserError::failed("The model is not loaded")) };
+    fn make(&mut self, job: &Job, assets: &Assets, index: u32) -> Result<()> {
+        let Some(model) = &mut self.model else { return Err(UserError::failed("The model is not loaded")) };
         let request = job.request.single(index);
         let begun = Instant::now();
         let outbox = &self.outbox;
-        let generated = pipeline::generate(model, &request, &job.cancel, &mut |progress| {
+        let made = pipeline::make(model, &request, assets, job.is_checked, &job.cancel, &mut |progress| {
             report(outbox, job.id, index, begun, progress);
         })?;
         if index == 0 {
-            for sentence in generated.notices {
+            for sentence in made.notices {
                 self.outbox.send(Event::Notice { job: job.id, sentence });
             }
         }
-        let recipe = model.recipe(request, begun.elapsed().as_secs_f64());
-        let saved = (self.save)(&job.pictures_dir, &generated.picture, &recipe).map(Box::new);
+        let recipe = model.recipe(made.request, begun.elapsed().as_secs_f64(), made.safety);
+        let saved = (self.save)(&job.pictures_dir, &made.picture, &recipe).map(Box::new);
         self.outbox.send(Event::Finished {
             job: job.id,
             index,
-            picture: Arc::new(generated.picture),
+            picture: Arc::new(made.picture),
             recipe: Box::new(recipe),
             saved,
         });

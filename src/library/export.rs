@@ -79,6 +79,7 @@ mod tests {
             model_hash: "0123456789".into(),
             version: "Atelier 0.1.0".into(),
             elapsed_secs: 2.5,
+            safety: None,
         };
         let memory = SaveSource::Memory(Arc::new(picture.clone()), Box::new(recipe.clone()));
         let first = home.path().join("first.png");

@@ -21,6 +21,7 @@ fn recipe(prompt: &str, seed: u64) -> Recipe {
         model_hash: "0123456789".into(),
         version: "Atelier 0.1.0".into(),
         elapsed_secs: 0.1,
+        safety: None,
     }
 }
 

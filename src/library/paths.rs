@@ -20,6 +20,12 @@ pub struct Paths {
     pub thumbnails_dir: PathBuf,
     /// The finished pictures, one folder a day.
     pub pictures_dir: PathBuf,
+    /// `LoRA` files that prompts can name.
+    pub loras_dir: PathBuf,
+    /// Textual inversions that prompts can name.
+    pub embeddings_dir: PathBuf,
+    /// Lists of texts that prompts draw from.
+    pub wildcards_dir: PathBuf,
     /// Models that were imported, one file or folder each.
     pub models_dir: PathBuf,
 }
@@ -49,6 +55,9 @@ impl Paths {
             database: project.data_dir().join("library.sqlite"),
             thumbnails_dir: project.cache_dir().join("thumbnails"),
             pictures_dir: pictures.join("Atelier"),
+            loras_dir: project.data_dir().join("loras"),
+            embeddings_dir: project.data_dir().join("embeddings"),
+            wildcards_dir: project.data_dir().join("wildcards"),
             models_dir: project.data_dir().join("models"),
         })
     }
@@ -62,6 +71,9 @@ impl Paths {
             database: home.join("library.sqlite"),
             thumbnails_dir: home.join("cache").join("thumbnails"),
             pictures_dir: home.join("pictures"),
+            loras_dir: home.join("loras"),
+            embeddings_dir: home.join("embeddings"),
+            wildcards_dir: home.join("wildcards"),
             models_dir: home.join("models"),
         }
     }

@@ -48,6 +48,7 @@ mod tests {
             model_hash: "0123456789".into(),
             version: "Atelier".into(),
             elapsed_secs: 0.25,
+            safety: None,
         };
         let first = save_picture(home.path(), &picture, &recipe, 5).unwrap();
         let before = fs::read(&first).unwrap();

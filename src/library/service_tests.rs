@@ -66,6 +66,7 @@ fn recipe(seed: u64) -> Recipe {
         model_hash: "0123456789".into(),
         version: "Atelier 0.1.0".into(),
         elapsed_secs: 0.1,
+        safety: None,
     }
 }
 

@@ -172,6 +172,8 @@ pub struct ClipTextEncoder {
     layers: Vec<EncoderLayer>,
     final_layer_norm: LayerNorm,
     text_projection: Option<Linear>,
+    /// Vectors of words beyond the vocabulary, `[words][hidden_size]`.
+    words: Vec<Vec<f32>>,
     config: ClipTextConfig,
 }
 
@@ -194,8 +196,25 @@ impl ClipTextEncoder {
             text_projection: config
                 .projected()
                 .map(|width| Linear::no_bias(&params.pp("text_projection"), config.hidden_size, width)),
+            words: Vec::new(),
             config: config.clone(),
         }
+    }
+
+    /// Teaches it the vectors of ids beyond its vocabulary (textual inversion), `[words][hidden_size]`, in the place of
+    /// those that it was taught before.
+    ///
+    /// # Errors
+    /// When a vector has another length.
+    pub fn set_words(&mut self, words: Vec<Vec<f32>>) -> Result<()> {
+        let width = self.config.hidden_size;
+        if let Some(word) = words.iter().find(|word| word.len() != width) {
+            let sentence =
+                format!("Its vectors have {} numbers, but this model's text encoder reads {width}", word.len());
+            return Err(UserError::input(sentence).hint("it was made for another family of models"));
+        }
+        self.words = words;
+        Ok(())
     }
 
     /// Its structure.
@@ -204,16 +223,40 @@ impl ClipTextEncoder {
         &self.config
     }
 
+    /// The vectors that [`ClipTextEncoder::set_words`] taught it.
+    #[must_use]
+    pub fn words(&self) -> &[Vec<f32>] {
+        &self.words
+    }
+
+    /// The vectors of rows of ids, `[rows, tokens, hidden_size]`. Ids from the vocabulary's end on are the taught words.
+    fn embed(&self, ids: &[Vec<u32>]) -> TensorResult<Tensor> {
+        let (tokens, width) = (ids.first().map_or(0, Vec::len), self.config.hidden_size);
+        let flat: Vec<u32> = ids.concat();
+        let taught = |id: u32| (id as usize).checked_sub(self.config.vocab_size).and_then(|word| self.words.get(word));
+        // A word that is taught stands on the place of token 0 meanwhile.
+        let known: Vec<u32> = flat.iter().map(|id| if taught(*id).is_some() { 0 } else { *id }).collect();
+        let embedded = self.token_embedding.forward(&Tensor::from_vec(known, (ids.len(), tokens), &Device::Cpu)?)?;
+        if !flat.iter().any(|id| taught(*id).is_some()) {
+            return Ok(embedded);
+        }
+        let mut values: Vec<f32> = embedded.flatten_all()?.to_vec1()?;
+        for (vector, id) in values.chunks_exact_mut(width).zip(&flat) {
+            if let Some(word) = taught(*id) {
+                vector.copy_from_slice(word);
+            }
+        }
+        Tensor::from_vec(values, (ids.len(), tokens, width), &Device::Cpu)
+    }
+
     /// Encodes rows of token ids, all of one length.
     ///
     /// # Errors
-    /// When an id is not in the vocabulary, or a row is empty or too long.
+    /// When an id is neither in the vocabulary nor a taught word, or a row is empty or too long.
     pub fn forward(&self, ids: &[Vec<u32>]) -> TensorResult<TextEncoding> {
         let tokens = ids.first().map_or(0, Vec::len);
-        let flat: Vec<u32> = ids.concat();
-        let rows = Tensor::from_vec(flat, (ids.len(), tokens), &Device::Cpu)?;
         let positions = self.position_embedding.narrow(0, 0, tokens)?;
-        let mut x = self.token_embedding.forward(&rows)?.broadcast_add(&positions)?;
+        let mut x = self.embed(ids)?.broadcast_add(&positions)?;
         let mut hidden_states = vec![x.clone()];
         for layer in &self.layers {
             x = layer.forward(&x)?;
@@ -245,7 +288,7 @@ impl ClipTextEncoder {
     /// Where a row's prompt ends. With the published `eos_token_id` of 2 that is the largest id, else the first end token.
     fn end(&self, ids: &[u32]) -> usize {
         if self.config.eos_token_id == 2 {
-            let largest = ids.iter().max();
+            let largest = ids.iter().filter(|id| (**id as usize) < self.config.vocab_size).max();
             ids.iter().position(|id| Some(id) == largest).unwrap_or(0)
         } else {
             ids.iter().position(|id| *id == self.config.eos_token_id).unwrap_or(0)

@@ -1,25 +1,29 @@
 //! [`Model`]: all parts of a model, loaded and checked.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::adapters::{Dressed, Wardrobe};
 use super::clip::{ClipTextConfig, ClipTextEncoder};
 use super::family::{self, Family, TextUse};
 use super::preview::PreviewFactors;
+use super::safety::Safety;
+use super::source::Source;
 use super::tokenizer::ClipTokenizer;
 use super::unet::UNet;
 use super::unet_config::UNetConfig;
 use super::vae::{AutoencoderKl, VaeConfig};
+use super::words::Word;
 use crate::domain::{
-    Cancel, GenerateRequest, ModelInfo, ModelRef, PredictionType, Recipe, Result, SchedulerConfig, UserError,
+    Cancel, GenerateRequest, ModelInfo, ModelRef, PredictionType, Recipe, Result, SchedulerConfig, UserError, Verdict,
 };
 use crate::nn::Params;
+use crate::weights::layout::Component;
+use crate::weights::lora;
 use crate::weights::{ModelFiles, TensorFile};
 
-/// File names of weights in diffusers folders, the full precision first.
-const DIFFUSERS_WEIGHTS: &[&str] = &["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"];
-/// The same for text encoders.
-const TRANSFORMERS_WEIGHTS: &[&str] = &["model.safetensors", "model.fp16.safetensors"];
 /// The name of the published CLIP's merges within the program.
 const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
 /// The size of the published CLIP's vocabulary.
@@ -70,6 +74,13 @@ pub struct Model {
     pub scheduler_json: Value,
     /// How its latents look as colours.
     pub preview: PreviewFactors,
+    /// Where its autoencoder is from, if not from the model itself.
+    pub other_vae: Option<PathBuf>,
+    /// Its text files, among them those of parts that are loaded when they are needed.
+    pub(super) files: ModelFiles,
+    pub(super) safety: Safety,
+    pub(super) wardrobe: Wardrobe,
+    pub(super) words: Vec<Word>,
 }
 
 /// The files of the model inside the program.
@@ -114,15 +125,19 @@ struct AtelierJson {
     preview: PreviewFactors,
 }
 
-/// Loads a model; `progress` is told each part before it is read.
+/// Loads a model; `vae_path` is a file or folder with an autoencoder that takes the place of its own, and `progress` is told
+/// each part before it is read.
 ///
 /// # Errors
 /// When a file is missing or broken, the parts do not fit together, the family is not built, or `cancel` was set.
-pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep)) -> Result<Model> {
-    let files = match model {
-        ModelRef::Starter => starter_files(),
-        ModelRef::Path(path) => ModelFiles::folder(path)?,
-    };
+pub fn open(
+    model: &ModelRef,
+    vae_path: Option<&Path>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(LoadStep),
+) -> Result<Model> {
+    let source = Source::open(model, vae_path)?;
+    let files = &source.files;
     let mut next = |part| {
         if cancel.is_cancelled() {
             return Err(UserError::cancelled());
@@ -139,7 +154,7 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
     let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
     let family = family::detect(&unet_json, &scheduler_json).map_err(at("unet/config.json"))?;
     let unet_config = UNetConfig::from_json(&unet_json).map_err(at("unet/config.json"))?;
-    let vae_config = VaeConfig::from_json(&files.json("vae/config.json")?).map_err(at("vae/config.json"))?;
+    let vae_config = VaeConfig::from_json(&source.vae_config()?).map_err(at("vae/config.json"))?;
     let text_config = |name: &'static str| {
         let config: ClipTextConfig = files.json(name)?;
         config.check().map_err(at(name))?;
@@ -157,26 +172,27 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
     } else {
         family.preview.clone()
     };
-    check_fit(&unet_config, &vae_config, (&first, second.as_ref()), &preview).map_err(at("model_index.json"))?;
+    check_fit(family, &unet_config, &vae_config, (&first, second.as_ref()), &preview)
+        .map_err(at("model_index.json"))?;
 
     next(Part::TextEncoder)?;
-    let (text, mut text_elements) = load_text(&files, "text_encoder", "tokenizer", &first)?;
-    let text_2 = match &second {
-        Some(config) => {
-            let (part, elements) = load_text(&files, "text_encoder_2", "tokenizer_2", config)?;
-            text_elements += elements;
-            Some(part)
-        }
-        None => None,
+    let mut dressed = Vec::new();
+    let mut text = |component, tokenizer, config| {
+        let (part, weights) = load_text(&source, component, tokenizer, config)?;
+        dressed.push(weights);
+        Ok::<_, UserError>(part)
     };
+    let first_text = text(Component::TextEncoder, "tokenizer", &first)?;
+    let text_2 = second.as_ref().map(|config| text(Component::TextEncoder2, "tokenizer_2", config)).transpose()?;
     next(Part::UNet)?;
-    let file = files.weights("unet", DIFFUSERS_WEIGHTS)?;
+    let file = source.weights(Component::Unet)?;
     let hash = short_hash(&file);
-    let params = Params::from_file(file);
+    let params = Params::from_file(file.clone());
     let unet = UNet::new(&params, &unet_config);
     params.finish("UNet")?;
+    dressed.push(Dressed::new(lora::Component::UNet, file, &params));
     next(Part::Vae)?;
-    let vae_params = Params::from_file(files.weights("vae", DIFFUSERS_WEIGHTS)?.renamed(vae_name));
+    let vae_params = Params::from_file(source.weights(Component::Vae)?);
     let vae = AutoencoderKl::new(&vae_params, &vae_config);
     vae_params.finish("VAE")?;
 
@@ -186,13 +202,13 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
         family: family.capabilities.family,
         prediction_type: scheduler.prediction_type,
         hash,
-        parameters: text_elements + params.elements() + vae_params.elements(),
+        parameters: dressed.iter().map(Dressed::elements).sum::<u64>() + vae_params.elements(),
     };
     let force_zeros_for_empty_prompt = index.force_zeros_for_empty_prompt;
     Ok(Model {
         info,
         family,
-        text,
+        text: first_text,
         text_2,
         force_zeros_for_empty_prompt,
         unet,
@@ -200,15 +216,25 @@ pub fn open(model: &ModelRef, cancel: &Cancel, progress: &mut dyn FnMut(LoadStep
         scheduler,
         scheduler_json,
         preview,
+        other_vae: vae_path.map(Path::to_path_buf),
+        files: source.files,
+        safety: Safety::default(),
+        wardrobe: Wardrobe::new(dressed),
+        words: Vec::new(),
     })
 }
 
-fn load_text(files: &ModelFiles, part: &str, tokenizer: &str, config: &ClipTextConfig) -> Result<(TextPart, u64)> {
-    let length = config.max_position_embeddings;
+fn load_text(
+    source: &Source,
+    component: Component,
+    tokenizer: &str,
+    config: &ClipTextConfig,
+) -> Result<(TextPart, Dressed)> {
+    let (files, length) = (&source.files, config.max_position_embeddings);
     let has_tokenizer = ["vocab.json", "tokenizer.json"].iter().any(|file| files.has(&format!("{tokenizer}/{file}")));
     let folder = files.path(tokenizer);
     let tokenizer = if !has_tokenizer && config.vocab_size == CLIP_VOCABULARY {
-        ClipTokenizer::published(CLIP_MERGES, length)?
+        ClipTokenizer::published(CLIP_MERGES, files, tokenizer, length)?
     } else {
         ClipTokenizer::load(files, tokenizer, length)?
     };
@@ -216,30 +242,22 @@ fn load_text(files: &ModelFiles, part: &str, tokenizer: &str, config: &ClipTextC
         let sentence = format!("The tokenizer has a token {id}, but the text encoder knows only {}", config.vocab_size);
         return Err(UserError::input(sentence).path(folder).hint("they belong to different models"));
     }
-    let params = Params::from_file(files.weights(part, TRANSFORMERS_WEIGHTS)?.renamed(text_name));
+    // The projection stands beside `text_model`, everything else in it.
+    let bare = |name: &str| name.strip_prefix("text_model.").unwrap_or(name).to_owned();
+    let file = source.weights(component)?.renamed(bare);
+    let params = Params::from_file(file.clone());
     let encoder = ClipTextEncoder::new(&params, config);
     params.finish("text encoder")?;
-    Ok((TextPart { tokenizer, encoder }, params.elements()))
-}
-
-/// transformers 5 saves text encoders without the prefix that all published files have.
-fn text_name(name: &str) -> String {
-    name.strip_prefix("text_model.").unwrap_or(name).to_owned()
-}
-
-/// Autoencoders of the first diffusers releases name the projections of their attention otherwise.
-fn vae_name(name: &str) -> String {
-    [("query.", "to_q."), ("key.", "to_k."), ("value.", "to_v."), ("proj_attn.", "to_out.0.")]
-        .iter()
-        .find_map(|(old, new)| {
-            let (head, tail) = name.split_once(&format!("attentions.0.{old}"))?;
-            Some(format!("{head}attentions.0.{new}{tail}"))
-        })
-        .unwrap_or_else(|| name.to_owned())
+    let component = match component {
+        Component::TextEncoder2 => lora::Component::TextEncoder2,
+        _ => lora::Component::TextEncoder,
+    };
+    Ok((TextPart { tokenizer, encoder }, Dressed::new(component, file, &params)))
 }
 
 /// Parts of different models in one folder are found here, not in the middle of a picture.
 fn check_fit(
+    family: &Family,
     unet: &UNetConfig,
     vae: &VaeConfig,
     (first, second): (&ClipTextConfig, Option<&ClipTextConfig>),
@@ -259,7 +277,11 @@ fn check_fit(
         ),
         (unet.out_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
         (preview.weights.len() != vae.latent_channels, "the latents have other channels than their preview knows"),
-        (unet.in_channels != vae.latent_channels, "the UNet and the VAE have different latents"),
+        (
+            unet.in_channels
+                != vae.latent_channels + if family.capabilities.needs_mask { vae.latent_channels + 1 } else { 0 },
+            "the UNet and the VAE have different latents",
+        ),
         (vae.out_channels != 3, "the VAE does not make RGB pictures"),
         (vae.scale() != 8, "the VAE does not shrink pictures by 8"),
     ];
@@ -269,23 +291,26 @@ fn check_fit(
     }
 }
 
-/// First ten hex digits of the file's sha256.
+/// First ten hex digits of the sha256 of all files that weights come from.
 fn short_hash(file: &TensorFile) -> String {
-    let digest = Sha256::digest(file.bytes());
+    let mut hasher = Sha256::new();
+    file.all_bytes().for_each(|bytes| hasher.update(bytes));
+    let digest = hasher.finalize();
     let first = digest.iter().take(5).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
     format!("{first:010x}")
 }
 
 impl Model {
-    /// How a picture of `request`, made with this model in `elapsed_secs` seconds, was made.
+    /// How a picture of `request`, made with this model in `elapsed_secs` seconds, was made, and what was said of it.
     #[must_use]
-    pub fn recipe(&self, request: GenerateRequest, elapsed_secs: f64) -> Recipe {
+    pub fn recipe(&self, request: GenerateRequest, elapsed_secs: f64, safety: Option<Verdict>) -> Recipe {
         Recipe {
             request,
             model_name: self.info.name.clone(),
             model_hash: self.info.hash.clone(),
             version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
             elapsed_secs,
+            safety,
         }
     }
 

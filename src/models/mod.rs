@@ -1,5 +1,7 @@
 //! Floor 3: the networks, one file a part, and the families they make, one file and one row in [`FAMILIES`] each.
 
+mod adapters;
+mod choices;
 pub mod clip;
 pub mod clip_image;
 pub mod clip_vision;
@@ -7,14 +9,20 @@ pub mod embeddings;
 mod family;
 mod load;
 pub mod preview;
+mod published;
 mod resnet;
 pub mod safety;
+mod source;
 pub mod tokenizer;
 mod transformer;
 pub mod unet;
 pub mod unet_config;
 pub mod vae;
 pub mod vae_tiling;
+mod words;
 
+pub use adapters::AdapterUse;
+pub use choices::Choices;
 pub use family::{FAMILIES, Family, capabilities};
 pub use load::{LoadStep, Model, Part, TextPart, open, starter_files};
+pub use words::{Word, find_word};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::clip_image::{ClipImage, ClipImageConfig};
 use super::clip_vision::{ClipVisionConfig, ClipVisionEncoder};
+use super::load::Model;
 use crate::domain::{Picture, Result, UserError, Verdict};
 use crate::nn::{Init, Linear, Params, engine_error};
 use crate::weights::{ModelFiles, Precision};
@@ -64,6 +65,37 @@ impl Scores {
         // A score that is no number, of a broken file, flags nothing and is refused before.
         let score = self.concepts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         Verdict { flagged: score > 0.0, score }
+    }
+}
+
+/// A model's safety checker as far as it was needed.
+#[derive(Default)]
+pub(super) enum Safety {
+    /// Nobody has asked for it yet.
+    #[default]
+    NotLookedFor,
+    /// The model ships none.
+    Missing,
+    /// Loaded.
+    Here(Box<SafetyChecker>),
+}
+
+impl Model {
+    /// What the model's safety checker says of a picture; `None` where the model ships none. It is loaded at the first
+    /// picture.
+    ///
+    /// # Errors
+    /// When the checker cannot be loaded, or the picture is empty.
+    pub fn check_safety(&mut self, picture: &Picture) -> Result<Option<Verdict>> {
+        if matches!(self.safety, Safety::NotLookedFor) {
+            let checker = SafetyChecker::load(&self.files)
+                .map_err(|error| error.hint("download the model again, or turn the safety check off"))?;
+            self.safety = checker.map_or(Safety::Missing, |checker| Safety::Here(Box::new(checker)));
+        }
+        match &self.safety {
+            Safety::Here(checker) => checker.check(picture).map(Some),
+            Safety::NotLookedFor | Safety::Missing => Ok(None),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! NFC, white space folded, lower case; no ftfy and no HTML unescaping, which only `OpenAI`'s own tokenizer did.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde_json::Value;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -13,6 +14,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence as PreSequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
+use crate::domain::prompt::SpecialIds;
 use crate::domain::{Result, UserError};
 use crate::weights::ModelFiles;
 
@@ -59,27 +61,19 @@ impl ClipTokenizer {
             let text = files.text(&name("tokenizer.json"))?;
             Tokenizer::from_bytes(text.as_bytes()).map_err(|error| broken(error.to_string()))?
         };
-        let mut special = Value::Null;
-        for file in ["special_tokens_map.json", "tokenizer_config.json"] {
-            if files.has(&name(file)) {
-                special = files.json(&name(file))?;
-                if special.get("pad_token").is_some() {
-                    break;
-                }
-            }
-        }
-        Self::finish(inner, &special, length).map_err(broken)
+        Self::finish(inner, &special_tokens(files, part)?, length).map_err(broken)
     }
 
-    /// The tokenizer of all published Stable Diffusion models, from the merges inside the program.
+    /// The tokenizer of all published Stable Diffusion models, from the merges inside the program; the folder `part` may
+    /// still say which token pads.
     ///
     /// # Errors
-    /// Never with the merges that are shipped; they are tested.
-    pub fn published(merges: &str, length: usize) -> Result<Self> {
+    /// When that cannot be read. The merges that are shipped are tested.
+    pub fn published(merges: &str, files: &ModelFiles, part: &str, length: usize) -> Result<Self> {
         let broken = |sentence: String| UserError::failed(format!("The built-in tokenizer cannot be used: {sentence}"));
         let merges = read_merges(merges).map_err(broken)?;
         let inner = build(vocabulary(&merges), merges).map_err(broken)?;
-        Self::finish(inner, &Value::Null, length).map_err(broken)
+        Self::finish(inner, &special_tokens(files, part)?, length).map_err(broken)
     }
 
     fn finish(mut inner: Tokenizer, special: &Value, length: usize) -> std::result::Result<Self, String> {
@@ -103,16 +97,37 @@ impl ClipTokenizer {
         Ok(Self { inner, start, end, pad, length })
     }
 
-    /// The ids of a prompt with start and end, not cut and not padded.
+    /// The ids of a text, without start and end.
     ///
     /// # Errors
     /// When the library fails, which no text makes it do.
-    pub fn ids(&self, prompt: &str) -> Result<Vec<u32>> {
+    pub fn plain_ids(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self
             .inner
-            .encode_fast(prompt, false)
+            .encode_fast(text, false)
             .map_err(|error| UserError::failed(format!("The prompt could not be read: {error}")))?;
-        Ok([&[self.start], encoding.get_ids(), &[self.end]].concat())
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of a prompt with start and end, not cut and not padded.
+    ///
+    /// # Errors
+    /// As [`ClipTokenizer::plain_ids`].
+    pub fn ids(&self, prompt: &str) -> Result<Vec<u32>> {
+        Ok([&[self.start], self.plain_ids(prompt)?.as_slice(), &[self.end]].concat())
+    }
+
+    /// What a prompt's chunks need to know; `embeddings` are the ids of each taught word.
+    #[must_use]
+    pub fn special_ids(&self, embeddings: Vec<Range<u32>>) -> SpecialIds {
+        SpecialIds {
+            length: self.length,
+            start: self.start,
+            end: self.end,
+            pad: self.pad,
+            comma: self.inner.token_to_id(&format!(",{WORD_END}")),
+            embeddings,
+        }
     }
 
     /// The ids of a prompt, cut and padded to the encoder's length.
@@ -141,6 +156,20 @@ impl ClipTokenizer {
     pub fn length(&self) -> usize {
         self.length
     }
+}
+
+/// What the folder `part` says of the tokens that begin, end and pad a prompt.
+fn special_tokens(files: &ModelFiles, part: &str) -> Result<Value> {
+    let mut special = Value::Null;
+    for file in ["special_tokens_map.json", "tokenizer_config.json"].map(|file| format!("{part}/{file}")) {
+        if files.has(&file) {
+            special = files.json(&file)?;
+            if special.get("pad_token").is_some() {
+                break;
+            }
+        }
+    }
+    Ok(special)
 }
 
 /// The pairs in `merges.txt`, whose first line is a comment on the version.

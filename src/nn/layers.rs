@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::ops::{self, Padding};
-use super::{Init, Params};
+use super::{Init, Params, shared_norms};
 
 /// `y = x Wᵀ + b` over the last dimension.
 pub struct Linear {
@@ -22,7 +22,7 @@ impl Linear {
     /// Without a bias.
     #[must_use]
     pub fn no_bias(params: &Params, in_features: usize, out_features: usize) -> Self {
-        Self { weight: params.get("weight", &[out_features, in_features], uniform(in_features)), bias: None }
+        Self { weight: params.get_stored("weight", &[out_features, in_features], uniform(in_features)), bias: None }
     }
 
     /// `[…, in]` to `[…, out]`.
@@ -61,7 +61,7 @@ impl Conv2d {
     ) -> Self {
         let init = uniform(in_channels * kernel * kernel);
         Self {
-            weight: params.get("weight", &[out_channels, in_channels, kernel, kernel], init),
+            weight: params.get_stored("weight", &[out_channels, in_channels, kernel, kernel], init),
             bias: params.get("bias", &[out_channels], init),
             stride,
             padding,
@@ -102,7 +102,7 @@ impl GroupNorm {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, false)
+        shared_norms::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, false)
     }
 
     /// The same, followed by `SiLU`.
@@ -110,7 +110,7 @@ impl GroupNorm {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
-        ops::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, true)
+        shared_norms::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, true)
     }
 }
 
@@ -150,7 +150,7 @@ impl Embedding {
     /// `count` vectors of `width`.
     #[must_use]
     pub fn new(params: &Params, count: usize, width: usize) -> Self {
-        Self { weight: params.get("weight", &[count, width], Init::Normal(0.02)) }
+        Self { weight: params.get_stored("weight", &[count, width], Init::Normal(0.02)) }
     }
 
     /// Ids (u32) `[…]` to vectors `[…, width]`.
@@ -160,7 +160,7 @@ impl Embedding {
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let mut shape = ids.dims().to_vec();
         shape.push(self.weight.dim(1)?);
-        self.weight.index_select(&ids.flatten_all()?, 0)?.reshape(shape)
+        ops::widened(&self.weight.index_select(&ids.flatten_all()?, 0)?)?.reshape(shape)
     }
 }
 

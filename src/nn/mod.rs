@@ -5,6 +5,7 @@ mod layers;
 pub mod ops;
 mod params;
 pub mod probe;
+pub mod shared_norms;
 
 pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};

@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::engine_error;
 use crate::domain::{Result, UserError};
-use crate::weights::TensorFile;
+use crate::weights::{TensorFile, Values};
 
 /// How a weight begins where there is no file, in `PyTorch`'s default manner.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +30,13 @@ pub enum Init {
 /// Gives a fresh weight's values for its name, number of elements and initialiser.
 type Initialiser = Box<dyn Fn(&str, usize, Init) -> Vec<f32> + Send + Sync>;
 
+/// Changes a weight's values as they were read, by its path.
+type Change = Box<dyn Fn(&str, &mut [f32]) -> Result<()> + Send + Sync>;
+
 enum Source {
     File(TensorFile),
+    /// A file whose weights were read before and are taken again, but for those that are changed.
+    Changed(TensorFile, BTreeMap<String, Tensor>, Change),
     Fresh(Initialiser),
 }
 
@@ -44,6 +49,7 @@ struct Record {
     not_finite: Vec<String>,
     failed: Option<UserError>,
     trainable: BTreeMap<String, Var>,
+    frozen: BTreeMap<String, Tensor>,
     elements: u64,
 }
 
@@ -65,6 +71,17 @@ impl Params {
     #[must_use]
     pub fn from_file(file: TensorFile) -> Self {
         Self::new(Source::File(file), false)
+    }
+
+    /// Frozen weights: those in `kept`, else from a file, where `change` is given each weight's path and values before it
+    /// becomes a tensor.
+    #[must_use]
+    pub fn changed(
+        file: TensorFile,
+        kept: BTreeMap<String, Tensor>,
+        change: impl Fn(&str, &mut [f32]) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Source::Changed(file, kept, Box::new(change)), false)
     }
 
     /// Trainable weights that begin as in a file.
@@ -99,26 +116,50 @@ impl Params {
     /// [`Params::finish`] reports it.
     #[must_use]
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
+        self.take(name, shape, init, false)
+    }
+
+    /// The same, but f16 and bf16 stay as the file has them where the weight is neither trained nor changed.
+    #[must_use]
+    pub fn get_stored(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
+        self.take(name, shape, init, true)
+    }
+
+    fn take(&self, name: &str, shape: &[usize], init: Init, as_stored: bool) -> Tensor {
         let path = self.path(name);
         let elements = shape.iter().product::<usize>();
-        let values = match &self.shared.source {
-            Source::File(file) => self.read(file, &path, shape),
-            Source::Fresh(initialiser) => Some(initialiser(&path, elements, init)),
+        let kept = match &self.shared.source {
+            Source::Changed(_, kept, _) => kept.get(&path).filter(|tensor| tensor.dims() == shape).cloned(),
+            Source::File(_) | Source::Fresh(_) => None,
         };
-        let values = values.unwrap_or_else(|| vec![0.0; elements]);
+        let made = if let Some(tensor) = kept {
+            Ok(tensor)
+        } else {
+            let values = match &self.shared.source {
+                Source::File(file) => self.read(file, &path, shape, as_stored && !self.shared.train),
+                Source::Changed(file, _, change) => self.read_changed(file, change, &path, shape),
+                Source::Fresh(initialiser) => Some(Values::F32(initialiser(&path, elements, init))),
+            };
+            // A vector of the right length always makes a CPU tensor.
+            match values.unwrap_or_else(|| Values::F32(vec![0.0; elements])) {
+                Values::F32(values) => Tensor::from_vec(values, shape, &Device::Cpu),
+                Values::F16(values) => Tensor::from_vec(values, shape, &Device::Cpu),
+                Values::Bf16(values) => Tensor::from_vec(values, shape, &Device::Cpu),
+            }
+        };
         let mut record = self.record();
         record.elements += elements as u64;
         record.used.insert(path.clone());
-        // A vector of the right length always makes a CPU tensor.
-        let tensor = Tensor::from_vec(values, shape, &Device::Cpu);
         let made = if self.shared.train {
-            tensor.and_then(|tensor| Var::from_tensor(&tensor)).map(|var| {
+            made.and_then(|tensor| Var::from_tensor(&tensor)).map(|var| {
                 let tensor = var.as_tensor().clone();
                 record.trainable.insert(path, var);
                 tensor
             })
         } else {
-            tensor
+            made.inspect(|tensor| {
+                record.frozen.insert(path, tensor.clone());
+            })
         };
         made.unwrap_or_else(|error| {
             record.failed.get_or_insert(engine_error(error));
@@ -126,7 +167,7 @@ impl Params {
         })
     }
 
-    fn read(&self, file: &TensorFile, path: &str, shape: &[usize]) -> Option<Vec<f32>> {
+    fn read(&self, file: &TensorFile, path: &str, shape: &[usize], as_stored: bool) -> Option<Values> {
         let Some(info) = file.info(path) else {
             self.record().missing.push(path.to_owned());
             return None;
@@ -135,10 +176,16 @@ impl Params {
             self.record().misshapen.push(format!("{path} is {:?} instead of {shape:?}", info.shape));
             return None;
         }
-        match file.read_f32(path) {
+        let values = if as_stored { file.read(path) } else { file.read_f32(path).map(Values::F32) };
+        match values {
             Ok(values) => {
-                // A sum is not finite as soon as one value is not (and f64 holds any sum of f32 values).
-                if !values.iter().map(|value| f64::from(*value)).sum::<f64>().is_finite() {
+                // A sum is not finite as soon as one value is not (and f64 holds any sum of such values).
+                let sum: f64 = match &values {
+                    Values::F32(values) => values.iter().map(|value| f64::from(*value)).sum(),
+                    Values::F16(values) => values.iter().map(|value| f64::from(*value)).sum(),
+                    Values::Bf16(values) => values.iter().map(|value| f64::from(*value)).sum(),
+                };
+                if !sum.is_finite() {
                     self.record().not_finite.push(path.to_owned());
                 }
                 Some(values)
@@ -150,11 +197,22 @@ impl Params {
         }
     }
 
+    fn read_changed(&self, file: &TensorFile, change: &Change, path: &str, shape: &[usize]) -> Option<Values> {
+        let Values::F32(mut values) = self.read(file, path, shape, false)? else { return None };
+        match change(path, &mut values) {
+            Ok(()) => Some(Values::F32(values)),
+            Err(error) => {
+                self.record().failed.get_or_insert(error);
+                None
+            }
+        }
+    }
+
     /// Whether the file has a tensor of this name here: for parts that a configuration does not announce.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         match &self.shared.source {
-            Source::File(file) => file.info(&self.path(name)).is_some(),
+            Source::File(file) | Source::Changed(file, ..) => file.info(&self.path(name)).is_some(),
             Source::Fresh(_) => false,
         }
     }
@@ -163,6 +221,12 @@ impl Params {
     #[must_use]
     pub fn trainable_vars(&self) -> BTreeMap<String, Var> {
         self.record().trainable.clone()
+    }
+
+    /// The weights that cannot be trained, by path. They share the network's memory.
+    #[must_use]
+    pub fn frozen(&self) -> BTreeMap<String, Tensor> {
+        self.record().frozen.clone()
     }
 
     /// Number of parameters asked for so far.
@@ -180,7 +244,7 @@ impl Params {
         if let Some(error) = &record.failed {
             return Err(error.clone());
         }
-        let Source::File(file) = &self.shared.source else { return Ok(()) };
+        let (Source::File(file) | Source::Changed(file, ..)) = &self.shared.source else { return Ok(()) };
         let surplus: Vec<String> =
             file.names().filter(|name| !record.used.contains(*name) && !is_idle(name)).map(str::to_owned).collect();
         let faults: Vec<String> = [
@@ -291,6 +355,25 @@ mod tests {
             assert!(error.sentence.contains(part), "{error} lacks {part}");
         }
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn only_what_is_not_kept_is_read_again_and_changed() {
+        let file = file(&[("a", &[2], 1.0), ("b", &[2], 2.0)]);
+        let first = Params::from_file(file.clone());
+        let a = first.get("a", &[2], Init::Zeros);
+        let _ = first.get("b", &[2], Init::Zeros);
+        let mut kept = first.frozen();
+        kept.remove("b");
+        let params = Params::changed(file, kept, |path, values| {
+            assert_eq!(path, "b");
+            values[0] += 0.5;
+            Ok(())
+        });
+        assert_eq!(params.get("a", &[2], Init::Zeros).id(), a.id());
+        assert_eq!(params.get("b", &[2], Init::Zeros).to_vec1::<f32>().unwrap(), [2.5, 2.0]);
+        params.finish("UNet").unwrap();
+        assert_eq!((params.elements(), params.frozen().len()), (4, 2));
     }
 
     #[test]

@@ -9,12 +9,35 @@ use crate::models::unet::UNet;
 use crate::nn::engine_error;
 use crate::sampling::{Sampler, guidance};
 
+/// What the network is told at each step.
+pub struct Scheduled {
+    /// Each thing that it is told, of one shape.
+    pub conditions: Vec<Condition>,
+    /// The last step (from 1) of each stretch, and the index of what it is told then.
+    pub schedule: Vec<(u32, usize)>,
+}
+
+impl Scheduled {
+    /// What it is told at a step, from 1; after the last step the same as then.
+    fn at(&self, step: u32) -> &Condition {
+        let entry = self.schedule.iter().find(|(until, _)| step <= *until).or(self.schedule.last());
+        &self.conditions[entry.map_or(0, |(_, index)| *index)]
+    }
+}
+
+impl From<Condition> for Scheduled {
+    fn from(condition: Condition) -> Self {
+        Self { conditions: vec![condition], schedule: Vec::new() }
+    }
+}
+
 /// What the network is told besides the latents.
 pub struct Conditioning {
-    /// The prompts.
-    pub prompt: Condition,
+    /// The prompts, each with how strongly it guides; several are joined as in Liu et al. 2022 ("Compositional Visual
+    /// Generation with Composable Diffusion Models"), which takes a negative prompt.
+    pub prompts: Vec<(f64, Scheduled)>,
     /// The negative prompts, of the same shapes; `None` where guidance is off.
-    pub negative: Option<Condition>,
+    pub negative: Option<Scheduled>,
     /// How far to go from the negative prompt's prediction beyond the prompt's.
     pub guidance_scale: f64,
     /// How far to pull the guided prediction's contrast back (Lin et al. 2023): 0 is not at all.
@@ -43,6 +66,8 @@ pub struct Denoiser<'a> {
     pub conditioning: Conditioning,
     /// `[batch, channels, height, width]` of the latents.
     pub shape: [usize; 4],
+    /// How many steps are told apart by what is told at each; a step may take several evaluations.
+    pub steps: u32,
 }
 
 impl Denoiser<'_> {
@@ -69,7 +94,8 @@ impl Denoiser<'_> {
             }
             self.sampler.scale_model_input(call, &latents, &mut input);
             let timestep = self.sampler.timesteps()[call];
-            let prediction = self.predict(&input, seen.as_ref(), timestep)?;
+            let step = step_of(call + 1 - first_call, calls - first_call, self.steps);
+            let prediction = self.predict(&input, seen.as_ref(), timestep, step)?;
             let noise = self.sampler.draws_noise(call).then(|| {
                 noise(&mut drawn);
                 drawn.as_slice()
@@ -91,28 +117,62 @@ impl Denoiser<'_> {
     }
 
     /// The guided prediction for latents as the network takes them.
-    fn predict(&self, input: &[f32], seen: Option<&Tensor>, timestep: f64) -> Result<Vec<f32>> {
-        let Conditioning { prompt, negative, guidance_scale, guidance_rescale } = &self.conditioning;
+    fn predict(&self, input: &[f32], seen: Option<&Tensor>, timestep: f64, step: u32) -> Result<Vec<f32>> {
+        let Conditioning { prompts, negative, guidance_scale, guidance_rescale } = &self.conditioning;
         let [batch, channels, height, width] = self.shape;
         let run = || -> candle_core::Result<Vec<f32>> {
             let mut latents = Tensor::from_slice(input, (batch, channels, height, width), &Device::Cpu)?;
             if let Some(seen) = seen {
                 latents = Tensor::cat(&[&latents, seen], 1)?;
             }
-            let Some(negative) = negative else {
-                let prediction = self.unet.forward(&latents, &vec![timestep; batch], prompt)?;
-                return prediction.flatten_all()?.to_vec1();
-            };
-            // One evaluation of twice the batch reads the weights once: negative first, as in diffusers.
-            let twice = Tensor::cat(&[&latents, &latents], 0)?;
-            let both: Vec<f32> = self
+            // One evaluation of a larger batch reads the weights once: negative first, as in diffusers.
+            let told: Vec<&Condition> =
+                negative.iter().chain(prompts.iter().map(|(_, prompt)| prompt)).map(|told| told.at(step)).collect();
+            let [first, others @ ..] = told.as_slice() else { candle_core::bail!("no prompt") };
+            let condition = others.iter().try_fold((*first).clone(), |all, next| all.cat(next))?;
+            let latents = Tensor::cat(&vec![&latents; told.len()], 0)?;
+            let predictions: Vec<f32> = self
                 .unet
-                .forward(&twice, &vec![timestep; 2 * batch], &negative.cat(prompt)?)?
+                .forward(&latents, &vec![timestep; told.len() * batch], &condition)?
                 .flatten_all()?
                 .to_vec1()?;
-            let (uncond, cond) = both.split_at(both.len() / 2);
-            Ok(guidance::guide(uncond, cond, batch, *guidance_scale, *guidance_rescale))
+            let one = predictions.len() / told.len();
+            if negative.is_none() {
+                return Ok(predictions[..one].to_vec());
+            }
+            let (uncond, conds) = predictions.split_at(one);
+            let weighted: Vec<(f64, &[f32])> =
+                prompts.iter().map(|(weight, _)| *weight).zip(conds.chunks_exact(one)).collect();
+            let cond = guidance::compose(uncond, &weighted);
+            Ok(guidance::guide(uncond, &cond, batch, *guidance_scale, *guidance_rescale))
         };
         run().map_err(engine_error)
+    }
+}
+
+/// The step (from 1) that evaluation `call` (from 1) of `calls` belongs to: some samplers take more than one a step.
+pub(super) fn step_of(call: usize, calls: usize, steps: u32) -> u32 {
+    (call as u64 * u64::from(steps)).div_ceil(calls.max(1) as u64) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluations_are_counted_as_steps() {
+        let steps = |calls, steps| (1..=calls).map(|call| step_of(call, calls, steps)).collect::<Vec<_>>();
+        assert_eq!(steps(4, 4), [1, 2, 3, 4]);
+        assert_eq!(steps(3, 2), [1, 2, 2]); // Heun's last step has no second evaluation
+        assert_eq!(steps(5, 3), [1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn what_is_told_follows_the_schedule() {
+        let told = |value: f32| Condition::from(Tensor::new(&[value], &Device::Cpu).unwrap());
+        let scheduled = Scheduled { conditions: vec![told(1.0), told(2.0)], schedule: vec![(2, 0), (3, 1), (5, 0)] };
+        let values: Vec<f32> = (1..=6).map(|step| scheduled.at(step).text.to_vec1::<f32>().unwrap()[0]).collect();
+        assert_eq!(values, [1.0, 1.0, 2.0, 1.0, 1.0, 1.0]);
+        assert_eq!(Scheduled::from(told(3.0)).at(9).text.to_vec1::<f32>().unwrap(), [3.0]);
     }
 }

@@ -2,13 +2,14 @@
 
 use candle_core::{Device, Tensor};
 
-use super::denoise::{Conditioning, Denoiser};
-use super::image::picture_from_tensor;
-use super::start::Start;
-use super::text::{Sizes, Texts, encode_prompts, nothing_said};
+use super::denoise::{Denoiser, step_of};
+use super::image::{picture_from_tensor, tensor_from_picture};
+use super::prompt::condition;
+use super::source::{keep_rest, resized, source};
+use super::start::{Source, Start};
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
 use crate::models::Model;
-use crate::models::embeddings::Condition;
+use crate::models::vae_tiling::{Tiling, decode_tiled};
 use crate::nn::engine_error;
 use crate::sampling::{self, TorchCpuRng};
 
@@ -38,7 +39,7 @@ pub struct Generated {
 /// Makes the picture of `request` (the first of its count).
 ///
 /// The seed means what `torch.manual_seed` means on a CPU, and noise is drawn in the order diffusers draws it: first the
-/// latents, then one draw for every step that needs one.
+/// latents, then one draw for every step that needs one. The model is taken as it is; [`super::make()`] dresses it first.
 ///
 /// # Errors
 /// When the request does not fit the model's family, the network fails, or `cancel` was set (looked at before every
@@ -55,26 +56,30 @@ pub fn generate(
         return Err(UserError::input(sentences.join(". ")));
     }
 
-    // 1. Prompts to vectors. A guidance of 1 or less would throw the negative prompt's prediction away; networks that
-    // were distilled to follow a scale are told it instead.
-    let follows_scale = model.unet.config().time_cond_proj_dim.is_some();
-    let guided = request.guidance_scale > 1.0 && !follows_scale;
-    let prompts = [Texts::from(request.negative_prompt.as_str()), Texts::from(request.prompt.as_str())];
-    let sizes = Sizes::whole(request.height_px, request.width_px);
-    let text = encode_prompts(model, if guided { &prompts } else { &prompts[1..] }, sizes)?;
-    let row = |i: usize| text.condition.rows(i, 1).map_err(engine_error);
-    let nothing = model.force_zeros_for_empty_prompt && request.negative_prompt.is_empty();
-    let negative = |row: Condition| if nothing { nothing_said(&row) } else { Ok(row) };
-    let conditioning = Conditioning {
-        prompt: Condition {
-            guidance_scale: follows_scale.then_some(request.guidance_scale),
-            ..row(usize::from(guided))?
-        },
-        negative: if guided { Some(negative(row(0)?)?) } else { None },
-        guidance_scale: request.guidance_scale,
-        guidance_rescale: 0.0,
-    };
-    let notices = cut_notices(&text.cut, model.text.tokenizer.length());
+    let source = request.init.as_ref().map(|init| source(init, request)).transpose()?;
+    let first = pass(model, request, source.as_ref(), cancel, progress)?;
+    let Some(hires) = request.hires else { return Ok(first) };
+    let (width_px, height_px) = hires.size_of(request, model.family.capabilities.size_multiple_px);
+    let larger = GenerateRequest { width_px, height_px, ..request.clone() };
+    let picture = tensor_from_picture(&resized(first.picture, (width_px, height_px))).map_err(engine_error)?;
+    let source = Source { picture, mask: None, strength: hires.strength };
+    let second = pass(model, &larger, Some(&source), cancel, progress)?;
+    Ok(Generated { notices: first.notices, ..second })
+}
+
+/// From noise, or from a picture, to a picture of the request's size.
+fn pass(
+    model: &Model,
+    request: &GenerateRequest,
+    source: Option<&Source>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Generated> {
+    // 1. Prompts to vectors, for the steps that there will be.
+    let steps = request.num_inference_steps;
+    let strength = source.map_or(1.0, |source| source.strength);
+    let steps_left = ((f64::from(steps) * strength) as u32).clamp(1, steps);
+    let (conditioning, notices) = condition(model, request, steps_left)?;
 
     // 2. Noise of the seed, or a picture with noise on it.
     let scale = model.vae.config().scale();
@@ -82,21 +87,18 @@ pub fn generate(
     let shape = [1, channels, request.height_px as usize / scale, request.width_px as usize / scale];
     let [.., height, width] = shape;
     let mut rng = TorchCpuRng::new(request.seed);
-    let steps = request.num_inference_steps;
-    let sampler =
-        sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, steps as usize)?;
+    let all = steps as usize;
+    let sampler = sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, all)?;
     let in_channels = model.unet.config().in_channels;
-    let start = Start::new(&model.vae, in_channels, sampler.as_ref(), steps as usize, None, shape, &mut |noise| {
-        rng.randn(noise);
-    })?;
+    let start =
+        Start::new(&model.vae, in_channels, sampler.as_ref(), all, source, shape, &mut |noise| rng.randn(noise))?;
 
     // 3. Step by step towards the picture.
-    let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape };
+    let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape, steps: steps_left };
     let latents = denoiser.run(start, &mut |noise| rng.randn(noise), cancel, &mut |done| {
-        // Some samplers evaluate the network more than once a step.
-        let step = (done.call as u64 * u64::from(steps)).div_ceil(done.calls as u64) as u32;
+        let step = step_of(done.call, done.calls, steps_left);
         let preview = model.preview.picture(done.denoised, height, width);
-        progress(Progress::Step { step, steps, preview });
+        progress(Progress::Step { step, steps: steps_left, preview });
     })?;
 
     // 4. Latents to px.
@@ -104,22 +106,18 @@ pub fn generate(
         return Err(UserError::cancelled());
     }
     progress(Progress::Decoding);
-    let decode = || {
-        let latents = Tensor::from_vec(latents, &shape, &Device::Cpu)?;
-        let decoded = model.vae.decode(&(latents / model.vae.config().scaling_factor)?)?;
-        picture_from_tensor(&decoded, 0)
+    let scaled = || Tensor::from_vec(latents, &shape, &Device::Cpu)? / model.vae.config().scaling_factor;
+    let scaled = scaled().map_err(engine_error)?;
+    let decoded = match Tiling::for_size(height, width) {
+        Some(tiling) => decode_tiled(&model.vae, &scaled, tiling, cancel, &mut |_, _| ())?,
+        None => model.vae.decode(&scaled).map_err(engine_error)?,
     };
-    Ok(Generated { picture: decode().map_err(engine_error)?, notices })
-}
-
-/// Tells of prompts that were too long for the text encoder.
-fn cut_notices(cut: &[usize], length: usize) -> Vec<String> {
-    // Without guidance there is only the prompt.
-    let names = if cut.len() == 2 { &["negative prompt", "prompt"][..] } else { &["prompt"] };
-    names
-        .iter()
-        .zip(cut)
-        .filter(|(_, cut)| **cut > 0)
-        .map(|(name, cut)| format!("The {name} is {cut} tokens too long; only the first {} were read", length - 2))
-        .collect()
+    let finish = || {
+        let picture = picture_from_tensor(&decoded, 0)?;
+        match source {
+            Some(source) => keep_rest(source, picture),
+            None => Ok(picture),
+        }
+    };
+    Ok(Generated { picture: finish().map_err(engine_error)?, notices })
 }

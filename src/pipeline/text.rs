@@ -54,31 +54,55 @@ pub struct TextContext {
     pub cut: Vec<usize>,
 }
 
-/// Encodes prompts, one row each, for pictures of these sizes.
+/// Rows of token ids, all of one length, for each text encoder.
+pub struct Ids {
+    /// For the first.
+    pub first: Vec<Vec<u32>>,
+    /// For the second, where there is one: as many.
+    pub second: Vec<Vec<u32>>,
+}
+
+/// Encodes prompts, one row each, for pictures of these sizes. What is too long is cut, as in diffusers.
 ///
 /// # Errors
 /// When a text encoder fails.
 pub fn encode_prompts(model: &Model, prompts: &[Texts<'_>], sizes: Sizes) -> Result<TextContext> {
     let firsts: Vec<&str> = prompts.iter().map(|texts| texts.first).collect();
-    let (ids, cut) = tokens(&model.text, &firsts)?;
+    let (first, cut) = tokens(&model.text, &firsts)?;
+    let second = match &model.text_2 {
+        Some(part) => tokens(part, &prompts.iter().map(|texts| texts.second).collect::<Vec<_>>())?.0,
+        None => Vec::new(),
+    };
+    Ok(TextContext { condition: encode_ids(model, &Ids { first, second }, sizes, 0)?, cut })
+}
+
+/// Encodes rows of token ids, for pictures of these sizes. `clip_skip` is how many layers more than usual are left out
+/// at the encoders' ends.
+///
+/// # Errors
+/// When a text encoder fails, or has not as many layers.
+pub fn encode_ids(model: &Model, ids: &Ids, sizes: Sizes, clip_skip: usize) -> Result<Condition> {
     let encode = || -> TensorResult<Condition> {
+        let first = model.text.encoder.forward(&ids.first)?;
         let Some(second) = &model.text_2 else {
-            return Ok(model.text.encoder.forward(&ids)?.last_hidden_state.into());
+            return Ok(model.text.encoder.skip_layers(&first, clip_skip)?.into());
         };
-        let seconds: Vec<&str> = prompts.iter().map(|texts| texts.second).collect();
-        let (ids_2, _) = tokens(second, &seconds).map_err(candle_core::Error::wrap)?;
-        let (first, second) = (model.text.encoder.forward(&ids)?, second.encoder.forward(&ids_2)?);
-        let before_last = |states: &[Tensor]| states[states.len() - 2].clone(); // loading checks that there is a layer
-        let (a, b) = (before_last(&first.hidden_states), before_last(&second.hidden_states));
+        let second = second.encoder.forward(&ids.second)?;
+        let before_last = |states: &[Tensor]| match states.iter().rev().nth(1 + clip_skip) {
+            Some(state) => Ok(state.clone()),
+            None => candle_core::bail!("a text encoder has no more than {clip_skip} layers"),
+        };
+        let (a, b) = (before_last(&first.hidden_states)?, before_last(&second.hidden_states)?);
         let Some(text_embeds) = second.text_embeds else { candle_core::bail!("no projection of the pooled text") };
-        let time_ids = Tensor::from_vec(sizes.ids().repeat(prompts.len()), (prompts.len(), 6), &Device::Cpu)?;
+        let rows = ids.first.len();
+        let time_ids = Tensor::from_vec(sizes.ids().repeat(rows), (rows, 6), &Device::Cpu)?;
         Ok(Condition {
             text: Tensor::cat(&[&a, &b], D::Minus1)?,
             added: Some(AddedCondition { text_embeds, time_ids }),
             guidance_scale: None,
         })
     };
-    Ok(TextContext { condition: encode().map_err(engine_error)?, cut })
+    encode().map_err(engine_error)
 }
 
 /// The condition of a negative prompt that is not given, where the model was trained to be told zeros then.

@@ -38,6 +38,26 @@ pub fn guide(uncond: &[f32], cond: &[f32], batch: usize, scale: f64, rescale: f6
     guided
 }
 
+/// Several conditional predictions with their weights as one: `uncond + Σ weight · (cond − uncond)` (Liu et al. 2022,
+/// "Compositional Visual Generation with Composable Diffusion Models", equation 11). One of weight 1 stays as it is.
+///
+/// # Panics
+/// When the slices differ in length.
+#[must_use]
+pub fn compose(uncond: &[f32], conds: &[(f64, &[f32])]) -> Vec<f32> {
+    assert!(conds.iter().all(|(_, cond)| cond.len() == uncond.len()), "all predictions have one shape");
+    if let [(1.0, cond)] = conds {
+        return cond.to_vec();
+    }
+    (uncond.iter().enumerate())
+        .map(|(i, &uncond)| {
+            let uncond = f64::from(uncond);
+            let sum: f64 = conds.iter().map(|(weight, cond)| weight * (f64::from(cond[i]) - uncond)).sum();
+            (uncond + sum) as f32
+        })
+        .collect()
+}
+
 /// The sample standard deviation (N - 1) of at least two values.
 fn standard_deviation(values: &[f32]) -> f64 {
     let n = values.len() as f64;
@@ -48,6 +68,13 @@ fn standard_deviation(values: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// By hand: 1 + 2·(3 − 1) − 0.5·(2 − 1) = 4.5.
+    #[test]
+    fn several_predictions_are_one() {
+        assert_eq!(compose(&[1.0], &[(2.0, &[3.0]), (-0.5, &[2.0])]), [4.5]);
+        assert_eq!(compose(&[0.1], &[(1.0, &[0.3])]), [0.3]);
+    }
 
     #[test]
     fn scale_one_is_the_conditional_prediction() {

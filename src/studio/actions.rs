@@ -1,10 +1,11 @@
 //! [`Action`]: every act of the user, with its text, its tooltip and its shortcut, in one table.
 
 use std::fmt;
+use std::path::PathBuf;
 
-use crate::domain::{JobId, ModelRef, PictureId, SamplerId, ScheduleId, Theme, WindowPlace};
+use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{DialogAnswer, Place, ShelfAction};
+use super::{DialogAnswer, Extra, Place, ShelfAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +70,18 @@ pub enum Action {
     ClearQueue,
     /// Change a field of the draft.
     Edit(Edit),
+    /// Change what a picture is made with besides the prompt.
+    Extra(Extra),
+    /// Choose the picture to begin with in a dialog.
+    ChooseInit,
+    /// Choose its mask in a dialog.
+    ChooseMask,
+    /// Choose another autoencoder in a dialog.
+    ChooseVae,
+    /// Begin with the picture in view.
+    BeginWithSelected,
+    /// Files were dropped on the window.
+    Dropped(Vec<PathBuf>),
     /// Swap width and height.
     SwapSides,
     /// Draw a new seed.
@@ -113,6 +126,10 @@ pub enum Action {
     Trash,
     /// Dark or light.
     SetTheme(Theme),
+    /// What becomes of flagged pictures.
+    SetSafety(SafetyMode),
+    /// Show the hidden picture in view, or hide it again.
+    ToggleReveal,
     /// Choose where pictures go.
     ChoosePicturesFolder,
     /// Put pictures into the user's own pictures folder again.
@@ -280,6 +297,15 @@ impl Action {
             Self::RunNext(_) => info("Run next", "Let this job run before the others that wait", None),
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
             Self::Edit(edit) => edit.info(),
+            Self::Extra(extra) => extra.info(),
+            Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),
+            Self::ChooseMask => {
+                info("Choose a mask…", "A picture whose white parts are painted anew, while the rest stays", None)
+            }
+            Self::ChooseVae => info("Choose another VAE…", "A VAE's .safetensors, .ckpt or .pt file", None),
+            Self::BeginWithSelected => {
+                info("Begin with it", "Make this picture into something new: it takes the place of the noise", None)
+            }
             Self::SwapSides => info("Swap sides", "Swap width and height", None),
             Self::RollSeed => info("New seed", "Draw another seed, for another picture", Some(Shortcut::ctrl(Key::R))),
             Self::ToggleSeedLock => info(
@@ -308,9 +334,11 @@ impl Action {
             }
             Self::Move(Move::Up) => info("Row up", "Go one row up", Some(Shortcut::plain(Key::Up))),
             Self::Move(Move::Down) => info("Row down", "Go one row down", Some(Shortcut::plain(Key::Down))),
-            Self::GridColumns(_) | Self::NeedThumbnail(_) | Self::WindowPlaced(_) | Self::Answered(_) => {
-                info("", "", None)
-            }
+            Self::GridColumns(_)
+            | Self::NeedThumbnail(_)
+            | Self::WindowPlaced(_)
+            | Self::Answered(_)
+            | Self::Dropped(_) => info("", "", None),
             Self::Rescan => info("Refresh", "Look for new and deleted files", Some(Shortcut::plain(Key::F5))),
             Self::UseAllParameters => {
                 info("Use all parameters", "Take over everything that made this picture, seed included", None)
@@ -329,6 +357,8 @@ impl Action {
             ),
             Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
             Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),
+            Self::SetSafety(mode) => info(mode.label(), mode.description(), None),
+            Self::ToggleReveal => info("Show it", "Show this picture although it may be unsafe", None),
             Self::ChoosePicturesFolder => {
                 info("Change…", "Choose where new pictures go; those made before stay where they are", None)
             }

@@ -36,6 +36,12 @@ pub enum DialogRequest {
     ModelFile,
     /// A folder with models, which are listed from then on.
     ModelsFolder,
+    /// A picture to begin with.
+    Init,
+    /// Its mask.
+    Mask,
+    /// An autoencoder's file.
+    Vae,
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

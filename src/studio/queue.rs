@@ -123,10 +123,10 @@ impl Queue {
     }
 
     /// Its pictures go into `pictures_dir`.
-    pub(super) fn add(&mut self, request: GenerateRequest, pictures_dir: PathBuf) {
+    pub(super) fn add(&mut self, request: GenerateRequest, pictures_dir: PathBuf, is_checked: bool) {
         self.last_id += 1;
         let (id, cancel) = (JobId(self.last_id), Cancel::default());
-        self.waiting.push_back(Job { id, request, pictures_dir, cancel });
+        self.waiting.push_back(Job { id, request, pictures_dir, is_checked, cancel });
     }
 
     /// Sends the next job if none runs.
@@ -136,7 +136,7 @@ impl Queue {
         }
         let job = self.waiting.pop_front()?;
         self.running = Some(Running::new(job.clone()));
-        Some(Effect::Engine(Command::Generate(job)))
+        Some(Effect::Engine(Command::Generate(Box::new(job))))
     }
 
     /// Forgets the running job, if it is this one.
@@ -194,8 +194,13 @@ mod tests {
     #[test]
     fn time_left_counts_the_pictures_to_come() {
         let request = GenerateRequest { count: 3, num_inference_steps: 10, ..GenerateRequest::default() };
-        let mut running =
-            Running::new(Job { id: JobId(1), request, pictures_dir: PathBuf::new(), cancel: Cancel::default() });
+        let mut running = Running::new(Job {
+            id: JobId(1),
+            request,
+            pictures_dir: PathBuf::new(),
+            is_checked: false,
+            cancel: Cancel::default(),
+        });
         assert_eq!(running.secs_left(), None, "nothing is known before the first step");
         running.step = 5;
         running.elapsed_secs = 2.5; // half a second a step: 5 steps of this picture and 20 of the other two are left

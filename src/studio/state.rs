@@ -1,14 +1,16 @@
 //! [`State`]: all that the window shows.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{
     Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, Problem, Recipe,
-    SamplerId, ScheduleId, Settings, Theme, WindowPlace,
+    SafetyMode, SamplerId, ScheduleId, Settings, Theme, WindowPlace,
 };
 use crate::library::{LibraryCommand, Paths};
 
+use super::safety::Revealed;
 use super::{
     DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf, Size,
     View,
@@ -107,6 +109,9 @@ pub struct State {
     pub full_screen: bool,
     /// Where new pictures go, if not into the user's own pictures folder.
     pub pictures_dir: Option<PathBuf>,
+    /// What becomes of pictures that a model's safety checker flags.
+    pub safety: SafetyMode,
+    pub(super) revealed: HashSet<Revealed>,
     /// The dialog that is open now.
     pub dialog: Option<DialogRequest>,
     /// The field for a path, where no dialog could be opened.
@@ -120,7 +125,7 @@ impl State {
     /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
     #[must_use]
     pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
-        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, hub_token } =
+        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, safety, hub_token } =
             settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
@@ -142,6 +147,8 @@ impl State {
             theme,
             full_screen: false,
             pictures_dir,
+            safety,
+            revealed: HashSet::new(),
             dialog: None,
             path_prompt: None,
             window,
@@ -171,6 +178,7 @@ impl State {
             model_paths: self.models.recent.clone(),
             pictures_dir: self.pictures_dir.clone(),
             model_folders: self.shelf.folders.clone(),
+            safety: self.safety,
             hub_token: self.shelf.saved_token.clone(),
         }
     }

@@ -24,6 +24,7 @@ static STARTER: Capabilities = Capabilities {
     default_sampler: SamplerId::DpmPp2m,
     default_schedule: ScheduleId::Automatic,
     example_prompt: "a red pullover",
+    needs_mask: false,
 };
 
 static SD1: Capabilities = Capabilities {
@@ -36,6 +37,7 @@ static SD1: Capabilities = Capabilities {
     default_steps: 25,
     default_guidance: 7.5,
     example_prompt: "a lighthouse",
+    needs_mask: false,
     ..STARTER
 };
 
@@ -57,7 +59,7 @@ fn state() -> State {
 /// The job among effects.
 fn job(effects: &[Effect]) -> Option<Job> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Engine(Command::Generate(job)) => Some(job.clone()),
+        Effect::Engine(Command::Generate(job)) => Some((**job).clone()),
         _ => None,
     })
 }
@@ -78,6 +80,7 @@ fn recipe(request: GenerateRequest) -> Recipe {
         model_hash: "0".to_owned(),
         version: "Atelier".to_owned(),
         elapsed_secs: 1.0,
+        safety: None,
     }
 }
 
@@ -159,10 +162,10 @@ fn refused_jobs_do_not_block_the_queue_and_are_told_once() {
     }
     let error = UserError::failed("The engine has stopped");
     for _ in 0..3 {
-        let effects = state.on_engine_refused(Command::Generate(job), error.clone());
+        let effects = state.on_engine_refused(Command::Generate(Box::new(job)), error.clone());
         job = super::tests::job(&effects).expect("the next is tried");
     }
-    assert!(state.on_engine_refused(Command::Generate(job), error).is_empty());
+    assert!(state.on_engine_refused(Command::Generate(Box::new(job)), error).is_empty());
     assert!(state.queue.running().is_none());
     let notices = state.notices.list();
     assert_eq!((notices.len(), notices[0].times), (1, 4));

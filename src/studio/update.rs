@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{ImageFormat, ModelRef, PictureId, UserError};
+use crate::domain::{ImageFormat, ModelRef, PictureId, SafetyMode, UserError};
 use crate::library::{LibraryCommand, SaveSource};
 
 use super::{
@@ -30,6 +30,15 @@ impl State {
                 self.draft.edit(edit, family);
                 self.mark_dirty();
             }
+            Action::Extra(extra) => {
+                self.draft.edit_extra(extra);
+                self.mark_dirty();
+            }
+            Action::ChooseInit => return self.ask(DialogRequest::Init),
+            Action::ChooseMask => return self.ask(DialogRequest::Mask),
+            Action::ChooseVae => return self.ask(DialogRequest::Vae),
+            Action::BeginWithSelected => return self.begin_with_selected(),
+            Action::Dropped(paths) => return self.dropped(paths),
             Action::SwapSides => {
                 let request = &mut self.draft.request;
                 std::mem::swap(&mut request.width_px, &mut request.height_px);
@@ -68,6 +77,11 @@ impl State {
                 self.theme = theme;
                 return vec![self.save_settings()];
             }
+            Action::SetSafety(mode) => {
+                self.set_safety(mode);
+                return vec![self.save_settings()];
+            }
+            Action::ToggleReveal => self.toggle_reveal(),
             Action::ResetPicturesFolder => return self.use_pictures_folder(None),
             Action::DismissNotice(key) => self.notices.dismiss(key),
             Action::Answered(answer) => {
@@ -111,7 +125,8 @@ impl State {
             return Vec::new();
         }
         self.notices.dismiss_info();
-        self.queue.add(self.draft.request.clone(), self.pictures_folder().to_path_buf());
+        let is_checked = self.safety != SafetyMode::Off;
+        self.queue.add(self.draft.request.clone(), self.pictures_folder().to_path_buf(), is_checked);
         if !self.draft.seed_locked {
             self.draft.request.seed = self.seeds.draw();
         }
@@ -287,7 +302,10 @@ impl State {
                     DialogRequest::ModelFolder | DialogRequest::ModelFile | DialogRequest::ModelsFolder => {
                         String::new()
                     }
-                    DialogRequest::PicturesFolder => self.pictures_folder().display().to_string(),
+                    DialogRequest::Vae => String::new(),
+                    DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
+                        self.pictures_folder().display().to_string()
+                    }
                     DialogRequest::SavePicture { suggested_name, .. } => {
                         self.pictures_folder().join(suggested_name).display().to_string()
                     }
@@ -323,6 +341,10 @@ impl State {
             DialogRequest::ModelFolder => self.choose_model(ModelRef::Path(path)),
             DialogRequest::ModelFile => self.apply_shelf(ShelfAction::Inspect(path)),
             DialogRequest::ModelsFolder => self.add_models_folder(path),
+            DialogRequest::Init | DialogRequest::Mask | DialogRequest::Vae => {
+                self.chosen_extra(&request, path);
+                Vec::new()
+            }
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::SavePicture { source, .. } => {
                 // Without an ending that says otherwise, a copy is a PNG: lossless, with its recipe.

@@ -8,8 +8,8 @@ use super::icons::Icon;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{
-    Emphasis, action_button_ui, action_icon_ui, empty_ui, fit, hint_ui, icon_button_ui, picture_ui, progress_ui,
-    snippet, tooltip,
+    Emphasis, action_button_ui, action_icon_ui, empty_ui, fit, hidden_ui, hint_ui, icon_button_ui, picture_ui,
+    progress_ui, snippet, tooltip,
 };
 
 /// Most waiting jobs that are listed one by one.
@@ -32,7 +32,7 @@ pub fn canvas_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &
     }
     let area = ui.available_rect_before_wrap().shrink(5.0 * theme::UNIT);
     match (item, state.queue.running()) {
-        (Some(item), _) => film_picture_ui(ui, area, item, textures),
+        (Some(item), _) => film_picture_ui(ui, area, state, item, textures, actions),
         (None, Some(running)) => forming_ui(ui, area, running, textures),
         (None, None) => {
             empty_ui(ui, Icon::Picture, "Nothing made yet", "Write a prompt at the left and press Ctrl+Enter");
@@ -40,14 +40,27 @@ pub fn canvas_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &
     }
 }
 
-fn film_picture_ui(ui: &mut Ui, area: Rect, item: &FilmItem, textures: &mut Textures) {
+fn film_picture_ui(
+    ui: &mut Ui,
+    area: Rect,
+    state: &State,
+    item: &FilmItem,
+    textures: &mut Textures,
+    actions: &mut Vec<Action>,
+) {
     let request = &item.recipe.request;
     match &item.picture {
         Some(picture) => {
             let rect = fit(area, picture.width_px as f32, picture.height_px as f32, theme::MAX_ENLARGEMENT);
-            let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
             let description = format!("Picture: {}", snippet(&request.prompt, 80));
-            picture_ui(ui, rect, texture, theme::ROUNDING, &description);
+            if let Some(verdict) = state.hidden_film(item) {
+                let key = TextureKey::HiddenFilm(item.key, state.safety);
+                let texture = textures.load_hidden(ui.ctx(), key, picture, state.safety, verdict);
+                hidden_ui(ui, rect, texture, actions);
+            } else {
+                let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
+                picture_ui(ui, rect, texture, theme::ROUNDING, &description);
+            }
         }
         None => empty_ui(ui, Icon::Picture, "Reading the picture", "It is on the disk"),
     }
@@ -162,7 +175,14 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
             ui.label(RichText::new(text).small().color(p.danger));
         }
     });
-    let buttons = [Action::SaveAs, Action::CopyPicture, Action::UseAllParameters, Action::UseSeed, Action::Trash];
+    let buttons = [
+        Action::SaveAs,
+        Action::CopyPicture,
+        Action::UseAllParameters,
+        Action::UseSeed,
+        Action::BeginWithSelected,
+        Action::Trash,
+    ];
     // A row that does not fit is not broken in two: the rarer actions, which the gallery has too, are left out.
     let spacing = ui.spacing().item_spacing.x;
     let padding = 2.0 * ui.spacing().button_padding.x;
@@ -176,7 +196,7 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         })
         .collect();
     let mut shown: Vec<usize> = (0..buttons.len()).collect();
-    for dropped in [3, 2, 1] {
+    for dropped in [3, 2, 1, 4] {
         if shown.iter().map(|&i| widths[i]).sum::<f32>() - spacing <= ui.available_width() {
             break;
         }

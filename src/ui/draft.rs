@@ -6,6 +6,7 @@ use crate::domain::{ModelRef, Problem};
 use crate::studio::{Action, Edit, ModelStatus, State};
 
 use super::draft_fields::{combo_ui, count_ui, guidance_ui, sampler_and_schedule_ui, seed_ui, size_ui, steps_ui};
+use super::extras::{init_ui, more_ui};
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, button_ui, field_name_ui, hint_ui, problem_ui, tooltip};
 
@@ -34,6 +35,8 @@ pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Ve
             ui.add_space(gap);
             sampler_and_schedule_ui(ui, state, actions);
             ui.add_space(gap);
+            init_ui(ui, state, &problems, actions);
+            ui.add_space(gap);
             ui.horizontal_top(|ui| {
                 let count_width = 112.0;
                 let seed_width = ui.available_width() - count_width - 3.0 * theme::UNIT;
@@ -41,6 +44,8 @@ pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Ve
                 ui.add_space(theme::UNIT);
                 ui.vertical(|ui| count_ui(ui, state, &problems, actions));
             });
+            ui.add_space(gap);
+            more_ui(ui, state, &problems, actions);
         });
     });
 }

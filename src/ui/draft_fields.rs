@@ -133,15 +133,19 @@ pub fn guidance_ui(ui: &mut Ui, state: &State, problems: &[Problem], actions: &m
 }
 
 /// The useful range on the slider, the whole range by typing.
-struct NumberRange {
-    slider: RangeInclusive<f64>,
-    typed: RangeInclusive<f64>,
-    step: f64,
-    decimals: usize,
+pub struct NumberRange {
+    /// What the slider covers.
+    pub slider: RangeInclusive<f64>,
+    /// What can be typed.
+    pub typed: RangeInclusive<f64>,
+    /// From one place of the slider to the next.
+    pub step: f64,
+    /// Digits behind the point.
+    pub decimals: usize,
 }
 
 /// A name, a slider and a field in a row. Returns the new value.
-fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> Option<f64> {
+pub fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> Option<f64> {
     const NAME_WIDTH: f32 = 68.0;
     const FIELD_WIDTH: f32 = 56.0;
     let mut changed = None;

@@ -3,6 +3,7 @@
 mod canvas;
 mod draft;
 mod draft_fields;
+mod extras;
 mod filmstrip;
 mod gallery;
 mod icons;

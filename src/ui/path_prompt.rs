@@ -25,6 +25,9 @@ fn content_ui(ui: &mut Ui, prompt: &PathPrompt, actions: &mut Vec<Action>) {
         DialogRequest::ModelFolder => "Folder of the model",
         DialogRequest::ModelFile => "File of the model",
         DialogRequest::ModelsFolder => "Folder with models",
+        DialogRequest::Init => "Picture to begin with",
+        DialogRequest::Mask => "Mask",
+        DialogRequest::Vae => "File of the VAE",
         DialogRequest::PicturesFolder => "Folder for new pictures",
         DialogRequest::SavePicture { .. } => "Save the picture as",
     };

@@ -2,7 +2,7 @@
 
 use egui::{Frame, Grid, Margin, RichText, Role, ScrollArea, Ui, WidgetInfo, vec2};
 
-use crate::domain::Theme;
+use crate::domain::{SafetyMode, Theme};
 use crate::studio::{Action, KEYED, State};
 
 use super::theme::{self, palette};
@@ -18,6 +18,7 @@ pub fn settings_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             ui.add_space(3.0 * theme::UNIT);
             section_ui(ui, "Look", |ui| look_ui(ui, state, actions));
             section_ui(ui, "Pictures", |ui| pictures_ui(ui, state, actions));
+            section_ui(ui, "Safety", |ui| safety_ui(ui, state, actions));
             section_ui(ui, "Where things are", |ui| folders_ui(ui, state));
             section_ui(ui, "Keys", keys_ui);
             section_ui(ui, "About", about_ui);
@@ -63,6 +64,20 @@ fn look_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             }
         }
     });
+}
+
+fn safety_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    hint_ui(ui, "Some models bring a checker that looks at finished pictures");
+    for mode in SafetyMode::ALL {
+        let chosen = state.safety == mode;
+        ui.horizontal(|ui| {
+            let response = ui.radio(chosen, mode.label());
+            if response.clicked() && !chosen {
+                actions.push(Action::SetSafety(mode));
+            }
+            hint_ui(ui, mode.description());
+        });
+    }
 }
 
 fn pictures_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {

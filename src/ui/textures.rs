@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureOptions, pos2, vec2};
 
-use crate::domain::{Picture, PictureId};
+use crate::domain::{Picture, PictureId, SafetyMode, Verdict};
 
 /// Bytes of cached pictures, above which those that were not drawn for longest go.
 const BUDGET: usize = 128 << 20;
@@ -19,6 +19,10 @@ pub enum TextureKey {
     Full(PictureId),
     /// A picture of this session, by its key in the filmstrip.
     Film(u64),
+    /// What is shown instead of a flagged picture of the history.
+    HiddenFull(PictureId, SafetyMode),
+    /// What is shown instead of a flagged picture of this session.
+    HiddenFilm(u64, SafetyMode),
 }
 
 /// A picture on the graphics card, in tiles where it is larger than a texture may be.
@@ -71,7 +75,7 @@ impl Textures {
     pub fn begin_frame(&mut self, generation: u64) {
         if self.generation != generation {
             self.generation = generation;
-            self.cache.retain(|key, _| matches!(key, TextureKey::Film(_)));
+            self.cache.retain(|key, _| matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..)));
         }
         self.evict(BUDGET);
         self.frame += 1;
@@ -90,6 +94,24 @@ impl Textures {
     pub fn load(&mut self, ctx: &Context, key: TextureKey, picture: &Picture) -> &PictureTexture {
         let frame = self.frame;
         let texture = self.cache.entry(key).or_insert_with(|| PictureTexture::load(ctx, picture));
+        texture.last_drawn = frame;
+        texture
+    }
+
+    /// What is shown instead of a flagged picture, made where it is not there.
+    pub fn load_hidden(
+        &mut self,
+        ctx: &Context,
+        key: TextureKey,
+        picture: &Picture,
+        mode: SafetyMode,
+        verdict: Verdict,
+    ) -> &PictureTexture {
+        let frame = self.frame;
+        let texture = self.cache.entry(key).or_insert_with(|| {
+            let instead = mode.instead_of(picture, verdict);
+            PictureTexture::load(ctx, instead.as_ref().unwrap_or(picture))
+        });
         texture.last_drawn = frame;
         texture
     }

@@ -2,14 +2,14 @@
 
 use egui::{CentralPanel, Frame, Grid, Margin, Panel, Rect, RichText, ScrollArea, Ui, Vec2, vec2};
 
-use crate::domain::{PictureEntry, Recipe};
+use crate::domain::{PictureEntry, Recipe, Verdict};
 use crate::studio::{self, Action, Move, State, duration_text};
 
 use super::gallery::entry_name;
 use super::icons::Icon;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, button_ui, empty_ui, fit, hint_ui, icon_button_ui, picture_ui, tooltip};
+use super::widgets::{Emphasis, button_ui, empty_ui, fit, hidden_ui, hint_ui, icon_button_ui, picture_ui, tooltip};
 
 /// The selected picture, large.
 pub fn viewer_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
@@ -27,7 +27,7 @@ pub fn viewer_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &
         Panel::top("viewer bar").resizable(false).show_separator_line(false).frame(bar).show(ui, |ui| {
             bar_ui(ui, state, actions);
         });
-        large_ui(ui, state, entry, textures);
+        large_ui(ui, state, entry, textures, actions);
     });
 }
 
@@ -58,15 +58,21 @@ fn bar_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     });
 }
 
-fn large_ui(ui: &mut Ui, state: &State, entry: &PictureEntry, textures: &mut Textures) {
+fn large_ui(ui: &mut Ui, state: &State, entry: &PictureEntry, textures: &mut Textures, actions: &mut Vec<Action>) {
     let available = ui.available_rect_before_wrap();
     let area = Rect::from_min_max(available.min + vec2(20.0, 0.0), available.max - vec2(20.0, 20.0));
     let rect = fit(area, entry.width_px as f32, entry.height_px as f32, theme::MAX_ENLARGEMENT);
     let description = format!("Large picture: {}", entry_name(entry));
     match &state.gallery.opened {
         Some((id, picture)) if *id == entry.id => {
-            let texture = textures.load(ui.ctx(), TextureKey::Full(entry.id), picture);
-            picture_ui(ui, rect, texture, theme::ROUNDING, &description);
+            if let Some(verdict) = state.hidden_picture(entry.id) {
+                let key = TextureKey::HiddenFull(entry.id, state.safety);
+                let texture = textures.load_hidden(ui.ctx(), key, picture, state.safety, verdict);
+                hidden_ui(ui, rect, texture, actions);
+            } else {
+                let texture = textures.load(ui.ctx(), TextureKey::Full(entry.id), picture);
+                picture_ui(ui, rect, texture, theme::ROUNDING, &description);
+            }
         }
         _ if state.gallery.is_broken(entry.id) => {
             empty_ui(ui, Icon::Warning, "This picture could not be read", "Its file may have been moved or damaged");
@@ -107,6 +113,10 @@ fn recipe_ui(ui: &mut Ui, state: &State, entry: &PictureEntry, actions: &mut Vec
     });
 }
 
+fn safety_text(verdict: Verdict) -> String {
+    format!("{} ({:+.3})", if verdict.flagged { "Flagged" } else { "Nothing found" }, verdict.score)
+}
+
 fn section_ui(ui: &mut Ui, title: &str) {
     let colour = palette(ui).text_dim;
     ui.label(RichText::new(title).text_style(theme::label()).color(colour));
@@ -114,7 +124,7 @@ fn section_ui(ui: &mut Ui, title: &str) {
 
 fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     let p = palette(ui);
-    let Recipe { request, model_name, model_hash, version, elapsed_secs } = recipe;
+    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety } = recipe;
     for (title, text) in [("Prompt", &request.prompt), ("Negative prompt", &request.negative_prompt)] {
         if !text.is_empty() {
             section_ui(ui, title);
@@ -133,9 +143,10 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
         ("Seed", request.seed.to_string()),
         ("Time", duration_text(*elapsed_secs)),
         ("Made by", version.clone()),
+        ("Safety", safety.map(safety_text).unwrap_or_default()),
     ];
     Grid::new("facts").num_columns(2).spacing(vec2(16.0, 4.0)).min_row_height(20.0).show(ui, |ui| {
-        for (name, value) in facts {
+        for (name, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
             ui.label(RichText::new(name).color(p.text_faint));
             ui.add(egui::Label::new(RichText::new(value).color(p.text)).selectable(true));
             ui.end_row();
@@ -158,6 +169,7 @@ fn buttons_ui(ui: &mut Ui, has_recipe: bool, actions: &mut Vec<Action>) {
     let wide = vec2(width, 36.0);
     let narrow = vec2(half, theme::CONTROL_HEIGHT);
     button(ui, Action::UseAllParameters, Emphasis::Primary, wide, true);
+    button(ui, Action::BeginWithSelected, Emphasis::Normal, vec2(width, theme::CONTROL_HEIGHT), false);
     ui.horizontal(|ui| {
         button(ui, Action::UsePrompt, Emphasis::Normal, narrow, true);
         button(ui, Action::UseSeed, Emphasis::Normal, narrow, true);

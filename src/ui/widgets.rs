@@ -130,6 +130,21 @@ pub fn picture_ui(ui: &mut Ui, rect: Rect, texture: &PictureTexture, rounding: u
     texture.paint(ui, rect, rounding);
 }
 
+/// What is shown instead of a flagged picture, with a way to see it.
+pub fn hidden_ui(ui: &mut Ui, rect: Rect, instead: &PictureTexture, actions: &mut Vec<Action>) {
+    picture_ui(ui, rect, instead, theme::ROUNDING, "Hidden picture");
+    let size = vec2(200.0_f32.min(rect.width()), 64.0);
+    let middle = Rect::from_center_size(rect.center(), size);
+    ui.scope_builder(egui::UiBuilder::new().max_rect(middle), |ui| {
+        egui::Frame::new().fill(palette(ui).panel).corner_radius(theme::ROUNDING).inner_margin(8).show(ui, |ui| {
+            ui.vertical_centered(|ui| {
+                hint_ui(ui, "This picture may be unsafe");
+                action_button_ui(ui, &Action::ToggleReveal, Emphasis::Normal, vec2(0.0, 0.0), actions);
+            });
+        });
+    });
+}
+
 /// Where a picture lies in an area: centred, as large as fits, blown up only so far.
 #[must_use]
 pub fn fit(area: Rect, width: f32, height: f32, max_enlargement: f32) -> Rect {

@@ -1,7 +1,9 @@
 //! [`ModelFiles`]: the parts of a model, as a diffusers folder lays them out, on disk or inside the program.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -18,6 +20,13 @@ pub enum ModelFiles {
     Folder(PathBuf),
     /// Files that are part of the program: name within the folder, and content.
     Embedded(&'static [(&'static str, &'static [u8])]),
+    /// Text files that stand in for those that a model in a single file does not have.
+    Made {
+        /// Name within the folder, and content.
+        files: Arc<BTreeMap<String, String>>,
+        /// The single file, for messages.
+        of: PathBuf,
+    },
 }
 
 impl ModelFiles {
@@ -45,6 +54,7 @@ impl ModelFiles {
         match self {
             Self::Folder(folder) => folder.join(name),
             Self::Embedded(_) => PathBuf::from("(inside Atelier)").join(name),
+            Self::Made { of, .. } => of.clone(),
         }
     }
 
@@ -54,6 +64,7 @@ impl ModelFiles {
         match self {
             Self::Folder(folder) => folder.join(name).is_file(),
             Self::Embedded(files) => files.iter().any(|(file, _)| *file == name),
+            Self::Made { files, .. } => files.contains_key(name),
         }
     }
 
@@ -76,6 +87,9 @@ impl ModelFiles {
                 Some((_, bytes)) => bytes.to_vec(),
                 None => return fail(format!("{name} is missing")),
             },
+            Self::Made { files, .. } => {
+                return files.get(name).cloned().map_or_else(|| fail(format!("{name} is missing")), Ok);
+            }
         };
         String::from_utf8(bytes).or_else(|_| fail(format!("{name} is not text")))
     }
@@ -109,6 +123,7 @@ impl ModelFiles {
                 Some((_, bytes)) => TensorFile::embedded(bytes, &self.path(&name).to_string_lossy()),
                 None => Err(UserError::failed(format!("{name} is missing")).path(self.path(&name))),
             },
+            Self::Made { of, .. } => Err(UserError::failed(format!("{name} is no file of its own")).path(of)),
         }
     }
 }

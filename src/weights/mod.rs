@@ -4,14 +4,18 @@ pub mod embedding;
 mod folder;
 pub mod layout;
 pub mod lora;
+mod open;
 pub mod pickle;
 mod shards;
+mod shelf;
 mod tensor_file;
 mod view;
 
 pub use folder::{ModelFiles, read_json};
+pub use open::{OpenedFile, open_file};
 pub use shards::Precision;
-pub use tensor_file::{Mapping, StoredTensor, TensorFile};
+pub use shelf::Shelf;
+pub use tensor_file::{Mapping, StoredTensor, TensorFile, Values};
 pub use view::{Step, TensorInfo, Tensors, View};
 
 /// Names for a message: the first three, and how many there are.

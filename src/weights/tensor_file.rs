@@ -86,6 +86,17 @@ pub struct StoredTensor {
     pub range: Range<usize>,
 }
 
+/// The values of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// IEEE half precision.
+    F16(Vec<f16>),
+    /// The upper half of f32.
+    Bf16(Vec<bf16>),
+}
+
 /// One file among those that a [`TensorFile`] reads.
 #[derive(Clone)]
 struct Source {
@@ -108,7 +119,7 @@ impl TensorFile {
     /// # Errors
     /// When the file cannot be opened, or is not a complete safetensors file.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::new(Mapping::open(path)?, path)
+        Self::mapped(Mapping::open(path)?, path)
     }
 
     /// Reads a safetensors file that is part of the program; `name` stands for its path in messages.
@@ -116,10 +127,14 @@ impl TensorFile {
     /// # Errors
     /// When the bytes are not a complete safetensors file.
     pub fn embedded(bytes: &'static [u8], name: &str) -> Result<Self> {
-        Self::new(Mapping::embedded(bytes), Path::new(name))
+        Self::mapped(Mapping::embedded(bytes), Path::new(name))
     }
 
-    fn new(mapping: Mapping, path: &Path) -> Result<Self> {
+    /// Reads the header of a safetensors file that is mapped already.
+    ///
+    /// # Errors
+    /// When it is not a complete safetensors file.
+    pub fn mapped(mapping: Mapping, path: &Path) -> Result<Self> {
         let header_bytes = mapping.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
         if header_bytes > MAX_HEADER_BYTES {
             return Err(header_error(&SafeTensorError::HeaderTooLarge, path));
@@ -273,6 +288,20 @@ impl TensorFile {
         self.sources.iter().map(|source| &*source.mapping)
     }
 
+    /// The values of a tensor, row-major: f16 and bf16 as they are stored, f32 and f64 as f32.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read_f32`].
+    pub fn read(&self, name: &str) -> Result<Values> {
+        let Some(info) = self.tensors.get(name) else { return self.read_f32(name).map(Values::F32) };
+        let stored = &self.sources[info.source].mapping[info.range.clone()];
+        match info.dtype {
+            Dtype::F16 => Ok(Values::F16(info.decode(stored, f16::from_le_bytes))),
+            Dtype::BF16 => Ok(Values::Bf16(info.decode(stored, bf16::from_le_bytes))),
+            _ => self.read_f32(name).map(Values::F32),
+        }
+    }
+
     /// The values of a tensor as f32, row-major. NaN and infinity come as they are.
     ///
     /// # Errors
@@ -350,6 +379,12 @@ mod tests {
         let file = open(header, &data).unwrap();
         for name in ["a", "b", "c", "d"] {
             assert_eq!(file.read_f32(name).unwrap(), [1.5, -2.0], "{name}");
+            let kept = match file.read(name).unwrap() {
+                Values::F32(values) => values,
+                Values::F16(values) => values.into_iter().map(f16::to_f32).collect(),
+                Values::Bf16(values) => values.into_iter().map(bf16::to_f32).collect(),
+            };
+            assert_eq!(kept, [1.5, -2.0], "{name}");
             assert_eq!(file.info(name).unwrap().shape, [2]);
         }
     }

@@ -170,7 +170,7 @@ impl TensorInfo {
     }
 
     /// Its elements in order, each of `N` bytes made a number by `decode`; `stored` are the bytes of `range`.
-    pub(super) fn decode<const N: usize>(&self, stored: &[u8], decode: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    pub(super) fn decode<const N: usize, T>(&self, stored: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
         let all = stored.as_chunks::<N>().0;
         let elements = self.elements();
         if elements == 0 {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn values(info: &TensorInfo, stored: &[u8]) -> Vec<u8> {
-        info.decode::<1>(stored, |byte| f32::from(byte[0])).into_iter().map(|value| value as u8).collect()
+        info.decode::<1, f32>(stored, |byte| f32::from(byte[0])).into_iter().map(|value| value as u8).collect()
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
             assert!(error.contains(expected), "{error} lacks {expected}");
         }
         let empty = TensorInfo::new(Dtype::U8, vec![0, 5], None, 0..0).unwrap();
-        assert!(empty.decode::<1>(&[], |_| 0.0).is_empty());
+        assert!(empty.decode::<1, f32>(&[], |_| 0.0).is_empty());
     }
 
     proptest! {

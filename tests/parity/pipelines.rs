@@ -117,8 +117,8 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
         }
     };
     let conditioning = Conditioning {
-        negative: (guidance_scale > 1.0).then(negative),
-        prompt,
+        negative: (guidance_scale > 1.0).then(|| negative().into()),
+        prompts: vec![(1.0, prompt.into())],
         guidance_scale,
         guidance_rescale: call["guidance_rescale"].as_f64().unwrap_or(0.0),
     };
@@ -148,7 +148,7 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
         TIMESTEP_TOLERANCE,
     );
     let mut steps_seen: Vec<Vec<f32>> = Vec::new();
-    let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape };
+    let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape, steps: steps as u32 };
     let result = denoiser
         .run(begin, &mut noise, &Cancel::default(), &mut |done| steps_seen.push(done.latents.to_vec()))
         .expect("latents");

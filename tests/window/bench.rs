@@ -32,6 +32,7 @@ pub static STARTER: Capabilities = Capabilities {
     default_sampler: SamplerId::DpmPp2m,
     default_schedule: ScheduleId::Automatic,
     example_prompt: "a red knitted pullover with a high collar",
+    needs_mask: false,
 };
 
 pub static SD1: Capabilities = Capabilities {
@@ -47,6 +48,7 @@ pub static SD1: Capabilities = Capabilities {
     default_sampler: SamplerId::Euler,
     default_schedule: ScheduleId::Karras,
     example_prompt: "a lighthouse at dusk",
+    needs_mask: false,
 };
 
 pub static CATALOGUE: &[CatalogueEntry] = &[
@@ -159,7 +161,7 @@ impl Bench {
             .commands
             .try_iter()
             .filter_map(|command| match command {
-                Command::Generate(job) => Some(job),
+                Command::Generate(job) => Some(*job),
                 Command::Preload(_) | Command::Shutdown => None,
             })
             .collect();
@@ -248,6 +250,7 @@ pub fn recipe(request: GenerateRequest) -> Recipe {
         model_hash: "1f0e2d3c4b".to_owned(),
         version: "Atelier 0.1.0".to_owned(),
         elapsed_secs: 4.2,
+        safety: None,
     }
 }
 

@@ -80,7 +80,7 @@ fn gallery() {
 fn settings_and_notices() {
     let mut bench = Bench::first_start();
     bench.go_to("Settings");
-    let error = atelier::domain::UserError::failed("Could not save the picture")
+    let error = UserError::failed("Could not save the picture")
         .hint("the disk is full; make room and use Save as…")
         .path("/home/kim/atelier/pictures/2026-11-21");
     bench.library(LibraryEvent::SaveFailed { error });

@@ -1,4 +1,5 @@
-//! From pieces of text to what a CLIP text encoder reads: chunks of 77 ids, and a weight for each id.
+//! From pieces of text to what a CLIP text encoder reads: chunks of 77 ids (of fewer where the encoder reads fewer), and
+//! a weight for each id.
 //!
 //! The rules are those of stable-diffusion-webui v1.10 (`tokenize_line` and `process_tokens` in
 //! `modules/sd_hijack_clip.py`, `EmphasisOriginal` in `modules/sd_emphasis.py`). Each chunk is encoded by itself; the
@@ -8,11 +9,8 @@ use std::ops::Range;
 
 use super::Piece;
 
-/// Ids of a chunk: the start, 75 tokens, the end.
+/// Ids of a chunk in all published models: the start, 75 tokens, the end.
 pub const CHUNK_IDS: usize = 77;
-
-/// Tokens of text in a chunk.
-pub const CHUNK_TOKENS: usize = CHUNK_IDS - 2;
 
 /// How far back a comma may be for what follows it to move into the next chunk as a whole, in tokens.
 pub const COMMA_BACKTRACK: usize = 20;
@@ -20,6 +18,8 @@ pub const COMMA_BACKTRACK: usize = 20;
 /// The tokenizer's ids that the chunks need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialIds {
+    /// Ids of a chunk, the start and the end with them: [`CHUNK_IDS`] in all published models, at least 3.
+    pub length: usize,
     /// Begins a chunk: 49406 in CLIP.
     pub start: u32,
     /// Ends it: 49407 in CLIP.
@@ -36,9 +36,9 @@ pub struct SpecialIds {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     /// Start, tokens, end, padding.
-    pub ids: [u32; CHUNK_IDS],
+    pub ids: Vec<u32>,
     /// The weight of each id; 1 for those that are not of the text.
-    pub weights: [f32; CHUNK_IDS],
+    pub weights: Vec<f32>,
 }
 
 /// A prompt as chunks.
@@ -48,13 +48,15 @@ pub struct Chunks {
     pub chunks: Vec<Chunk>,
     /// How many tokens the text takes, counting those that a closed chunk was filled up with.
     pub tokens: usize,
+    /// How many a chunk holds.
+    pub tokens_per_chunk: usize,
 }
 
 impl Chunks {
     /// How many tokens fit before one more chunk is needed.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.tokens.max(1).div_ceil(CHUNK_TOKENS) * CHUNK_TOKENS
+        self.tokens.max(1).div_ceil(self.tokens_per_chunk) * self.tokens_per_chunk
     }
 
     /// Makes as many chunks as another prompt has: both sides of guidance must have as many tokens. Empty chunks are
@@ -78,7 +80,8 @@ pub fn chunks<E>(
     special: &SpecialIds,
     mut tokenize: impl FnMut(&str) -> Result<Vec<u32>, E>,
 ) -> Result<Chunks, E> {
-    let mut done = Chunks { chunks: Vec::new(), tokens: 0 };
+    let room = special.tokens();
+    let mut done = Chunks { chunks: Vec::new(), tokens: 0, tokens_per_chunk: room };
     let mut open = Open::default();
     for piece in pieces {
         let Piece::Run { text, weight } = piece else {
@@ -89,16 +92,16 @@ pub fn chunks<E>(
         let mut at = 0;
         while at < ids.len() {
             let id = ids[at];
-            let full = open.ids.len() == CHUNK_TOKENS;
+            let full = open.ids.len() == room;
             if special.comma == Some(id) {
                 open.comma = Some(open.ids.len());
-            } else if full && let Some(comma) = open.comma.filter(|comma| CHUNK_TOKENS - comma <= COMMA_BACKTRACK) {
+            } else if full && let Some(comma) = open.comma.filter(|comma| room - comma <= COMMA_BACKTRACK) {
                 let moved = open.split_off(comma + 1);
                 done.push(&mut open, special);
                 open = moved;
             }
             let length = special.unbroken(&ids[at..]);
-            if open.ids.len() + length > CHUNK_TOKENS {
+            if open.ids.len() + length > room {
                 done.push(&mut open, special);
             }
             for &id in &ids[at..at + length] {
@@ -119,18 +122,24 @@ pub fn chunks<E>(
 impl Chunks {
     /// Closes a chunk and begins a new one.
     fn push(&mut self, open: &mut Open, special: &SpecialIds) {
-        self.tokens += CHUNK_TOKENS;
+        self.tokens += self.tokens_per_chunk;
         self.chunks.push(std::mem::take(open).close(special));
     }
 }
 
 impl SpecialIds {
+    /// Tokens of text in a chunk.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.length.saturating_sub(2).max(1)
+    }
+
     /// How many of these ids belong together from the first on.
     fn unbroken(&self, ids: &[u32]) -> usize {
         let Some(range) = self.embeddings.iter().find(|range| Some(&range.start) == ids.first()) else { return 1 };
         let follows = ids.iter().zip(range.clone()).take_while(|(id, expected)| **id == *expected).count();
         // One that fits into no chunk is split after all.
-        if follows == range.len() && follows <= CHUNK_TOKENS { follows } else { 1 }
+        if follows == range.len() && follows <= self.tokens() { follows } else { 1 }
     }
 }
 
@@ -148,9 +157,10 @@ impl Open {
         Self { ids: self.ids.split_off(at), weights: self.weights.split_off(at), comma: None }
     }
 
-    /// Never more than [`CHUNK_TOKENS`] ids.
+    /// Never more ids than a chunk has room for.
     fn close(self, special: &SpecialIds) -> Chunk {
-        let mut chunk = Chunk { ids: [special.end; CHUNK_IDS], weights: [1.0; CHUNK_IDS] };
+        let length = special.tokens() + 2;
+        let mut chunk = Chunk { ids: vec![special.end; length], weights: vec![1.0; length] };
         chunk.ids[0] = special.start;
         chunk.ids[1..=self.ids.len()].copy_from_slice(&self.ids);
         chunk.weights[1..=self.weights.len()].copy_from_slice(&self.weights);
@@ -207,6 +217,7 @@ mod tests {
 
     fn special() -> SpecialIds {
         SpecialIds {
+            length: CHUNK_IDS,
             start: 49406,
             end: 49407,
             pad: 49407,
@@ -249,6 +260,14 @@ mod tests {
         assert_eq!((found.chunks[0].ids[75], found.chunks[0].ids[76]), (1074, 49407));
         assert_eq!(found.chunks[1].ids[..3], [49406, 1075, 49407]);
         assert_eq!(chunked(&[run(&numbers(1000..1075), 1.0)], &special()).chunks.len(), 1);
+    }
+
+    #[test]
+    fn an_encoder_of_fewer_positions_has_smaller_chunks() {
+        let found = chunked(&[run("1 2 3 4", 1.0)], &SpecialIds { length: 5, ..special() });
+        let ids: Vec<_> = found.chunks.iter().map(|chunk| chunk.ids.clone()).collect();
+        assert_eq!(ids, [[49406, 1, 2, 3, 49407], [49406, 4, 49407, 49407, 49407]]);
+        assert_eq!((found.tokens, found.room()), (4, 6));
     }
 
     #[test]

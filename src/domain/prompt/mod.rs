@@ -35,7 +35,7 @@ mod wildcards;
 mod yaml;
 
 pub use attention::{Attention, MAX_WEIGHT, Piece, Span, SpanKind, parse as parse_attention, spans as attention_spans};
-pub use chunks::{CHUNK_IDS, CHUNK_TOKENS, COMMA_BACKTRACK, Chunk, Chunks, SpecialIds, apply_emphasis, chunks};
+pub use chunks::{CHUNK_IDS, COMMA_BACKTRACK, Chunk, Chunks, SpecialIds, apply_emphasis, chunks};
 pub use compose::{Composition, Part, split as split_composition};
 pub use dynamic::{Expansion, MAX_DEPTH, MAX_DRAWS, expand};
 pub use edit::{Edit, adjust_weight};

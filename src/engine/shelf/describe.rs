@@ -1,65 +1,17 @@
 //! What a file or folder is, whatever its format, and whether its values are numbers.
 
-use std::fs;
 use std::path::Path;
 
 use crate::domain::{Cancel, ModelSummary, Result, UserError};
 use crate::weights::layout::detect::{BaseFamily, Variant};
 use crate::weights::layout::kind::Kind;
 use crate::weights::layout::{self, Inspection};
-use crate::weights::pickle::{PickleFile, Scalar};
-use crate::weights::{Mapping, ModelFiles, Precision, StoredTensor, TensorFile};
+use crate::weights::{ModelFiles, OpenedFile, Precision, open_file};
 
 /// The header's key for a licence in safetensors files (the Stability AI "modelspec" metadata, 1.0).
 const LICENCE_KEY: &str = "modelspec.license";
 /// The longest licence that is shown: a name, not a text.
 const MAX_LICENCE_CHARS: usize = 80;
-
-/// A file of weights in any format.
-pub struct Opened {
-    /// Its tensors, mapped.
-    pub file: TensorFile,
-    /// The training step that a `.ckpt` was saved at.
-    pub global_step: Option<i64>,
-}
-
-/// Opens a file of weights, as safetensors or as PyTorch's own by what is in it. Nothing in it is run.
-///
-/// # Errors
-/// When it is no such file, or a broken one: what is wrong, with its path.
-pub fn open(path: &Path) -> Result<Opened> {
-    let metadata = fs::metadata(path).map_err(|error| {
-        UserError::input(format!("Could not open the file: {error}")).path(path).hint("check the path")
-    })?;
-    // A pipe would wait for a writer for ever.
-    if !metadata.is_file() {
-        let error = UserError::input("This is neither a file nor a model's folder");
-        return Err(error.path(path).hint("choose a .safetensors, .ckpt, .pt or .bin file"));
-    }
-    let mapping = Mapping::open(path)?;
-    let is_named_safetensors = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("safetensors"));
-    // A safetensors file begins with the length of its header, and the header with a brace.
-    if is_named_safetensors || mapping.get(8) == Some(&b'{') {
-        return Ok(Opened { file: TensorFile::open(path)?, global_step: None });
-    }
-    let pickle = PickleFile::read(&mapping).map_err(|error| error.path(path))?;
-    let global_step = match pickle.scalars.get("global_step") {
-        Some(Scalar::Int(step)) => Some(*step),
-        _ => None,
-    };
-    let tensors = pickle
-        .tensors
-        .into_iter()
-        .map(|(name, tensor)| StoredTensor {
-            name,
-            dtype: tensor.dtype,
-            shape: tensor.shape,
-            strides: tensor.strides,
-            range: tensor.range,
-        })
-        .collect();
-    Ok(Opened { file: TensorFile::stored(mapping, path, tensors)?, global_step })
-}
 
 /// Says what a file, or a folder in diffusers' layout, is. Names and shapes are read, not the weights.
 ///
@@ -69,7 +21,7 @@ pub fn inspect(path: &Path) -> Result<(Inspection, Option<String>)> {
     if path.is_dir() {
         return Ok((layout::inspect_folder(&ModelFiles::folder(path)?, Precision::Full)?, None));
     }
-    let Opened { file, global_step } = open(path)?;
+    let OpenedFile { file, global_step } = open_file(path)?;
     let licence = file.metadata().get(LICENCE_KEY).map(|text| text.chars().take(MAX_LICENCE_CHARS).collect());
     Ok((layout::inspect(&file, global_step), licence))
 }
@@ -117,7 +69,7 @@ fn family_text(found: &Inspection) -> Option<String> {
 ///
 /// # Errors
 /// When some are NaN or infinite: the first three tensors and how many; the cancellation.
-pub fn check_finite(opened: &Opened, cancel: &Cancel) -> Result<()> {
+pub fn check_finite(opened: &OpenedFile, cancel: &Cancel) -> Result<()> {
     use std::collections::BTreeSet;
     let file = &opened.file;
     let ignored: BTreeSet<String> = layout::plan(file.tensors()).ignored.into_iter().collect();

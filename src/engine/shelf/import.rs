@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::describe::{check_finite, open, summarise};
+use super::describe::{check_finite, summarise};
 use crate::domain::{Cancel, Result};
 use crate::hub::{self, Imported, Progress};
+use crate::weights::open_file;
 
 /// Brings a file into the models folder.
 ///
@@ -21,7 +22,7 @@ pub fn import(
     summarise(from)?;
     let mut check = |copy: &Path| {
         // The copy is looked at again: the file may have changed meanwhile, and what is kept is the copy.
-        let checked = summarise(copy).and_then(|_| check_finite(&open(copy)?, cancel));
+        let checked = summarise(copy).and_then(|_| check_finite(&open_file(copy)?, cancel));
         // The copy vanishes; the message is about the file that was given.
         checked.map_err(|error| if error.path.is_some() { error.path(from) } else { error })
     };

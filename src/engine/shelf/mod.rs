@@ -13,7 +13,7 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
-pub use describe::{Opened, check_finite, inspect, open, summarise};
+pub use describe::{check_finite, inspect, summarise};
 pub use handle::{COMMAND_CAPACITY, EVENT_CAPACITY, ModelsHandle};
 pub use import::import;
 pub use list::{Listing, Places, find, list, remove};

@@ -82,13 +82,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{GenerateRequest, SamplerId, ScheduleId};
+    use std::path::PathBuf;
+
+    use crate::domain::{GenerateRequest, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Verdict};
 
     fn any_recipe() -> impl Strategy<Value = Recipe> {
         let words = ("(?s).{0,60}", "(?s).{0,40}", "[^/\0]{1,20}", 0..SamplerId::ALL.len(), 0..ScheduleId::ALL.len());
         let numbers = (1..16_384_u32, 1..500_u32, 0.0..100.0_f64, any::<u64>(), 0.0..1e5_f64);
-        (words, numbers).prop_map(
-            |((prompt, negative_prompt, model, sampler, schedule), (side, steps, guidance, seed, secs))| Recipe {
+        let extras = (0..12_u32, 0.0..1.0_f64, proptest::option::of("[a-z0-9. ]{1,9}"), any::<bool>());
+        (words, numbers, extras).prop_map(
+            |(
+                (prompt, negative_prompt, model, sampler, schedule),
+                (side, steps, guidance, seed, secs),
+                (clip_skip, share, file, second_pass),
+            )| Recipe {
                 request: GenerateRequest {
                     prompt,
                     negative_prompt,
@@ -101,11 +108,22 @@ mod tests {
                     schedule: ScheduleId::ALL[schedule],
                     seed,
                     count: 1,
+                    clip_skip,
+                    guidance_rescale: share,
+                    vae: file.clone().map(PathBuf::from),
+                    loras: file
+                        .clone()
+                        .map(|file| LoraUse { path: file.into(), unet_weight: share, text_encoder_weight: -share })
+                        .into_iter()
+                        .collect(),
+                    init: file.map(|file| InitImage { picture: file.into(), mask: None, strength: share }),
+                    hires: second_pass.then_some(Hires { scale: 1.0 + share, strength: share }),
                 },
                 model_name: model,
                 model_hash: "6ce0161689".into(),
                 version: "Atelier 0.1.0".into(),
                 elapsed_secs: secs,
+                safety: second_pass.then_some(Verdict { flagged: true, score: 0.25 }),
             },
         )
     }
@@ -139,6 +157,7 @@ mod tests {
                 model_hash: String::new(),
                 version: String::new(),
                 elapsed_secs: 0.1 + 0.2,
+                safety: None,
             };
             assert_eq!(Embedded::of_recipe(&recipe, 5).recipe(), Some(recipe));
         }
@@ -152,6 +171,7 @@ mod tests {
             model_hash: "0123456789".into(),
             version: "Atelier 9.0.0".into(),
             elapsed_secs: 1.5,
+            safety: None,
         };
         let mut embedded = Embedded::of_recipe(&recipe, 5);
         let newer = embedded.atelier.as_ref().unwrap().replace("\"format\":1", "\"format\":2,\"new\":{\"a\":1}");

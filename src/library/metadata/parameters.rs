@@ -10,7 +10,7 @@
 //! (`parse_generation_parameters`) at version 1.10. A text in this form cannot tell a prompt that contains such lines
 //! from the lines themselves; our own JSON can, and is asked first.
 
-use crate::domain::{GenerateRequest, Recipe, SamplerId, ScheduleId};
+use crate::domain::{GenerateRequest, Recipe, SamplerId, ScheduleId, limits};
 
 const NEGATIVE_PREFIX: &str = "Negative prompt:";
 /// A last line with fewer fields is a line of the prompt.
@@ -20,6 +20,7 @@ const FEWEST_FIELDS: usize = 3;
 #[must_use]
 pub fn to_text(recipe: &Recipe) -> String {
     let request = &recipe.request;
+    let strength = request.init.as_ref().map(|init| init.strength).or(request.hires.map(|hires| hires.strength));
     let fields = [
         ("Steps", request.num_inference_steps.to_string()),
         ("Sampler", request.sampler.label().to_owned()),
@@ -29,6 +30,10 @@ pub fn to_text(recipe: &Recipe) -> String {
         ("Size", format!("{}x{}", request.width_px, request.height_px)),
         ("Model hash", recipe.model_hash.clone()),
         ("Model", recipe.model_name.clone()),
+        // One more than the layers that are left out.
+        ("Clip skip", if request.clip_skip > 0 { (request.clip_skip + 1).to_string() } else { String::new() }),
+        ("Denoising strength", strength.map(|strength| strength.to_string()).unwrap_or_default()),
+        ("Hires upscale", request.hires.map(|hires| hires.scale.to_string()).unwrap_or_default()),
         ("RNG", "CPU".to_owned()),
         ("Version", recipe.version.clone()),
     ];
@@ -109,6 +114,8 @@ pub fn recipe_from_text(text: &str) -> Option<Recipe> {
     if let Some(guidance) = guidance.filter(|guidance| guidance.is_finite()) {
         request.guidance_scale = guidance;
     }
+    let clip_skip = parameters.get("Clip skip").and_then(|text| text.parse::<u32>().ok());
+    request.clip_skip = clip_skip.map_or(0, |layers| layers.saturating_sub(1).min(limits::MAX_CLIP_SKIP));
     if let Some((width, height)) = parameters.get("Size").and_then(|size| size.split_once('x')) {
         set(&mut request.width_px, Some(width));
         set(&mut request.height_px, Some(height));
@@ -127,6 +134,7 @@ pub fn recipe_from_text(text: &str) -> Option<Recipe> {
         model_hash: told("Model hash"),
         version: told("Version"),
         elapsed_secs: 0.0,
+        safety: None,
     })
 }
 
@@ -229,6 +237,7 @@ mod tests {
             sampler: SamplerId::DpmPp2m,
             schedule: ScheduleId::Karras,
             seed: u64::MAX,
+            clip_skip: 1,
             ..GenerateRequest::default()
         };
         assert_eq!(recipe.request, expected);
@@ -253,6 +262,7 @@ mod tests {
             model_hash: "6ce0161689".into(),
             version: "Atelier 0.1.0".into(),
             elapsed_secs: 3.0,
+            safety: None,
         };
         assert_eq!(
             to_text(&recipe),
@@ -312,6 +322,7 @@ mod tests {
             let request = GenerateRequest { prompt, negative_prompt: negative, ..GenerateRequest::default() };
             let recipe = Recipe {
                 request, model_name: model, model_hash: "6ce0161689".into(), version: "1".into(), elapsed_secs: 0.0,
+                safety: None,
             };
             prop_assert_eq!(recipe_from_text(&to_text(&recipe)), Some(recipe));
         }

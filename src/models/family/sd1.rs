@@ -6,34 +6,26 @@ use super::{Family, TextUse};
 use crate::domain::{Capabilities, FamilyId, SamplerId, ScheduleId};
 use crate::models::preview::PreviewFactors;
 
-/// Its row.
-pub const FAMILY: Family = Family {
-    capabilities: Capabilities {
-        family: FamilyId::Sd1,
-        label: "Stable Diffusion 1",
-        size_multiple_px: 8,
-        min_side_px: 64,
-        max_side_px: 2048,
-        native_side_px: 512,
-        aspect_presets: &[
-            ("1:1", 512, 512),
-            ("3:4", 448, 592),
-            ("4:3", 592, 448),
-            ("2:3", 416, 624),
-            ("3:2", 624, 416),
-            ("9:16", 384, 680),
-            ("16:9", 680, 384),
-        ],
-        default_steps: 25,
-        default_guidance: 7.0,
-        default_sampler: SamplerId::DpmPp2m,
-        default_schedule: ScheduleId::Karras,
-        example_prompt: "a watercolor of a lighthouse at dawn",
-    },
-    preview: PreviewFactors::SD1,
-    text: TextUse::Last,
-    detect,
+/// What it can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    family: FamilyId::Sd1,
+    label: "Stable Diffusion 1",
+    size_multiple_px: 8,
+    min_side_px: 64,
+    max_side_px: 2048,
+    native_side_px: 512,
+    aspect_presets: super::ASPECTS_512,
+    default_steps: 25,
+    default_guidance: 7.0,
+    default_sampler: SamplerId::DpmPp2m,
+    default_schedule: ScheduleId::Karras,
+    example_prompt: "a watercolor of a lighthouse at dawn",
+    needs_mask: false,
 };
+
+/// Its row.
+pub const FAMILY: Family =
+    Family { capabilities: CAPABILITIES, preview: PreviewFactors::SD1, text: TextUse::Last, detect };
 
 fn detect(unet: &Value, _: &Value) -> bool {
     super::is_plain(unet, false) && unet["use_linear_projection"] != true

@@ -21,6 +21,7 @@ pub const FAMILY: Family = Family {
         default_sampler: SamplerId::DpmPp2m,
         default_schedule: ScheduleId::Automatic,
         example_prompt: "a red dress with white stripes",
+        needs_mask: false,
     },
     preview: PreviewFactors::SD1,
     text: TextUse::Last,

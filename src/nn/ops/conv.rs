@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::Padding;
 use super::host::{self, Host};
+use super::widen::widened;
 use crate::kernels::conv2d::Conv2d;
 
 struct Conv(Conv2d);
@@ -34,7 +35,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize,
         stride,
         padding,
     });
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let (x, weight) = (x.contiguous()?, widened(weight)?.contiguous()?);
     match bias {
         Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
         None => x.apply_op2(&weight, op),

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
+use super::widen::widened;
 use crate::kernels::linear::{linear_backward_input, linear_backward_weight, linear_forward, sum_rows};
 
 struct Linear {
@@ -25,7 +26,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
     let rows = x.elem_count() / in_features.max(1);
     let op = Linear { rows, in_features, out_features, shape: Shape::from(dims) };
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let (x, weight) = (x.contiguous()?, widened(weight)?.contiguous()?);
     match bias {
         Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
         None => x.apply_op2(&weight, op),

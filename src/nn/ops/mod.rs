@@ -2,7 +2,7 @@
 //!
 //! On a CPU they run the project's kernels, forward and backward. candle's own versions of several of them have no
 //! backward at all, or a very slow one, and say nothing about it; nothing outside this module calls those.
-//! Tensors are f32; layouts stand at each function.
+//! Tensors are f32, weights of [`linear()`] and [`conv2d`] also f16 or bf16; layouts stand at each function.
 
 mod activation;
 mod attention;
@@ -11,6 +11,7 @@ mod host;
 mod linear;
 mod norm;
 mod upsample;
+mod widen;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
@@ -18,6 +19,7 @@ pub use conv::conv2d;
 pub use linear::linear;
 pub use norm::{group_norm, layer_norm};
 pub use upsample::upsample_nearest;
+pub(super) use widen::widened;
 
 /// Asymmetric zero padding of a convolution, in px.
 pub use crate::kernels::conv2d::Padding;

@@ -164,8 +164,8 @@ fn another_kind(file: &[u8]) -> UserError {
     }
 }
 
-/// Whether a file begins with the length of a header and a header.
-fn is_safetensors(file: &[u8]) -> bool {
+/// Whether a file begins with the length of a header that it can hold, and with a header.
+pub(super) fn is_safetensors(file: &[u8]) -> bool {
     let Some((len, rest)) = file.split_first_chunk() else { return false };
     u64::from_le_bytes(*len) <= rest.len() as u64 && rest.starts_with(b"{")
 }

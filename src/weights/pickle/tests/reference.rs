@@ -8,21 +8,25 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use super::super::{PickleFile, PickledTensor, Scalar};
 use crate::weights::embedding::{Embedding, EmbeddingEncoder, EmbeddingForm};
 
+/// The folder of the reference data.
+fn folder() -> PathBuf {
+    std::env::var_os("ATELIER_REFERENCE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference"), PathBuf::from)
+}
+
 /// The bytes of a reference file.
 fn bytes(name: &str) -> Vec<u8> {
-    let folder = std::env::var_os("ATELIER_REFERENCE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference"), PathBuf::from);
-    let path = folder.join(name);
+    let path = folder().join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The names of the checkpoints that the reference data has.
+/// The names of the checkpoints that the reference data has together with their safetensors.
 fn names() -> Vec<String> {
-    let folder = std::env::var_os("ATELIER_REFERENCE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference"), PathBuf::from);
-    let entries = std::fs::read_dir(folder.join("single_file")).unwrap();
+    let single_files = folder().join("single_file");
+    let entries = std::fs::read_dir(&single_files).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter_map(|name| name.strip_suffix(".ckpt").map(str::to_owned)).collect()
+    let names = names.filter_map(|name| name.strip_suffix(".ckpt").map(str::to_owned));
+    names.filter(|name| single_files.join(format!("{name}.safetensors")).is_file()).collect()
 }
 
 /// Numbers as f64, which holds all of the reference's exactly.
