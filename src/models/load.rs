@@ -187,6 +187,7 @@ pub fn open(
     next(Part::UNet)?;
     let file = source.weights(Component::Unet)?;
     let hash = short_hash(&file);
+    file.release();
     let params = Params::from_file(file.clone());
     let unet = UNet::new(&params, &unet_config);
     params.finish("UNet")?;

@@ -177,6 +177,7 @@ impl Params {
             return None;
         }
         let values = if as_stored { file.read(path) } else { file.read_f32(path).map(Values::F32) };
+        file.release_tensor(path);
         match values {
             Ok(values) => {
                 // A sum is not finite as soon as one value is not (and f64 holds any sum of such values).

@@ -95,12 +95,14 @@ fn pictures_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 
 fn folders_ui(ui: &mut Ui, state: &State) {
     let p = palette(ui);
-    let (settings_file, database, thumbnails_dir) =
-        (&state.paths.settings_file, &state.paths.database, &state.paths.thumbnails_dir);
+    let paths = &state.paths;
     for (name, explanation, path) in [
-        ("Settings", "This page and the draft", settings_file),
-        ("Index of the pictures", "May be deleted: it is made again from the pictures", database),
-        ("Thumbnails", "May be deleted: they are made again from the pictures", thumbnails_dir),
+        ("LoRAs", "A prompt names a file here: <lora:name:0.8>", &paths.loras_dir),
+        ("Embeddings", "A file's name in a prompt stands for what it was taught", &paths.embeddings_dir),
+        ("Wildcards", "__name__ in a prompt draws a line of a file here", &paths.wildcards_dir),
+        ("Settings", "This page and the draft", &paths.settings_file),
+        ("Index of the pictures", "May be deleted: it is made again from the pictures", &paths.database),
+        ("Thumbnails", "May be deleted: they are made again from the pictures", &paths.thumbnails_dir),
     ] {
         ui.label(RichText::new(name).color(p.text)).on_hover_text(explanation);
         let path = RichText::new(path.display().to_string()).small().color(p.text_dim);

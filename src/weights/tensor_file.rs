@@ -53,6 +53,26 @@ impl Mapping {
         Ok(Self(Arc::new(Bytes::Mapped(map))))
     }
 
+    /// Lets the system take back the memory that reading a part has filled. What is read again comes from the file again.
+    ///
+    /// # Panics
+    /// When the range is not within the file.
+    pub fn release(&self, range: Range<usize>) {
+        let length = self[range.clone()].len();
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = &*self.0
+            && length > 0
+        {
+            // SAFETY: the pages are of a file and were never written to, so that those which are dropped are read from it
+            // again with the same content; slices of them stay valid.
+            let released =
+                unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, length) };
+            if let Err(error) = released {
+                tracing::debug!("the system keeps the memory of a mapped file: {error}");
+            }
+        }
+    }
+
     /// Bytes that are part of the program.
     #[must_use]
     pub fn embedded(bytes: &'static [u8]) -> Self {
@@ -283,6 +303,19 @@ impl TensorFile {
         self.sources.first().map_or(&[], |source| &source.mapping)
     }
 
+    /// As [`Mapping::release`], for all files.
+    pub fn release(&self) {
+        self.sources.iter().for_each(|source| source.mapping.release(0..source.mapping.len()));
+    }
+
+    /// As [`Mapping::release`], for one tensor, if it is there: once a network has its weights, those in the file need no
+    /// memory.
+    pub fn release_tensor(&self, name: &str) {
+        if let Some(info) = self.tensors.get(name) {
+            self.sources[info.source].mapping.release(info.range.clone());
+        }
+    }
+
     /// The raw bytes of every file, in order.
     pub fn all_bytes(&self) -> impl Iterator<Item = &[u8]> {
         self.sources.iter().map(|source| &*source.mapping)
@@ -430,6 +463,21 @@ mod tests {
         let file = open(r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#, &[0; 8]).unwrap();
         assert!(file.read_f32("a").unwrap_err().sentence.contains("tensor a holds I64"));
         assert!(file.read_f32("b").unwrap_err().sentence.contains("b is missing"));
+    }
+
+    #[test]
+    fn what_was_released_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        std::fs::write(&path, bytes_of(header, &[1.5f32, -2.0].map(f32::to_le_bytes).concat())).unwrap();
+        let file = TensorFile::open(&path).unwrap();
+        for _ in 0..2 {
+            assert_eq!(file.read_f32("a").unwrap(), [1.5, -2.0]);
+            file.release_tensor("a");
+            assert_eq!(file.read_f32("a").unwrap(), [1.5, -2.0]);
+            file.release();
+        }
     }
 
     #[test]
