@@ -19,6 +19,7 @@ pub mod norm;
 mod scratch;
 mod simd;
 pub mod upsample;
+pub mod values;
 
 #[cfg(test)]
 mod testing;
