@@ -171,6 +171,27 @@ fn the_benchmark_prints_every_part() {
 }
 
 #[test]
+#[cfg(unix)]
+fn the_benchmark_runs_other_programs_in_turn() {
+    let home = TempDir::new().unwrap();
+    let peer = home.path().join("peer.sh");
+    std::fs::write(&peer, "echo begun >&2; echo \"{\\\"part\\\": \\\"$2\\\", \\\"best_s\\\": 1e9}\"; echo done")
+        .unwrap();
+    let command = format!("sh {}", peer.display());
+    let args =
+        ["bench", "--size", "64", "--runs", "1", "--part", "text", "--part", "decode", "--json", "--peer", &command];
+    let printed = lines(&atelier(home.path(), &args));
+    let peers = printed[0]["peers"].as_array().unwrap();
+    assert_eq!((peers.len(), &peers[0]["part"], &peers[1]["part"]), (2, &"text".into(), &"decode".into()));
+    assert!(peers.iter().all(|peer| peer["ratio"].as_f64().unwrap() < 1e-6), "{peers:?}");
+    assert!(printed[0].get("unet_step_s").is_none());
+
+    let output = atelier(home.path(), &["bench", "--part", "text", "--peer", "false"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("did not measure"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_version_names_the_commit() {
     let output = atelier(Path::new("."), &["--version"]);
     let said = text(&output.stdout);

@@ -1,129 +1,223 @@
-//! `atelier bench`: how long each part of a picture takes on this machine.
+//! `atelier bench`: how long each part of a picture takes on this machine, beside other programs.
 
 use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::size::Size;
-use crate::domain::{Cancel, ModelRef, Result, UserError};
+use crate::domain::{Cancel, GenerateRequest, ModelRef, Result, UserError};
+use crate::models::embeddings::Condition;
 use crate::models::{self, Model};
 use crate::nn::engine_error;
 use crate::pipeline::{Sizes, Texts, encode_prompts};
 use crate::sampling::TorchCpuRng;
 
-/// Each part runs once to warm up, then this often; the fastest run counts, since others only add what else the machine
-/// was doing.
-const RUNS: usize = 3;
-
 /// Arguments of `atelier bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The model: `starter`, or a diffusers folder.
+    /// The model: `starter`, a diffusers folder, or a file (.safetensors, .ckpt).
     #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
     model: String,
     /// Width and height in px [default: the model's own].
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
+    /// Only this part; give it once for each.
+    #[arg(long, value_name = "PART")]
+    part: Vec<Part>,
+    /// How often each part runs after one run that does not count; the fastest counts.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// Another program to run in turn with each part, as `COMMAND MODEL PART`; it prints a line of JSON with `best_s`.
+    /// See benches/peers.py. Give it once for each.
+    #[arg(long, value_name = "COMMAND")]
+    peer: Vec<String>,
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What was measured, in seconds: the names are those that `--json` prints.
-#[allow(clippy::struct_field_names, reason = "the unit belongs to the name")]
-struct Report {
-    text_s: f64,
-    unet_step_s: f64,
-    unet_guided_step_s: f64,
-    vae_decode_s: f64,
-    vae_encode_s: f64,
-    load_s: f64,
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// A prompt through the text encoders.
+    Text,
+    /// An evaluation of the network without guidance.
+    Step,
+    /// An evaluation with guidance: prompt and negative prompt in one batch.
+    GuidedStep,
+    /// Latents to picture.
+    Decode,
+    /// Picture to latents.
+    Encode,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [Self::Text, Self::Step, Self::GuidedStep, Self::Decode, Self::Encode];
+
+    /// As it is called for people, as `--json` calls its seconds, and as `--part` and peers call it.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Text => ("text encoder", "text_s", "text"),
+            Self::Step => ("UNet step", "unet_step_s", "step"),
+            Self::GuidedStep => ("UNet step with guidance", "unet_guided_step_s", "guided-step"),
+            Self::Decode => ("VAE decode", "vae_decode_s", "decode"),
+            Self::Encode => ("VAE encode", "vae_encode_s", "encode"),
+        }
+    }
+}
+
+/// What a part took.
+struct Measured {
+    part: Part,
+    seconds: f64,
+    /// Each peer's command and what it said.
+    peers: Vec<(String, Value)>,
 }
 
 /// Measures and prints.
 ///
 /// # Errors
-/// When the model cannot be loaded, or the size does not fit it.
+/// When the model cannot be loaded, the size does not fit it, or a peer fails.
 pub fn run(args: &Args) -> Result<()> {
     let begun = Instant::now();
     let model = models::open(&ModelRef::parse(&args.model), None, &Cancel::default(), &mut |_| ())?;
     let load_s = begun.elapsed().as_secs_f64();
     let family = &model.family.capabilities;
     let size = args.size.unwrap_or(Size { width_px: family.native_side_px, height_px: family.native_side_px });
-    let request = crate::domain::GenerateRequest {
-        width_px: size.width_px,
-        height_px: size.height_px,
-        ..crate::domain::GenerateRequest::default()
-    };
+    let request = GenerateRequest { width_px: size.width_px, height_px: size.height_px, ..GenerateRequest::default() };
     if let Some(problem) = request.validate(family).into_iter().next() {
         return Err(UserError::input(problem.sentence));
     }
-    let report = measure(&model, size, load_s)?;
-    print(args.json, &report).map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
+    let bench = Bench::new(&model, size)?;
+    let parts = if args.part.is_empty() { Part::ALL.to_vec() } else { args.part.clone() };
+    let mut measured = Vec::new();
+    for part in parts {
+        let seconds = bench.fastest(part, args.runs)?;
+        let beside = |command: &String| Ok((command.clone(), peer(command, &args.model, part)?));
+        measured.push(Measured { part, seconds, peers: args.peer.iter().map(beside).collect::<Result<_>>()? });
+    }
+    print(args.json, load_s, &measured)
+        .map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
 }
 
-fn measure(model: &Model, size: Size, load_s: f64) -> Result<Report> {
-    let scale = model.vae.config().scale();
-    let (height, width) = (size.height_px as usize / scale, size.width_px as usize / scale);
-    let mut rng = TorchCpuRng::new(0);
-    let mut random = |shape: (usize, usize, usize, usize)| {
-        let mut values = vec![0.0; shape.0 * shape.1 * shape.2 * shape.3];
-        rng.randn(&mut values);
-        Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine_error)
+/// A model, and random inputs for each of its parts.
+struct Bench<'a> {
+    model: &'a Model,
+    sizes: Sizes,
+    /// `[1, channels, height, width]`.
+    latents: Tensor,
+    /// The prompt and the negative prompt.
+    both: Condition,
+    /// The prompt alone.
+    first: Condition,
+    /// `[1, 3, height, width]`.
+    image: Tensor,
+}
+
+impl<'a> Bench<'a> {
+    fn new(model: &'a Model, size: Size) -> Result<Self> {
+        let scale = model.vae.config().scale();
+        let (height, width) = (size.height_px as usize / scale, size.width_px as usize / scale);
+        let mut rng = TorchCpuRng::new(0);
+        let mut random = |shape: (usize, usize, usize, usize)| {
+            let mut values = vec![0.0; shape.0 * shape.1 * shape.2 * shape.3];
+            rng.randn(&mut values);
+            Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine_error)
+        };
+        let latents = random((1, model.unet.config().in_channels, height, width))?;
+        let image = random((1, 3, scale * height, scale * width))?;
+        let sizes = Sizes::whole(size.height_px, size.width_px);
+        let both = encode_prompts(model, &["a prompt".into(), "".into()], sizes)?.condition;
+        let first = both.rows(0, 1).map_err(engine_error)?;
+        Ok(Self { model, sizes, latents, both, first, image })
+    }
+
+    /// The fastest of some runs of a part, in seconds, after one that does not count: others only add what else the
+    /// machine was doing.
+    fn fastest(&self, part: Part, runs: u32) -> Result<f64> {
+        self.once(part)?;
+        (0..runs).try_fold(f64::INFINITY, |best, _| {
+            let begun = Instant::now();
+            self.once(part)?;
+            Ok(best.min(begun.elapsed().as_secs_f64()))
+        })
+    }
+
+    fn once(&self, part: Part) -> Result<()> {
+        let model = self.model;
+        match part {
+            Part::Text => {
+                let texts: [Texts<'_>; 1] = ["a prompt".into()];
+                return encode_prompts(model, &texts, self.sizes).map(|_| ());
+            }
+            Part::Step => model.unet.forward(&self.latents, &[500.0], &self.first),
+            Part::GuidedStep => Tensor::cat(&[&self.latents, &self.latents], 0)
+                .and_then(|latents| model.unet.forward(&latents, &[500.0, 500.0], &self.both)),
+            Part::Decode => self
+                .latents
+                .narrow(1, 0, model.vae.config().latent_channels)
+                .and_then(|latents| model.vae.decode(&latents)),
+            Part::Encode => model.vae.encode(&self.image).map(|latents| latents.mean),
+        }
+        .map(|_| ())
+        .map_err(engine_error)
+    }
+}
+
+/// Runs another program on the same part and reads what it measured.
+fn peer(command: &str, model: &str, part: Part) -> Result<Value> {
+    let failed = |what: String| {
+        UserError::failed(format!("The peer did not measure this part: {what}"))
+            .hint(format!("try it alone: {command} {model} {}", part.names().2))
     };
-    let channels = model.vae.config().latent_channels;
-    let (one, two) = (random((1, channels, height, width))?, random((2, channels, height, width))?);
-    let image = random((1, 3, scale * height, scale * width))?;
-    let sizes = Sizes::whole(size.height_px, size.width_px);
-    let encode = |texts: &[Texts<'_>]| encode_prompts(model, texts, sizes).map(|text| text.condition);
-    let both = encode(&["a prompt".into(), "".into()])?;
-    let first = both.rows(0, 1).map_err(engine_error)?;
-    Ok(Report {
-        text_s: fastest(|| encode(&["a prompt".into()]).map(|_| ()))?,
-        unet_step_s: fastest(|| model.unet.forward(&one, &[500.0], &first).map(|_| ()).map_err(engine_error))?,
-        unet_guided_step_s: fastest(|| {
-            model.unet.forward(&two, &[500.0, 500.0], &both).map(|_| ()).map_err(engine_error)
-        })?,
-        vae_decode_s: fastest(|| model.vae.decode(&one).map(|_| ()).map_err(engine_error))?,
-        vae_encode_s: fastest(|| model.vae.encode(&image).map(|_| ()).map_err(engine_error))?,
-        load_s,
-    })
+    let mut words = command.split_whitespace();
+    let program = words.next().ok_or_else(|| UserError::input("--peer names no program"))?;
+    let output = Command::new(program)
+        .args(words)
+        .args([model, part.names().2])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(output.status.to_string()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|found| found["best_s"].is_number())
+        .ok_or_else(|| failed("it printed no best_s".to_owned()))
 }
 
-/// The fastest of some runs of `work`, in seconds, after one that does not count.
-fn fastest(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    work()?;
-    (0..RUNS).try_fold(f64::INFINITY, |best, _| {
-        let begun = Instant::now();
-        work()?;
-        Ok(best.min(begun.elapsed().as_secs_f64()))
-    })
-}
-
-fn print(as_json: bool, report: &Report) -> std::io::Result<()> {
-    let Report { text_s, unet_step_s, unet_guided_step_s, vae_decode_s, vae_encode_s, load_s } = report;
+fn print(as_json: bool, load_s: f64, measured: &[Measured]) -> std::io::Result<()> {
     let threads = rayon::current_num_threads();
     let peak_gb = peak_memory_bytes().map(|bytes| bytes as f64 / 1e9);
     let mut out = std::io::stdout().lock();
     if as_json {
-        let line = json!({
-            "text_s": text_s, "unet_step_s": unet_step_s, "unet_guided_step_s": unet_guided_step_s,
-            "vae_decode_s": vae_decode_s, "vae_encode_s": vae_encode_s, "load_s": load_s, "peak_gb": peak_gb,
-            "dtype": "f32", "threads": threads,
-        });
+        let mut line = json!({ "load_s": load_s, "peak_gb": peak_gb, "dtype": "f32", "threads": threads });
+        let mut peers = Vec::new();
+        for Measured { part, seconds, peers: beside } in measured {
+            line[part.names().1] = json!(seconds);
+            for (command, found) in beside {
+                let ratio = found["best_s"].as_f64().map(|best_s| seconds / best_s);
+                peers.push(json!({ "peer": command, "part": part.names().2, "ours_s": seconds, "ratio": ratio,
+                    "best_s": found["best_s"], "peak_gb": found["peak_gb"] }));
+            }
+        }
+        line["peers"] = json!(peers);
         return writeln!(out, "{line}");
     }
-    for (name, seconds) in [
-        ("load", load_s),
-        ("text encoder", text_s),
-        ("UNet step", unet_step_s),
-        ("UNet step with guidance", unet_guided_step_s),
-        ("VAE decode", vae_decode_s),
-        ("VAE encode", vae_encode_s),
-    ] {
-        writeln!(out, "{name:<24} {seconds:>9.4} s")?;
+    writeln!(out, "{:<24} {load_s:>9.4} s", "load")?;
+    for Measured { part, seconds, peers } in measured {
+        writeln!(out, "{:<24} {seconds:>9.4} s", part.names().0)?;
+        for (command, found) in peers {
+            let best_s = found["best_s"].as_f64().unwrap_or(f64::NAN);
+            writeln!(out, "    {best_s:>9.4} s  we take {:.2} of it: {command}", seconds / best_s)?;
+        }
     }
     if let Some(peak) = peak_gb {
         writeln!(out, "{:<24} {peak:>9.2} GB", "peak memory")?;

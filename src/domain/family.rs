@@ -88,8 +88,6 @@ pub struct ModelInfo {
     pub family: FamilyId,
     /// What its network predicts.
     pub prediction_type: PredictionType,
-    /// First ten hex digits of the sha256 over the `UNet`'s file, as other tools write it.
-    pub hash: String,
     /// Number of parameters of all parts together.
     pub parameters: u64,
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::adapters::{Dressed, Wardrobe};
 use super::clip::{ClipTextConfig, ClipTextEncoder};
@@ -22,7 +21,7 @@ use crate::domain::{
 use crate::nn::Params;
 use crate::weights::layout::Component;
 use crate::weights::lora;
-use crate::weights::{ModelFiles, TensorFile};
+use crate::weights::{Fingerprint, ModelFiles};
 
 /// The name of the published CLIP's merges within the program.
 const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
@@ -76,6 +75,8 @@ pub struct Model {
     pub preview: PreviewFactors,
     /// Where its autoencoder is from, if not from the model itself.
     pub other_vae: Option<PathBuf>,
+    /// What names it in recipes.
+    fingerprint: Fingerprint,
     /// Its text files, among them those of parts that are loaded when they are needed.
     pub(super) files: ModelFiles,
     pub(super) safety: Safety,
@@ -186,8 +187,7 @@ pub fn open(
     let text_2 = second.as_ref().map(|config| text(Component::TextEncoder2, "tokenizer_2", config)).transpose()?;
     next(Part::UNet)?;
     let file = source.weights(Component::Unet)?;
-    let hash = short_hash(&file);
-    file.release();
+    let fingerprint = Fingerprint::of(file.clone());
     let params = Params::from_file(file.clone());
     let unet = UNet::new(&params, &unet_config);
     params.finish("UNet")?;
@@ -202,7 +202,6 @@ pub fn open(
         name: model.to_string(),
         family: family.capabilities.family,
         prediction_type: scheduler.prediction_type,
-        hash,
         parameters: dressed.iter().map(Dressed::elements).sum::<u64>() + vae_params.elements(),
     };
     let force_zeros_for_empty_prompt = index.force_zeros_for_empty_prompt;
@@ -218,6 +217,7 @@ pub fn open(
         scheduler_json,
         preview,
         other_vae: vae_path.map(Path::to_path_buf),
+        fingerprint,
         files: source.files,
         safety: Safety::default(),
         wardrobe: Wardrobe::new(dressed),
@@ -292,15 +292,6 @@ fn check_fit(
     }
 }
 
-/// First ten hex digits of the sha256 of all files that weights come from.
-fn short_hash(file: &TensorFile) -> String {
-    let mut hasher = Sha256::new();
-    file.all_bytes().for_each(|bytes| hasher.update(bytes));
-    let digest = hasher.finalize();
-    let first = digest.iter().take(5).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
-    format!("{first:010x}")
-}
-
 impl Model {
     /// How a picture of `request`, made with this model in `elapsed_secs` seconds, was made, and what was said of it.
     #[must_use]
@@ -308,7 +299,7 @@ impl Model {
         Recipe {
             request,
             model_name: self.info.name.clone(),
-            model_hash: self.info.hash.clone(),
+            model_hash: self.fingerprint.get().to_owned(),
             version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
             elapsed_secs,
             safety,

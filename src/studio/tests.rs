@@ -112,7 +112,6 @@ fn ready(model: ModelRef, family: FamilyId) -> Event {
         name: "Loaded".to_owned(),
         family,
         prediction_type: PredictionType::Epsilon,
-        hash: "0".to_owned(),
         parameters: 1,
     })
 }

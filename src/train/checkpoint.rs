@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
 use super::Trainer;
@@ -136,10 +136,7 @@ fn restore(file: &TensorFile, trainer: &mut Trainer, config: &Value) -> Result<(
             .path(file.path())
             .hint("give the settings it was begun with, or another work folder")
     };
-    let metadata = SafeTensors::read_metadata(file.bytes())
-        .ok()
-        .and_then(|(_, metadata)| metadata.metadata().clone())
-        .unwrap_or_default();
+    let metadata = file.metadata();
     let number = |name: &str| metadata.get(name).and_then(|text| text.parse::<u64>().ok());
     let (Some(step), Some(optimizer_step), Some(ema_step)) =
         (number("step"), number("optimizer_step"), number("ema_step"))

@@ -117,8 +117,7 @@ fn model_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             hint_ui(ui, if state.queue.running().is_some() { "Loads after this picture" } else { "Loading…" });
         }
         (Some(ModelStatus::Ready(info)), Some(family)) => {
-            hint_ui(ui, format!("{} · {} parameters", family.label, count_text(info.parameters)))
-                .on_hover_text(format!("Model hash {}", info.hash));
+            hint_ui(ui, format!("{} · {} parameters", family.label, count_text(info.parameters)));
         }
         (_, Some(family)) => {
             hint_ui(ui, family.label);

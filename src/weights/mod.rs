@@ -1,6 +1,7 @@
 //! Floor 1: model files that others made. Names, shapes and values, whatever the layout.
 
 pub mod embedding;
+mod fingerprint;
 mod folder;
 pub mod layout;
 pub mod lora;
@@ -11,6 +12,7 @@ mod shelf;
 mod tensor_file;
 mod view;
 
+pub use fingerprint::Fingerprint;
 pub use folder::{ModelFiles, read_json};
 pub use open::{OpenedFile, open_file};
 pub use shards::Precision;

@@ -297,17 +297,6 @@ impl TensorFile {
         self
     }
 
-    /// The raw bytes of the whole file, for hashing; of several files, those of the first.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.sources.first().map_or(&[], |source| &source.mapping)
-    }
-
-    /// As [`Mapping::release`], for all files.
-    pub fn release(&self) {
-        self.sources.iter().for_each(|source| source.mapping.release(0..source.mapping.len()));
-    }
-
     /// As [`Mapping::release`], for one tensor, if it is there: once a network has its weights, those in the file need no
     /// memory.
     pub fn release_tensor(&self, name: &str) {
@@ -316,9 +305,9 @@ impl TensorFile {
         }
     }
 
-    /// The raw bytes of every file, in order.
-    pub fn all_bytes(&self) -> impl Iterator<Item = &[u8]> {
-        self.sources.iter().map(|source| &*source.mapping)
+    /// Every file, in order.
+    pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
+        self.sources.iter().map(|source| &source.mapping)
     }
 
     /// The values of a tensor, row-major: f16 and bf16 as they are stored, f32 and f64 as f32.
@@ -476,7 +465,7 @@ mod tests {
             assert_eq!(file.read_f32("a").unwrap(), [1.5, -2.0]);
             file.release_tensor("a");
             assert_eq!(file.read_f32("a").unwrap(), [1.5, -2.0]);
-            file.release();
+            file.mappings().for_each(|mapping| mapping.release(0..mapping.len()));
         }
     }
 
@@ -527,7 +516,7 @@ mod tests {
         };
         let joined = TensorFile::joined(Path::new("both"), vec![one("a", [1.0, 2.0]), one("b", [3.0, 4.0])]).unwrap();
         assert_eq!((joined.read_f32("a").unwrap(), joined.read_f32("b").unwrap()), (vec![1.0, 2.0], vec![3.0, 4.0]));
-        assert_eq!(joined.all_bytes().count(), 2);
+        assert_eq!(joined.mappings().count(), 2);
         let views = [View::renamed("c", "b").then(Step::Rows(1..2)), View::renamed("d", "a")];
         let viewed = joined.viewed(&views).unwrap();
         assert_eq!(viewed.names().collect::<Vec<_>>(), ["c", "d"]);

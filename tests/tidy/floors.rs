@@ -105,7 +105,7 @@ pub const FLOORS: &[Row] = &[
         module: "models",
         floor: 3,
         may_import: &["nn", "weights", "domain"],
-        crates: &["candle_core", "candle_transformers", "sha2", "tokenizers"],
+        crates: &["candle_core", "candle_transformers", "tokenizers"],
         without: Without::Nothing,
     },
     Row {

@@ -294,7 +294,6 @@ pub fn model_info(model: ModelRef, family: FamilyId) -> ModelInfo {
         model,
         family,
         prediction_type: PredictionType::Epsilon,
-        hash: "0123456789".to_owned(),
         parameters: 859_520_964,
     }
 }
