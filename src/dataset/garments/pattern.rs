@@ -1,9 +1,10 @@
 //! Stripes, dots and checks, as the share of the second colour at a place on the cloth.
 //!
-//! Sizes are in 128ths of the picture and coarse on purpose: latents have one cell for 8×8 px, and a network that draws in
-//! them cannot count what changes from every cell to the next. From one stripe, dot or band to the next there are three
-//! cells. Prints are centred on the garment, as a careful cutter lays them: where a stripe falls then follows from the
-//! garment's outline, instead of being one more thing to guess.
+//! Sizes are in 128ths of the picture and coarse on purpose: latents have one cell for 8×8 px, and what a network knows of
+//! places it knows best one level further in, where a cell is 16×16 px. From one stripe, dot or band to the next there are
+//! two of those; with less, a small network draws labyrinths. Prints are centred on the garment, as a careful cutter lays
+//! them, with a stripe, dot or crossing in the middle: where one falls then follows from the garment's outline, instead of
+//! being one more thing to guess.
 
 use super::pen::Point;
 use super::rng::Stream;
@@ -50,7 +51,7 @@ impl Print {
         let (period, size, angle) = match pattern {
             Pattern::Plain => (1.0, 0.0, 0.0),
             Pattern::Striped => {
-                let period = stream.range(23.0, 25.0);
+                let period = stream.range(33.0, 35.0);
                 let angle = match StripeWay::of(variation) {
                     StripeWay::Horizontal => 0.0,
                     StripeWay::Vertical => std::f32::consts::FRAC_PI_2,
@@ -58,8 +59,8 @@ impl Print {
                 };
                 (period, period * 0.48, angle)
             }
-            Pattern::Dotted => (stream.range(22.0, 24.0), stream.range(6.9, 7.4), 0.0),
-            Pattern::Checked => (stream.range(25.0, 27.0), stream.range(9.2, 9.8), 0.0),
+            Pattern::Dotted => (stream.range(33.0, 35.0), stream.range(10.2, 10.8), 0.0),
+            Pattern::Checked => (stream.range(34.0, 36.0), stream.range(12.6, 13.2), 0.0),
         };
         Self { pattern, period, size, turn: angle.sin_cos() }
     }
@@ -71,18 +72,18 @@ impl Print {
         let x = place[0] * cos + place[1] * sin;
         let y = place[1] * cos - place[0] * sin;
         let edge = |inside: f32| (inside * scale + 0.5).clamp(0.0, 1.0);
-        let band = |at: f32| edge(self.size / 2.0 - (at.rem_euclid(self.period) - self.period / 2.0).abs());
+        // How far it is to the nearest multiple of a step.
+        let off = |at: f32, step: f32| (at + step / 2.0).rem_euclid(step) - step / 2.0;
+        let band = |at: f32| edge(self.size / 2.0 - off(at, self.period).abs());
         match self.pattern {
             Pattern::Plain => 0.0,
             Pattern::Striped => band(y),
             Pattern::Dotted => {
                 // Rows are set closer than the dots in them and every second one by half a step: a polka dot.
                 let row_step = self.period * 0.87;
-                let row = (y / row_step).floor();
+                let row = (y / row_step).round();
                 let shift = if row.rem_euclid(2.0) < 0.5 { 0.0 } else { self.period / 2.0 };
-                let dx = (x + shift).rem_euclid(self.period) - self.period / 2.0;
-                let dy = y - (row + 0.5) * row_step;
-                edge(self.size - dx.hypot(dy))
+                edge(self.size - off(x + shift, self.period).hypot(off(y, row_step)))
             }
             Pattern::Checked => {
                 // Woven: where bands cross, the colour is full.

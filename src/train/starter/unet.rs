@@ -48,7 +48,7 @@ pub struct UNetSettings {
 
 impl Default for UNetSettings {
     fn default() -> Self {
-        Self { seed: 2, pictures: 20_000, steps: 10_000, batch: 16, lr: 6e-4, warmup_steps: 300, caption_dropout: 0.1 }
+        Self { seed: 2, pictures: 20_000, steps: 6_500, batch: 16, lr: 6e-4, warmup_steps: 300, caption_dropout: 0.1 }
     }
 }
 
