@@ -154,8 +154,7 @@ impl<'a> Bench<'a> {
                 return encode_prompts(model, &texts, self.sizes).map(|_| ());
             }
             Part::Step => model.unet.forward(&self.latents, &[500.0], &self.first),
-            Part::GuidedStep => Tensor::cat(&[&self.latents, &self.latents], 0)
-                .and_then(|latents| model.unet.forward(&latents, &[500.0, 500.0], &self.both)),
+            Part::GuidedStep => model.unet.forward(&self.latents, &[500.0], &self.both),
             Part::Decode => self
                 .latents
                 .narrow(1, 0, model.vae.config().latent_channels)

@@ -103,7 +103,8 @@ impl TransformerBlock {
 
     fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let normed = self.norm1_probe.see(self.norm1.forward(x)?);
-        let x = (self.attn1.forward(&normed, &normed)? + x)?;
+        // Up to here nothing depends on the text: what was computed once now goes on for each.
+        let x = spread(&(self.attn1.forward(&normed, &normed)? + x)?, context.dim(0)?)?;
         let x = (self.attn2.forward(&self.norm2.forward(&x)?, context)? + &x)?;
         let x = (self.ff.forward(&self.norm3.forward(&x)?)? + &x)?;
         Ok(self.probe.see(x))
@@ -176,7 +177,8 @@ impl SpatialTransformer {
         }
     }
 
-    /// `x` `[batch, channels, height, width]` and the text `[batch, tokens, cross_attention_dim]` to the shape of `x`.
+    /// `x` `[batch, channels, height, width]` and the text `[texts, tokens, cross_attention_dim]` to
+    /// `[texts, channels, height, width]`, where `texts` is `batch` or a multiple of it.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -196,8 +198,24 @@ impl SpatialTransformer {
             }
             Projection::Linear { proj_out, .. } => map(&self.out_probe.see(proj_out.forward(&tokens)?), height, width)?,
         };
+        let x = spread(x, context.dim(0)?)?;
         Ok(self.probe.see((hidden + x)?))
     }
+}
+
+/// The rows of a batch, all of them again and again until there are `rows`.
+///
+/// # Errors
+/// When that is no multiple of theirs.
+pub fn spread(x: &Tensor, rows: usize) -> Result<Tensor> {
+    let batch = x.dim(0)?;
+    if batch == rows {
+        return Ok(x.clone());
+    }
+    if batch == 0 || rows % batch != 0 {
+        candle_core::bail!("a batch of {batch} cannot stand for {rows}")
+    }
+    Tensor::cat(&vec![x; rows / batch], 0)
 }
 
 /// `[batch, channels, height, width]` to `[batch, height * width, channels]`.

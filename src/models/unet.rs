@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::embeddings::{Condition, Embeddings};
 use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
-use super::transformer::{SpatialTransformer, TransformerSize};
+use super::transformer::{SpatialTransformer, TransformerSize, spread};
 use super::unet_config::{BlockType, UNetConfig};
 use crate::nn::probe::Probe;
 use crate::nn::{Conv2d, GroupNorm, Params};
@@ -17,7 +17,7 @@ struct Layer {
 
 impl Layer {
     fn forward(&self, x: &Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let x = self.resnet.forward(x, Some(embedding))?;
+        let x = self.resnet.forward(x, Some(&embedding.narrow(0, 0, x.dim(0)?)?))?;
         match &self.attention {
             Some(attention) => attention.forward(&x, context),
             None => Ok(x),
@@ -169,15 +169,20 @@ impl UNet {
     }
 
     /// What the network predicts for `latents` `[batch, in, height, width]` at `timesteps` (one each of the batch) under
-    /// a condition for the same batch: `[batch, out, height, width]`.
+    /// a condition for the same batch, or for a multiple of it: `[conditions, out, height, width]`. With several prompts
+    /// for the same latents, what does not depend on the text is computed once.
     ///
     /// Sides that are no multiple of 2^(levels − 1) are fine: upsampling goes to the size of the level above.
     ///
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, latents: &Tensor, timesteps: &[f64], condition: &Condition) -> Result<Tensor> {
-        let embedding = self.embeddings.forward(timesteps, condition)?;
         let context = &condition.text;
+        let rows = context.dim(0)?;
+        let timesteps: Vec<f64> = timesteps.iter().copied().cycle().take(rows).collect();
+        let embedding = self.embeddings.forward(&timesteps, condition)?;
+        // Pooled text is in the embedding of every block.
+        let latents = if condition.added.is_some() { &spread(latents, rows)? } else { latents };
         let mut x = self.conv_in.1.see(self.conv_in.0.forward(latents)?);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
@@ -191,11 +196,11 @@ impl UNet {
             }
             x = block.probe.see(x);
         }
-        x = self.mid_block.forward(&x, &embedding, context)?;
+        x = self.mid_block.forward(&spread(&x, rows)?, &embedding, context)?;
         for block in &self.up_blocks {
             for layer in &block.layers {
                 if let Some(skip) = skips.pop() {
-                    x = Tensor::cat(&[&x, &skip], 1)?;
+                    x = Tensor::cat(&[&x, &spread(&skip, rows)?], 1)?;
                 }
                 x = layer.forward(&x, &embedding, context)?;
             }

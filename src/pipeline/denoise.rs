@@ -130,12 +130,8 @@ impl Denoiser<'_> {
                 negative.iter().chain(prompts.iter().map(|(_, prompt)| prompt)).map(|told| told.at(step)).collect();
             let [first, others @ ..] = told.as_slice() else { candle_core::bail!("no prompt") };
             let condition = others.iter().try_fold((*first).clone(), |all, next| all.cat(next))?;
-            let latents = Tensor::cat(&vec![&latents; told.len()], 0)?;
-            let predictions: Vec<f32> = self
-                .unet
-                .forward(&latents, &vec![timestep; told.len() * batch], &condition)?
-                .flatten_all()?
-                .to_vec1()?;
+            let predictions: Vec<f32> =
+                self.unet.forward(&latents, &vec![timestep; batch], &condition)?.flatten_all()?.to_vec1()?;
             let one = predictions.len() / told.len();
             if negative.is_none() {
                 return Ok(predictions[..one].to_vec());
