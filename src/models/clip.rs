@@ -142,13 +142,13 @@ impl EncoderLayer {
             attention.k_proj.forward(&normed)?,
             attention.v_proj.forward(&normed)?,
         );
-        let x = (attention.out_proj.forward(&ops::attention(&q, &k, &v, attention.heads, true)?)? + x)?;
+        let x = attention.out_proj.forward_onto(&ops::attention(&q, &k, &v, attention.heads, true)?, x)?;
         let hidden = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
         let hidden = match self.activation {
             Activation::QuickGelu => ops::quick_gelu(&hidden)?,
             Activation::Gelu => ops::gelu(&hidden)?,
         };
-        self.fc2.forward(&hidden)? + x
+        self.fc2.forward_onto(&hidden, &x)
     }
 }
 

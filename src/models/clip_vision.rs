@@ -211,14 +211,14 @@ impl ClipVisionEncoder {
             .reshape(vec![batch, channels, grid, patch, grid, patch])?
             .permute(vec![0, 2, 4, 1, 3, 5])? // [batch, grid, grid, channels, patch, patch]
             .reshape((batch, grid * grid, channels * patch * patch))?;
-        ops::linear(&squares, &self.patch_embedding.flatten_from(1)?, None)
+        ops::linear(&squares, &self.patch_embedding.flatten_from(1)?, None, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::Padding;
+    use crate::nn::ops::{ConvWay, Padding};
     use candle_core::Device;
 
     #[test]
@@ -262,8 +262,8 @@ mod tests {
         });
         let encoder = ClipVisionEncoder::new(&params, &config);
         let pixels = Tensor::arange(0f32, 216.0, &Device::Cpu).unwrap().reshape((2, 3, 6, 6)).unwrap();
-        let none = Padding { top: 0, bottom: 0, left: 0, right: 0 };
-        let convolved = ops::conv2d(&pixels, &encoder.patch_embedding, None, 3, none).unwrap();
+        let way = ConvWay { stride: 3, padding: Padding::all(0), enlarged: false };
+        let convolved = ops::conv2d(&pixels, &encoder.patch_embedding, None, None, way).unwrap();
         let expected = convolved.flatten_from(2).unwrap().transpose(1, 2).unwrap();
         let difference = (encoder.embed(&pixels).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-3);

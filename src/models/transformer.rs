@@ -40,17 +40,15 @@ impl Attention {
         Self { probe: None, ..self }
     }
 
-    /// `x` `[batch, queries, width]` looks at `context` `[batch, keys, context_width]`; the result is as `x`.
+    /// `x` `[batch, queries, width]` looks at `context` `[batch, keys, context_width]`; the result is added to `residual`,
+    /// which is as `x`.
     ///
     /// # Errors
     /// When the shapes do not fit.
-    pub fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+    pub fn forward_onto(&self, x: &Tensor, context: &Tensor, residual: &Tensor) -> Result<Tensor> {
         let (q, k, v) = (self.to_q.forward(x)?, self.to_k.forward(context)?, self.to_v.forward(context)?);
-        let out = self.to_out.forward(&ops::attention(&q, &k, &v, self.heads, false)?)?;
-        Ok(match &self.probe {
-            Some(probe) => probe.see(out),
-            None => out,
-        })
+        let out = ops::attention(&q, &k, &v, self.heads, false)?;
+        forward_onto(&self.to_out, &out, residual, self.probe.as_ref())
     }
 }
 
@@ -70,8 +68,16 @@ impl FeedForward {
         }
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(self.probe.see(self.out.forward(&ops::geglu(&self.gate.forward(x)?)?)?))
+    fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        forward_onto(&self.out, &ops::geglu(&self.gate.forward(x)?)?, residual, Some(&self.probe))
+    }
+}
+
+/// A layer added to `residual`, as one operation; only an observer, who sees the layer alone, pays for two.
+fn forward_onto(layer: &Linear, x: &Tensor, residual: &Tensor, probe: Option<&Probe>) -> Result<Tensor> {
+    match probe {
+        Some(probe) if probe.active() => probe.see(layer.forward(x)?) + residual,
+        _ => layer.forward_onto(x, residual),
     }
 }
 
@@ -104,9 +110,9 @@ impl TransformerBlock {
     fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
         let normed = self.norm1_probe.see(self.norm1.forward(x)?);
         // Up to here nothing depends on the text: what was computed once now goes on for each.
-        let x = spread(&(self.attn1.forward(&normed, &normed)? + x)?, context.dim(0)?)?;
-        let x = (self.attn2.forward(&self.norm2.forward(&x)?, context)? + &x)?;
-        let x = (self.ff.forward(&self.norm3.forward(&x)?)? + &x)?;
+        let x = spread(&self.attn1.forward_onto(&normed, &normed, x)?, context.dim(0)?)?;
+        let x = self.attn2.forward_onto(&self.norm2.forward(&x)?, context, &x)?;
+        let x = self.ff.forward_onto(&self.norm3.forward(&x)?, &x)?;
         Ok(self.probe.see(x))
     }
 }
@@ -192,14 +198,22 @@ impl SpatialTransformer {
         for block in &self.blocks {
             tokens = block.forward(&tokens, context)?;
         }
-        let hidden = match &self.projection {
-            Projection::Convolution { proj_out, .. } => {
-                self.out_probe.see(proj_out.forward(&map(&tokens, height, width)?)?)
-            }
-            Projection::Linear { proj_out, .. } => map(&self.out_probe.see(proj_out.forward(&tokens)?), height, width)?,
-        };
         let x = spread(x, context.dim(0)?)?;
-        Ok(self.probe.see((hidden + x)?))
+        let sum = match &self.projection {
+            Projection::Convolution { proj_out, .. } => {
+                let hidden = map(&tokens, height, width)?;
+                // The reference looks at the convolution before it is added.
+                if self.out_probe.active() {
+                    (self.out_probe.see(proj_out.forward(&hidden)?) + x)?
+                } else {
+                    proj_out.forward_onto(&hidden, &x)?
+                }
+            }
+            Projection::Linear { proj_out, .. } => {
+                (map(&self.out_probe.see(proj_out.forward(&tokens)?), height, width)? + x)?
+            }
+        };
+        Ok(self.probe.see(sum))
     }
 }
 

@@ -225,3 +225,26 @@ impl MidBlock {
         Ok(self.probe.see(self.last.forward(&x, Some(embedding))?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::domain::{Cancel, ModelRef};
+    use crate::models;
+
+    #[test]
+    fn prompts_for_the_same_latents_get_what_each_would_alone() {
+        let model = models::open(&ModelRef::Starter, None, &Cancel::default(), &mut |_| ()).unwrap();
+        let values = |count: usize| (0..count).map(|i| (i as f32 * 12.9898).sin()).collect::<Vec<_>>();
+        let latents = Tensor::from_vec(values(8 * 64), (1, 8, 8, 8), &Device::Cpu).unwrap();
+        let text = Tensor::from_vec(values(2 * 48 * 128), (2, 48, 128), &Device::Cpu).unwrap();
+        let both = Condition::from(text);
+        let together = model.unet.forward(&latents, &[500.0], &both).unwrap();
+        let apart = model.unet.forward(&spread(&latents, 2).unwrap(), &[500.0, 500.0], &both).unwrap();
+        let difference = (together - apart).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 1e-5);
+        assert!(spread(&both.text, 3).is_err());
+    }
+}

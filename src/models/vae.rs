@@ -167,7 +167,7 @@ impl MidBlock {
         if let Some(mid) = &self.attention {
             let (_, _, height, width) = x.dims4()?;
             let rows = tokens(&mid.group_norm.forward(&x)?)?;
-            x = mid.probe.see((map(&mid.attention.forward(&rows, &rows)?, height, width)? + x)?);
+            x = mid.probe.see(map(&mid.attention.forward_onto(&rows, &rows, &tokens(&x)?)?, height, width)?);
         }
         Ok(self.probe.see(self.last.forward(&x, None)?))
     }

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::ops::{self, Padding};
+use super::ops::{self, ConvWay, Padding};
 use super::{Init, Params, shared_norms};
 
 /// `y = x Wᵀ + b` over the last dimension.
@@ -30,7 +30,15 @@ impl Linear {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, self.bias.as_ref())
+        ops::linear(x, &self.weight, self.bias.as_ref(), None)
+    }
+
+    /// The same, added to `residual` `[…, out]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        ops::linear(x, &self.weight, self.bias.as_ref(), Some(residual))
     }
 }
 
@@ -38,8 +46,7 @@ impl Linear {
 pub struct Conv2d {
     weight: Tensor,
     bias: Tensor,
-    stride: usize,
-    padding: Padding,
+    way: ConvWay,
 }
 
 impl Conv2d {
@@ -63,8 +70,7 @@ impl Conv2d {
         Self {
             weight: params.get_stored("weight", &[out_channels, in_channels, kernel, kernel], init),
             bias: params.get("bias", &[out_channels], init),
-            stride,
-            padding,
+            way: ConvWay { stride, padding, enlarged: false },
         }
     }
 
@@ -73,7 +79,23 @@ impl Conv2d {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::conv2d(x, &self.weight, Some(&self.bias), self.stride, self.padding)
+        ops::conv2d(x, &self.weight, Some(&self.bias), None, self.way)
+    }
+
+    /// The same, added to `residual`, which has the result's shape.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        ops::conv2d(x, &self.weight, Some(&self.bias), Some(residual), self.way)
+    }
+
+    /// The same of `x` enlarged to twice its sides by nearest neighbours.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward_enlarged(&self, x: &Tensor) -> Result<Tensor> {
+        ops::conv2d(x, &self.weight, Some(&self.bias), None, ConvWay { enlarged: true, ..self.way })
     }
 }
 

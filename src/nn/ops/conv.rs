@@ -4,23 +4,44 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::Padding;
 use super::host::{self, Host};
-use super::widen::widened;
 use crate::kernels::conv2d::Conv2d;
+use crate::kernels::values::Values;
+
+/// How a kernel goes over a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvWay {
+    /// Step in both directions, px.
+    pub stride: usize,
+    /// Zeros around the picture.
+    pub padding: Padding,
+    /// Whether each px of the picture counts as 2 × 2: as if it had been enlarged by nearest neighbours before, but
+    /// without the memory for that.
+    pub enlarged: bool,
+}
 
 struct Conv(Conv2d);
 
 /// Convolves `x` `[batch, in, height, width]` with `weight` `[out, in, kernel_height, kernel_width]` and adds `bias`
-/// `[out]`; the result is `[batch, out, out_height, out_width]`.
+/// `[out]` and `residual`, of the result's shape; the result is `[batch, out, out_height, out_width]`.
 ///
 /// # Errors
-/// When the shapes do not fit, or the tensors are not f32 on a CPU.
-pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: Padding) -> Result<Tensor> {
+/// When the shapes do not fit, or the tensors are not f32 (the weight also f16 or bf16) on a CPU.
+pub fn conv2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    residual: Option<&Tensor>,
+    way: ConvWay,
+) -> Result<Tensor> {
     let (batch, in_channels, in_height, in_width) = x.dims4()?;
     let (out_channels, weight_in, kernel_height, kernel_width) = weight.dims4()?;
+    let ConvWay { stride, padding, enlarged } = way;
+    let scale = if enlarged { 2 } else { 1 };
     let fits = weight_in == in_channels
         && stride > 0
-        && in_height + padding.top + padding.bottom >= kernel_height
-        && in_width + padding.left + padding.right >= kernel_width;
+        && scale * in_height + padding.top + padding.bottom >= kernel_height
+        && scale * in_width + padding.left + padding.right >= kernel_width
+        && bias.is_none_or(|bias| bias.dims() == [out_channels]);
     if !fits {
         bail!("conv2d: input {:?} does not fit weight {:?}", x.dims(), weight.dims())
     }
@@ -34,28 +55,47 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize,
         kernel_width,
         stride,
         padding,
+        enlarged,
     });
-    let (x, weight) = (x.contiguous()?, widened(weight)?.contiguous()?);
-    match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+    let out_shape = op.out_shape();
+    if residual.is_some_and(|residual| *residual.shape() != out_shape) {
+        bail!("conv2d: a residual of another shape than the result {out_shape:?}")
+    }
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
+    if !host::tracked([&x, &weight].into_iter().chain(&bias).chain(&residual)) {
+        let (bias, residual) =
+            (bias.as_ref().map(Host::new).transpose()?, residual.as_ref().map(Host::new).transpose()?);
+        let out = op.run(&Host::new(&x)?, Host::weight(&weight)?.values(), bias.as_deref(), residual.as_deref());
+        return host::tensor(out, &out_shape);
+    }
+    let out = match &bias {
+        Some(bias) => x.apply_op3(&weight, bias, op)?,
+        None => x.apply_op2(&weight, op)?,
+    };
+    match residual {
+        Some(residual) => out + residual,
+        None => Ok(out),
     }
 }
 
 impl Conv {
-    fn run(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
+    fn out_shape(&self) -> Shape {
         let conv = &self.0;
-        let (height, width) = (conv.out_height(), conv.out_width());
-        let mut out = vec![0.0; conv.batch * conv.out_channels * height * width];
-        conv.forward(x, weight, bias, &mut out);
-        host::output(out, (conv.batch, conv.out_channels, height, width))
+        (conv.batch, conv.out_channels, conv.out_height(), conv.out_width()).into()
+    }
+
+    fn run(&self, x: &[f32], weight: Values<'_>, bias: Option<&[f32]>, residual: Option<&[f32]>) -> Vec<f32> {
+        let mut out = vec![0.0; self.out_shape().elem_count()];
+        self.0.forward(x, weight, bias, residual, &mut out);
+        out
     }
 
     fn gradients(&self, x: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gy = Host::new(grad)?;
         let grad_x = if x.track_op() {
             let mut gx = vec![0.0; x.elem_count()];
-            self.0.backward_input(&gy, &Host::new(weight)?, &mut gx);
+            self.0.backward_input(&gy, Host::weight(weight)?.values(), &mut gx);
             Some(host::tensor(gx, x.shape())?)
         } else {
             None
@@ -77,7 +117,8 @@ impl CustomOp2 for Conv {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(self.run(host::slice(s1, l1)?, host::slice(s2, l2)?, None))
+        let out = self.run(host::slice(s1, l1)?, host::values(s2, l2)?, None, None);
+        Ok(host::output(out, self.out_shape()))
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -99,7 +140,8 @@ impl CustomOp3 for Conv {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        Ok(self.run(host::slice(s1, l1)?, host::slice(s2, l2)?, Some(host::slice(s3, l3)?)))
+        let out = self.run(host::slice(s1, l1)?, host::values(s2, l2)?, Some(host::slice(s3, l3)?), None);
+        Ok(host::output(out, self.out_shape()))
     }
 
     fn bwd(

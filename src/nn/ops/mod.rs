@@ -15,7 +15,7 @@ mod widen;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
-pub use conv::conv2d;
+pub use conv::{ConvWay, conv2d};
 pub use linear::linear;
 pub use norm::{group_norm, layer_norm};
 pub use upsample::upsample_nearest;

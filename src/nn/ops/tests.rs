@@ -1,6 +1,6 @@
 //! Every operation of the seam has a gradient, and it is the right one: compared with finite differences.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::*;
 
@@ -41,19 +41,74 @@ fn check(name: &str, inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
     }
 }
 
+/// A 3×3 convolution that keeps the size.
+fn same() -> ConvWay {
+    ConvWay { stride: 1, padding: Padding::all(1), enlarged: false }
+}
+
+/// The same of the enlarged picture.
+fn larger() -> ConvWay {
+    ConvWay { enlarged: true, ..same() }
+}
+
+/// Where nobody asks for gradients, operations are fused: with the same result.
+#[test]
+fn fused_operations_equal_the_tracked_ones() {
+    let [image, weight, bias] = [var(&[2, 3, 5, 4], 0.1), var(&[4, 3, 3, 3], 0.2), var(&[4], 0.3)];
+    let compare = |name: &str, vars: &[Var], f: &dyn Fn(&[Tensor]) -> Result<Tensor>| {
+        let tracked: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let plain: Vec<Tensor> = tracked.iter().map(Tensor::detach).collect();
+        let (tracked, plain) = (f(&tracked).unwrap(), f(&plain).unwrap());
+        assert!(tracked.track_op() && !plain.track_op());
+        let difference = (tracked.detach() - plain).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 2e-6, "{name}");
+    };
+    for (way, residual) in [(same(), var(&[2, 4, 5, 4], 0.4)), (larger(), var(&[2, 4, 10, 8], 0.4))] {
+        compare("conv2d", &[image.clone(), weight.clone(), bias.clone(), residual], &|t| {
+            conv2d(&t[0], &t[1], Some(&t[2]), Some(&t[3]), way)
+        });
+    }
+    let vars = [var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3), var(&[2, 3, 4], 0.4)];
+    compare("linear", &vars, &|t| linear(&t[0], &t[1], Some(&t[2]), Some(&t[3])));
+}
+
+#[test]
+fn weights_of_half_precision_give_what_their_numbers_give() {
+    for dtype in [DType::F16, DType::BF16] {
+        let half = |shape: &[usize]| var(shape, 0.2).as_tensor().detach().to_dtype(dtype).unwrap();
+        let (matrix, kernel) = (half(&[4, 5]), half(&[4, 3, 3, 3]));
+        let wide = |tensor: &Tensor| tensor.to_dtype(DType::F32).unwrap();
+        let (x, image) = (var(&[6, 5], 0.1).as_tensor().detach(), var(&[2, 3, 9, 9], 0.1).as_tensor().detach());
+        for (narrow, wide) in [
+            (linear(&x, &matrix, None, None), linear(&x, &wide(&matrix), None, None)),
+            (conv2d(&image, &kernel, None, None, same()), conv2d(&image, &wide(&kernel), None, None, same())),
+        ] {
+            let difference = (narrow.unwrap() - wide.unwrap()).unwrap().abs().unwrap().max_all().unwrap();
+            assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0, "{dtype:?}");
+        }
+    }
+}
+
 #[test]
 fn every_operation_has_the_right_gradient() {
     let [image, weight, bias] = [var(&[2, 3, 5, 4], 0.1), var(&[4, 3, 3, 3], 0.2), var(&[4], 0.3)];
-    for (stride, padding) in
-        [(1, Padding { top: 1, bottom: 1, left: 1, right: 1 }), (2, Padding { top: 0, bottom: 1, left: 0, right: 1 })]
+    for way in
+        [same(), larger(), ConvWay { stride: 2, padding: Padding { top: 0, left: 0, ..Padding::all(1) }, ..same() }]
     {
         check("conv2d", &[image.clone(), weight.clone(), bias.clone()], |t| {
-            conv2d(&t[0], &t[1], Some(&t[2]), stride, padding)
+            conv2d(&t[0], &t[1], Some(&t[2]), None, way)
         });
-        check("conv2d without bias", &[image.clone(), weight.clone()], |t| conv2d(&t[0], &t[1], None, stride, padding));
+        check("conv2d without bias", &[image.clone(), weight.clone()], |t| conv2d(&t[0], &t[1], None, None, way));
     }
-    check("linear", &[var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3)], |t| linear(&t[0], &t[1], Some(&t[2])));
-    check("linear without bias", &[var(&[6, 5], 0.1), var(&[4, 5], 0.2)], |t| linear(&t[0], &t[1], None));
+    check("conv2d onto", &[image.clone(), weight.clone(), bias.clone(), var(&[2, 4, 5, 4], 0.4)], |t| {
+        conv2d(&t[0], &t[1], Some(&t[2]), Some(&t[3]), same())
+    });
+    let [rows, matrix, shift] = [var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3)];
+    check("linear", &[rows.clone(), matrix.clone(), shift.clone()], |t| linear(&t[0], &t[1], Some(&t[2]), None));
+    check("linear without bias", &[rows.clone(), matrix.clone()], |t| linear(&t[0], &t[1], None, None));
+    check("linear onto", &[rows, matrix, shift, var(&[2, 3, 4], 0.4)], |t| {
+        linear(&t[0], &t[1], Some(&t[2]), Some(&t[3]))
+    });
     for silu in [false, true] {
         check("group_norm", &[var(&[2, 6, 3, 2], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
             group_norm(&t[0], &t[1], &t[2], 3, 1e-5, silu)
@@ -81,16 +136,19 @@ fn every_operation_has_the_right_gradient() {
 fn frozen_weights_get_no_gradient() {
     let x = var(&[2, 3], 0.1);
     let weight = var(&[4, 3], 0.2).as_tensor().detach();
-    let grads = linear(x.as_tensor(), &weight, None).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = linear(x.as_tensor(), &weight, None, None).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(grads.get(x.as_tensor()).is_some() && grads.get(&weight).is_none());
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let t = |shape: &[usize]| var(shape, 0.0).as_tensor().clone();
-    assert!(linear(&t(&[2, 3]), &t(&[4, 5]), None).is_err());
-    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 2, 3, 3]), None, 1, Padding::default()).is_err());
-    assert!(conv2d(&t(&[1, 3, 1, 1]), &t(&[4, 3, 3, 3]), None, 1, Padding::default()).is_err());
+    assert!(linear(&t(&[2, 3]), &t(&[4, 5]), None, None).is_err());
+    assert!(linear(&t(&[2, 3]), &t(&[4, 3]), None, Some(&t(&[2, 3]))).is_err());
+    let bare = ConvWay { padding: Padding::default(), ..same() };
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 2, 3, 3]), None, None, bare).is_err());
+    assert!(conv2d(&t(&[1, 3, 1, 1]), &t(&[4, 3, 3, 3]), None, None, bare).is_err());
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 3, 3, 3]), None, Some(&t(&[1, 4, 4, 4])), bare).is_err());
     assert!(group_norm(&t(&[1, 6, 2]), &t(&[6]), &t(&[6]), 4, 1e-5, false).is_err());
     assert!(layer_norm(&t(&[1, 6]), &t(&[5]), &t(&[5]), 1e-5).is_err());
     assert!(attention(&t(&[1, 2, 6]), &t(&[1, 2, 6]), &t(&[1, 2, 6]), 4, false).is_err());
