@@ -27,6 +27,7 @@ mod values;
 mod tests;
 
 pub use hints::{Hint, HintKind};
+pub(crate) use keys::family_name;
 pub use keys::{KEYS, Key, KeyInfo, KeyKind, families, samplers, schedules};
 pub use values::{Day, DaySpan, Edge, Span};
 
