@@ -3,12 +3,14 @@
 mod error;
 mod event;
 mod family;
+mod gallery;
 mod picture;
 pub mod prompt;
 mod recipe;
 mod request;
 mod safety;
 mod scheduler;
+pub mod search;
 mod secret;
 mod settings;
 mod shelf;
@@ -16,6 +18,10 @@ mod shelf;
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Cancel, Command, Event, Job, JobId};
 pub use family::{Capabilities, FamilyId, ModelInfo};
+pub use gallery::{
+    BulkWork, Collection, CollectionId, GalleryRow, Marks, RecipeInCopy, Scope, SearchRequest, SearchResult, SortOrder,
+    TrashedPicture,
+};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
 pub use request::{GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};

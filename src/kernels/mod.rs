@@ -15,6 +15,7 @@ pub mod attention;
 pub mod conv2d;
 pub mod gemm;
 pub mod linear;
+pub mod micro;
 pub mod norm;
 mod scratch;
 mod simd;

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
@@ -69,6 +69,46 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
     sync_folder(path, bytes.len())?;
     Ok(true)
+}
+
+/// A file that is written piece by piece and takes its name when it is whole. Dropped before that, it leaves nothing.
+pub struct NewFile {
+    temp: NamedTempFile,
+    path: PathBuf,
+    bytes: usize,
+}
+
+impl NewFile {
+    /// Begins a file, beside its target.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written to.
+    pub fn begin(path: &Path) -> Result<Self> {
+        Ok(Self { temp: fill(path, &[], false, ANYONES)?, path: path.to_path_buf(), bytes: 0 })
+    }
+
+    /// Gives the file its name, replacing the one that is there.
+    ///
+    /// # Errors
+    /// As [`write()`].
+    pub fn finish(self) -> Result<()> {
+        let Self { temp, path, bytes } = self;
+        temp.as_file().sync_all().map_err(|error| explain(&error, &path, bytes))?;
+        temp.persist(&path).map_err(|error| explain(&error.error, &path, bytes))?;
+        sync_folder(&path, bytes)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.temp.write(bytes)?;
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
 }
 
 /// Writes a file of a cache: never half of one while the system runs, but not fsynced, because it can be made again.

@@ -155,6 +155,12 @@ pub(super) fn decode(bytes: &[u8]) -> std::result::Result<Picture, String> {
     Ok(Picture { width_px: rgba.width(), height_px: rgba.height(), rgba: rgba.into_raw() })
 }
 
+/// Whether a picture's EXIF says that it is to be shown turned or mirrored.
+pub(super) fn is_turned(bytes: &[u8]) -> bool {
+    let orientation = reader(bytes).ok().and_then(|reader| reader.into_decoder().ok()?.orientation().ok());
+    orientation.is_some_and(|orientation| orientation != Orientation::NoTransforms)
+}
+
 type RawInfo = (u32, u32, Option<Orientation>, Embedded);
 
 fn info_of_other(bytes: &[u8]) -> std::result::Result<RawInfo, String> {
@@ -206,7 +212,7 @@ fn is_cut_off(bytes: &[u8]) -> bool {
     last(0xD9) < last(0xDA).or(Some(0))
 }
 
-fn unreadable(path: &Path, reason: &str) -> UserError {
+pub(super) fn unreadable(path: &Path, reason: &str) -> UserError {
     UserError::input(format!("Could not read the picture {}: {reason}", file_name(path))).hint(HINT).path(path)
 }
 

@@ -4,8 +4,9 @@ use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::gallery::{Subject, bring_up_to_date, write_facts};
 use super::image_io::{PictureInfo, read_info};
 use super::paths::Paths;
 use super::schema;
@@ -31,7 +32,7 @@ pub(super) struct NewRow {
 }
 
 /// What tells whether a file has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     /// Time of the last change in nanoseconds since 1970.
     pub(super) mtime_ns: i64,
@@ -61,10 +62,11 @@ impl Index {
     /// # Errors
     /// When it can be neither opened nor made, or a newer program made it.
     pub fn open(paths: &Paths) -> Result<Self> {
-        let (connection, set_aside) = schema::open(&paths.database)?;
+        let (mut connection, set_aside) = schema::open(&paths.database)?;
+        let updated = bring_up_to_date(&mut connection);
         let pictures_dir = std::path::absolute(&paths.pictures_dir).unwrap_or_else(|_| paths.pictures_dir.clone());
         let mut index = Self { connection, database: paths.database.clone(), pictures_dir, folder: 0, set_aside };
-        index.folder = index.folder_id().map_err(|error| index.explain(&error))?;
+        index.folder = updated.and_then(|()| index.folder_id()).map_err(|error| index.explain(&error))?;
         Ok(index)
     }
 
@@ -95,7 +97,12 @@ impl Index {
         let metadata = fs::metadata(path)
             .map_err(|error| UserError::failed(format!("The picture cannot be read: {error}")).path(path))?;
         let row = NewRow::of(relative, Stamp::of(&metadata), read_info(path)?);
-        let id = self.upsert(&row).map_err(|error| self.explain(&error))?;
+        let upsert = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            let id = self.upsert(&row)?;
+            transaction.commit().map(|()| id)
+        };
+        let id = upsert().map_err(|error| self.explain(&error))?;
         Ok(PictureEntry {
             id: PictureId(id),
             path: path.to_path_buf(),
@@ -145,6 +152,8 @@ impl Index {
             .map_err(|error| self.explain(&error))
     }
 
+    /// Takes in a row with all that a search asks for, and gives it the marks that wait for it. To be called within a
+    /// transaction.
     pub(super) fn upsert(&self, row: &NewRow) -> rusqlite::Result<i64> {
         let recipe = row.recipe.as_ref().and_then(|recipe| serde_json::to_string(recipe).ok());
         let prompt = row.recipe.as_ref().map_or("", |recipe| recipe.request.prompt.as_str());
@@ -159,7 +168,42 @@ impl Index {
             row.stamp.mtime_ns,
             row.stamp.size
         ];
-        self.connection.prepare_cached(UPSERT)?.query_row(values, |row| row.get(0))
+        let id = self.connection.prepare_cached(UPSERT)?.query_row(values, |row| row.get(0))?;
+        let of = Subject {
+            id,
+            folder: self.folder,
+            relative: &row.relative,
+            created_ms: row.created_ms,
+            width_px: row.width_px,
+            height_px: row.height_px,
+        };
+        write_facts(&self.connection, &of, row.recipe.as_ref())?;
+        self.adopt(id, &row.relative, row.created_ms, row.stamp.size)?;
+        Ok(id)
+    }
+
+    /// Gives a picture whose file was renamed its new path. False where another program was faster. To be called within
+    /// a transaction.
+    pub(super) fn rename(&self, id: i64, relative: &str) -> rusqlite::Result<bool> {
+        let sql = "UPDATE OR IGNORE pictures SET path = ?2 WHERE id = ?1
+                   RETURNING created_ms, width, height, recipe";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let row = statement.query_row(params![id, relative], |row| {
+            let recipe: Option<String> = row.get(3)?;
+            let of = Subject {
+                id,
+                folder: self.folder,
+                relative,
+                created_ms: row.get(0)?,
+                width_px: row.get(1)?,
+                height_px: row.get(2)?,
+            };
+            Ok((of, recipe.and_then(|recipe| serde_json::from_str::<Recipe>(&recipe).ok())))
+        });
+        let Some((of, recipe)) = row.optional()? else { return Ok(false) };
+        // The file's name is among the words.
+        write_facts(&self.connection, &of, recipe.as_ref())?;
+        Ok(true)
     }
 
     /// The path below the pictures folder with `/` between its parts; `None` for one elsewhere or not in Unicode.
@@ -171,6 +215,11 @@ impl Index {
         });
         let parts: Vec<&str> = parts.collect::<Option<_>>()?;
         (!parts.is_empty()).then(|| parts.join("/"))
+    }
+
+    /// The opposite of [`Self::relative`].
+    pub(super) fn absolute(&self, relative: &str) -> PathBuf {
+        relative.split('/').fold(self.pictures_dir.clone(), |path, part| path.join(part))
     }
 
     pub(super) fn explain(&self, error: &rusqlite::Error) -> UserError {
@@ -191,12 +240,13 @@ impl Index {
         self.connection.query_row("SELECT id FROM folders WHERE path = ?1", [&path], |row| row.get(0))
     }
 
-    fn entry(&self, row: &Row<'_>) -> rusqlite::Result<PictureEntry> {
+    /// A picture from a row that begins with key, path, date, width, height and recipe.
+    pub(super) fn entry(&self, row: &Row<'_>) -> rusqlite::Result<PictureEntry> {
         let relative: String = row.get(1)?;
         let recipe: Option<String> = row.get(5)?;
         Ok(PictureEntry {
             id: PictureId(row.get(0)?),
-            path: relative.split('/').fold(self.pictures_dir.clone(), |path, part| path.join(part)),
+            path: self.absolute(&relative),
             created_ms: row.get(2)?,
             width_px: row.get(3)?,
             height_px: row.get(4)?,

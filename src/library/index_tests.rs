@@ -115,13 +115,13 @@ fn a_rescan_notices_what_others_did_to_the_files() {
     fs::write(paths.pictures_dir.join(".hidden.png"), b"no picture").unwrap();
 
     let report = index.rescan().unwrap();
-    assert_eq!((report.added, report.updated, report.removed), (3, 1, 2));
+    assert_eq!((report.added, report.updated, report.renamed, report.removed), (2, 1, 1, 1));
     assert_eq!(report.problems.len(), 1);
     assert_eq!(report.summary().unwrap().path.unwrap().file_name().unwrap(), "broken.png");
     let listed = index.list().unwrap();
     assert_eq!(listed.len(), 4);
     let by_name = |name: &str| listed.iter().find(|entry| entry.path.ends_with(name)).unwrap();
-    assert_eq!(by_name("renamed.png").recipe, entries[0].recipe);
+    assert_eq!((by_name("renamed.png").id, &by_name("renamed.png").recipe), (entries[0].id, &entries[0].recipe));
     for name in ["f.jpg", "f.webp"] {
         assert_eq!(by_name(name).recipe.as_ref().unwrap().request.seed, 77);
     }

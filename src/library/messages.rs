@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::gallery::{GalleryCommand, GalleryEvent};
 use crate::domain::{Picture, PictureEntry, PictureId, Recipe, Settings, UserError};
 
 /// Where the picture of a "save as" comes from.
@@ -51,6 +52,8 @@ pub enum LibraryCommand {
     },
     /// Pictures are in this folder from now on: list what is known of it, then rescan. Answered by `Pictures`.
     UseFolder(PathBuf),
+    /// Something about the gallery: searching, marks, collections, work on many pictures. Answered by `Gallery`.
+    Gallery(GalleryCommand),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -105,6 +108,8 @@ pub enum LibraryEvent {
         /// Why.
         error: UserError,
     },
+    /// Something about the gallery.
+    Gallery(GalleryEvent),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

@@ -5,7 +5,9 @@
 //! the engine's thread and the command line save through a [`PictureStore`].
 
 pub mod atomic;
+pub mod bulk;
 pub mod export;
+pub mod gallery;
 pub mod handle;
 pub mod image_io;
 pub mod index;
@@ -20,6 +22,7 @@ mod schema;
 pub mod service;
 pub mod settings;
 pub mod shelf;
+pub mod thumbnail_pool;
 pub mod thumbnails;
 pub mod trash;
 
@@ -27,7 +30,9 @@ pub mod trash;
 mod index_tests;
 
 pub use atomic::write as write_atomically;
+pub use bulk::BulkReport;
 pub use export::{encode_picture, save_as};
+pub use gallery::{CollectionChange, Counts, Found, GalleryCommand, GalleryEvent, KEPT_FILE, Ticket};
 pub use handle::LibraryHandle;
 pub use image_io::{PictureInfo, read_info, read_picture};
 pub use index::Index;

@@ -11,7 +11,8 @@ use super::settings::rename_aside;
 use crate::domain::{Result, UserError};
 
 /// One step of the schema each; `user_version` counts the steps that a file has taken. Never change a step: add one.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE folders (
         id INTEGER PRIMARY KEY,
         path TEXT NOT NULL UNIQUE,          -- a pictures folder; the settings may change it
@@ -31,10 +32,114 @@ const MIGRATIONS: &[&str] = &["
         UNIQUE (folder, path)
     );
     CREATE INDEX pictures_newest ON pictures (folder, created_ms DESC, id DESC);
-"];
+",
+    // The gallery: what a search asks for, marks and collections. The rows of `facts` are small, so that a search that no
+    // index answers reads all of 50,000 in some milliseconds; recipes are read for the rows in view only.
+    "
+    ALTER TABLE folders ADD COLUMN marks_version INTEGER NOT NULL DEFAULT 0;  -- counts changes of marks and collections
+    ALTER TABLE folders ADD COLUMN kept_version INTEGER NOT NULL DEFAULT 0;   -- the one that the file beside them has
+    ALTER TABLE folders ADD COLUMN kept_mtime_ns INTEGER NOT NULL DEFAULT 0;  -- of that file, as it was last written
+    ALTER TABLE folders ADD COLUMN kept_size INTEGER NOT NULL DEFAULT 0;      -- or read
+    CREATE TABLE state (facts_version INTEGER NOT NULL);                      -- by which rules `facts` were made
+    INSERT INTO state VALUES (0);
+    CREATE TABLE models (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,                   -- for people
+        name_key TEXT NOT NULL,               -- in lower case
+        hash TEXT NOT NULL,
+        UNIQUE (name, hash)
+    );
+    CREATE TABLE families (hash TEXT PRIMARY KEY, family TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE facts (
+        picture INTEGER PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
+        folder INTEGER NOT NULL REFERENCES folders (id),
+        created_ms INTEGER NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        star INTEGER NOT NULL DEFAULT 0,
+        rating INTEGER NOT NULL DEFAULT 0,
+        model INTEGER REFERENCES models (id), -- NULL without a recipe, as all that follows
+        is_starter INTEGER,
+        sampler TEXT,
+        schedule TEXT,
+        steps INTEGER,
+        guidance REAL,
+        seed INTEGER,                         -- less 2^63, so that order is kept
+        seconds REAL,
+        flagged INTEGER,                      -- NULL also where no checker was asked
+        init INTEGER,
+        hires INTEGER,
+        loras TEXT,                           -- names in lower case, each behind a line feed
+        prompt_start TEXT,                    -- in lower case, to sort by
+        recipe_key INTEGER                    -- equal for recipes that differ in nothing but the seed
+    );
+    CREATE INDEX facts_newest ON facts (folder, created_ms DESC, picture DESC);
+    CREATE INDEX facts_recipe ON facts (recipe_key);
+    CREATE VIRTUAL TABLE words USING fts5 (
+        prompt, negative, rest, content = '', contentless_delete = 1,
+        tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3'
+    );
+    CREATE TRIGGER words_go AFTER DELETE ON pictures BEGIN DELETE FROM words WHERE rowid = old.id; END;
+    CREATE TABLE collections (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        folder INTEGER NOT NULL REFERENCES folders (id),
+        name TEXT NOT NULL,
+        name_key TEXT NOT NULL,               -- in lower case
+        query TEXT,                           -- of a smart one
+        UNIQUE (folder, name_key)
+    );
+    CREATE TABLE collected (
+        collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+        picture INTEGER NOT NULL REFERENCES pictures (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (collection, picture)
+    ) WITHOUT ROWID;
+    CREATE INDEX collected_picture ON collected (picture);
+    CREATE TABLE waiting (                    -- marks of pictures that are not there (now), until they come
+        folder INTEGER NOT NULL REFERENCES folders (id),
+        path TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,          -- with size it tells a picture that got another name
+        size INTEGER NOT NULL,
+        star INTEGER NOT NULL,
+        rating INTEGER NOT NULL,
+        collections TEXT NOT NULL,            -- JSON: [[name, position], ...]
+        since_ms INTEGER NOT NULL,
+        PRIMARY KEY (folder, path)
+    ) WITHOUT ROWID;
+    CREATE INDEX waiting_file ON waiting (folder, created_ms, size);
+    -- Whatever changes marks or collections counts as a change of them.
+    CREATE TRIGGER marks_set AFTER UPDATE OF star, rating ON facts
+        WHEN old.star <> new.star OR old.rating <> new.rating
+        BEGIN UPDATE folders SET marks_version = marks_version + 1 WHERE id = new.folder; END;
+    CREATE TRIGGER marks_go BEFORE DELETE ON pictures
+        WHEN EXISTS (SELECT 1 FROM facts WHERE picture = old.id AND (star <> 0 OR rating <> 0))
+            OR EXISTS (SELECT 1 FROM collected WHERE picture = old.id)
+        BEGIN UPDATE folders SET marks_version = marks_version + 1 WHERE id = old.folder; END;
+    CREATE TRIGGER collections_come AFTER INSERT ON collections
+        BEGIN UPDATE folders SET marks_version = marks_version + 1 WHERE id = new.folder; END;
+    CREATE TRIGGER collections_change AFTER UPDATE ON collections
+        BEGIN UPDATE folders SET marks_version = marks_version + 1 WHERE id = new.folder; END;
+    CREATE TRIGGER collections_go AFTER DELETE ON collections
+        BEGIN UPDATE folders SET marks_version = marks_version + 1 WHERE id = old.folder; END;
+    CREATE TRIGGER collected_come AFTER INSERT ON collected
+        BEGIN UPDATE folders SET marks_version = marks_version + 1
+            WHERE id = (SELECT folder FROM collections WHERE id = new.collection); END;
+    CREATE TRIGGER collected_change AFTER UPDATE ON collected
+        BEGIN UPDATE folders SET marks_version = marks_version + 1
+            WHERE id = (SELECT folder FROM collections WHERE id = new.collection); END;
+    CREATE TRIGGER collected_go AFTER DELETE ON collected
+        BEGIN UPDATE folders SET marks_version = marks_version + 1
+            WHERE id = (SELECT folder FROM collections WHERE id = old.collection); END;
+",
+];
 
 /// How long to wait for another program that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages of the file that a connection keeps in memory, in KiB.
+const CACHE_KIB: i64 = 16 << 10;
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 64;
 
 /// Opens the index's file. A damaged one is renamed and a new one begun; that is the second value.
 ///
@@ -122,6 +227,10 @@ fn try_open(database: &Path, migrations: &[&str]) -> std::result::Result<Connect
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // Room for the whole of `facts` and the words that a search meets.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let found: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     if found != "ok" {
         return Err(OpenError::Damaged(found));

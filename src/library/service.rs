@@ -1,26 +1,34 @@
 //! The thread `atelier-library`: answers [`LibraryCommand`]s by [`LibraryEvent`]s.
 //!
-//! Commands are answered in their order and before all else; a rescan goes on slice by slice, and thumbnails are made
-//! one by one, the last asked for first, whenever no command waits.
+//! Commands are answered in their order and before all else. Whenever none waits, the last search that was asked for is
+//! made; then a rescan goes on slice by slice, work on many pictures one by one, and single thumbnails are made, the last
+//! asked for first. When nothing else is to be done, marks and collections are written down. The thumbnails of a grid are
+//! made by threads of their own ([`super::thumbnail_pool`]) and only passed on here.
 
-use std::any::Any;
+mod gallery;
+
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
 
+use super::bulk::BulkReport;
 use super::export::save_as;
+use super::gallery::Ticket;
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, LibraryHandle};
 use super::image_io::read_picture;
 use super::index::Index;
 use super::messages::{LibraryCommand, LibraryEvent};
 use super::paths::Paths;
-use super::rescan::Rescan;
+use super::rescan::{Rescan, RescanReport};
 use super::settings;
+use super::thumbnail_pool::{ThumbnailPool, panic_message};
 use super::thumbnails::Thumbnails;
 use super::trash::move_to_trash;
-use crate::domain::{PictureId, Result, UserError};
+use crate::domain::{PictureId, Result, SearchRequest, UserError};
+use gallery::BulkJob;
 
 /// Called after every event, so that the window takes it up.
 pub type Wake = Box<dyn Fn() + Send>;
@@ -48,24 +56,42 @@ pub fn spawn(paths: Paths, wake: Wake) -> Result<LibraryHandle> {
 pub fn run(paths: &Paths, commands: &Receiver<LibraryCommand>, events: &Sender<LibraryEvent>, wake: &dyn Fn()) {
     let mut service = Service {
         paths: paths.clone(),
+        commands: commands.clone(),
+        inbox: VecDeque::new(),
         outbox: Outbox { events, wake },
         index: None,
         rescan: None,
-        thumbnails: Thumbnails::new(paths.thumbnails_dir.clone()),
+        thumbnails: Arc::new(Thumbnails::new(paths.thumbnails_dir.clone())),
         wanted: Vec::new(),
+        search: None,
+        bulk: VecDeque::new(),
+        pool: None,
+        is_keeping_tried: false,
+        is_keeping_told: false,
     };
     loop {
-        let command = if service.is_idle() {
-            commands.recv().map_err(|_| TryRecvError::Disconnected)
+        let made = service.thumbnails_made();
+        let command = if let Some(command) = service.inbox.pop_front() {
+            Ok(command)
+        } else if service.is_idle() {
+            service.keep_marks();
+            select! {
+                recv(commands) -> command => command.map_err(|_| TryRecvError::Disconnected),
+                recv(made) -> made => {
+                    made.into_iter().for_each(|made| service.pass_on(made));
+                    continue;
+                }
+            }
         } else {
             commands.try_recv()
         };
         match command {
-            Ok(LibraryCommand::Shutdown) | Err(TryRecvError::Disconnected) => return,
+            Ok(LibraryCommand::Shutdown) | Err(TryRecvError::Disconnected) => break,
             Ok(command) => service.answer(command),
             Err(TryRecvError::Empty) => service.go_on(),
         }
     }
+    service.keep_marks();
 }
 
 struct Outbox<'a> {
@@ -83,25 +109,39 @@ impl Outbox<'_> {
 
 struct Service<'a> {
     paths: Paths,
+    /// To see, during a search, whether a newer one waits.
+    commands: Receiver<LibraryCommand>,
+    /// Commands that were taken out of the channel for that.
+    inbox: VecDeque<LibraryCommand>,
     outbox: Outbox<'a>,
     /// Opened when it is first needed, and again after it failed.
     index: Option<Index>,
-    /// A rescan under way.
-    rescan: Option<Rescan>,
-    thumbnails: Thumbnails,
-    /// Thumbnails that were asked for; the last comes first.
+    /// A rescan under way, and whether the whole list is sent after it.
+    rescan: Option<(Rescan, bool)>,
+    thumbnails: Arc<Thumbnails>,
+    /// Thumbnails that were asked for one by one; the last comes first.
     wanted: Vec<(PictureId, PathBuf)>,
+    /// The last search that was asked for and not made yet.
+    search: Option<(Ticket, SearchRequest)>,
+    /// Work on many pictures, the first of it under way.
+    bulk: VecDeque<BulkJob>,
+    /// Started when a grid first wants thumbnails.
+    pool: Option<ThumbnailPool>,
+    /// Whether marks were written down, or could not be, since the last command that may change any.
+    is_keeping_tried: bool,
+    /// Whether it was told that they could not be.
+    is_keeping_told: bool,
 }
 
 impl Service<'_> {
     fn is_idle(&self) -> bool {
-        self.rescan.is_none() && self.wanted.is_empty()
+        self.rescan.is_none() && self.wanted.is_empty() && self.search.is_none() && self.bulk.is_empty()
     }
 
     fn answer(&mut self, command: LibraryCommand) {
         match command {
             LibraryCommand::List => self.list(),
-            LibraryCommand::Rescan => self.begin_rescan(),
+            LibraryCommand::Rescan => self.begin_rescan(true),
             LibraryCommand::UseFolder(folder) => self.use_folder(folder),
             LibraryCommand::Thumbnail { id, path } => {
                 // Asked for again: it has come into view again.
@@ -122,6 +162,7 @@ impl Service<'_> {
                 Err(error) => self.outbox.send(LibraryEvent::SaveFailed { error }),
             },
             LibraryCommand::Trash { id, path } => self.trash(id, &path),
+            LibraryCommand::Gallery(command) => self.answer_gallery(command),
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });
@@ -132,26 +173,37 @@ impl Service<'_> {
         }
     }
 
-    /// One piece of the work that waits: the rescan and the thumbnails take turns.
+    /// One piece of the work that waits: a search comes first, all else takes turns.
     fn go_on(&mut self) {
-        if let Some((id, path)) = self.wanted.pop() {
-            let made = guarded(&path, || self.thumbnails.get(&path));
-            self.outbox.send(match made {
-                Ok(picture) => LibraryEvent::Thumbnail { id, picture: Arc::new(picture) },
-                Err(error) => LibraryEvent::PictureFailed { id, error },
-            });
+        if self.search_waiting() {
+            return;
         }
-        if let Some(mut rescan) = self.rescan.take() {
+        if let Some((id, path)) = self.wanted.pop() {
+            self.pass_on((id, guarded(&path, || self.thumbnails.get(&path))));
+        }
+        for made in self.thumbnails_made().try_iter() {
+            self.pass_on(made);
+        }
+        self.go_on_with_bulk();
+        if let Some((mut rescan, is_listed)) = self.rescan.take() {
             match self.with_index(|index| rescan.step(index, RESCAN_SLICE)) {
-                Ok(false) => self.rescan = Some(rescan),
-                Ok(true) => {
-                    self.send_list();
-                    if let Some(error) = rescan.report().summary() {
-                        self.outbox.send(LibraryEvent::Notice { error });
-                    }
-                }
+                Ok(false) => self.rescan = Some((rescan, is_listed)),
+                Ok(true) => self.end_rescan(&rescan.report(), is_listed),
                 Err(error) => self.outbox.send(LibraryEvent::Failed { error }),
             }
+        }
+    }
+
+    fn end_rescan(&mut self, report: &RescanReport, is_listed: bool) {
+        // Marks that waited may have found their pictures.
+        self.is_keeping_tried = false;
+        if is_listed {
+            self.send_list();
+        } else {
+            self.tell_reconciled(report.is_changed());
+        }
+        for error in report.summary().into_iter().chain(report.kept.clone()) {
+            self.outbox.send(LibraryEvent::Notice { error });
         }
     }
 
@@ -160,16 +212,23 @@ impl Service<'_> {
         let is_new = self.with_index(|index| index.needs_rescan());
         self.send_list();
         if is_new == Ok(true) && self.rescan.is_none() {
-            self.begin_rescan();
+            self.begin_rescan(true);
         }
     }
 
     fn use_folder(&mut self, folder: PathBuf) {
+        self.leave_folder(folder);
+        self.send_list();
+        self.begin_rescan(true);
+    }
+
+    /// Goes on in another folder, with nothing left to be done in this one.
+    fn leave_folder(&mut self, folder: PathBuf) {
+        self.keep_marks();
         self.paths.pictures_dir = folder;
         self.index = None;
         self.rescan = None;
-        self.send_list();
-        self.begin_rescan();
+        self.is_keeping_tried = false;
     }
 
     fn send_list(&mut self) {
@@ -180,9 +239,11 @@ impl Service<'_> {
         });
     }
 
-    fn begin_rescan(&mut self) {
-        match self.with_index(|index| Rescan::begin(index)) {
-            Ok(rescan) => self.rescan = Some(rescan),
+    /// Begins a rescan. One that is under way begins anew, and what waits for it goes on waiting.
+    fn begin_rescan(&mut self, is_listed: bool) {
+        let is_listed = is_listed || self.rescan.as_ref().is_some_and(|(_, is_listed)| *is_listed);
+        match self.with_index(Rescan::begin) {
+            Ok(rescan) => self.rescan = Some((rescan, is_listed)),
             Err(error) => self.outbox.send(LibraryEvent::Failed { error }),
         }
     }
@@ -198,6 +259,7 @@ impl Service<'_> {
             // The file is gone; the next rescan drops the entry.
             tracing::warn!(%error, "a picture in the trash is still listed");
         }
+        self.is_keeping_tried = false;
         self.outbox.send(LibraryEvent::Trashed { id });
     }
 
@@ -227,17 +289,9 @@ impl Service<'_> {
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     // What `work` may leave behind half done is a cache at most.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let reason = message(panic.as_ref());
+        let reason = panic_message(panic.as_ref());
         Err(UserError::failed(format!("A fault in the program: {reason}")).hint("other pictures still work").path(path))
     })
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
 }
 
 #[cfg(test)]

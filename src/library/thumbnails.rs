@@ -1,16 +1,17 @@
-//! [`Thumbnails`]: small pictures for the gallery, cached on disk within a bound.
+//! [`Thumbnails`]: small pictures for the gallery, cached on disk within a bound. Threads can share one.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, RgbaImage};
 use sha2::{Digest, Sha256};
 
 use super::atomic;
-use super::image_io::{self, is_opaque, read_picture};
+use super::image_io::{self, is_opaque, read_file, unreadable};
 use super::index::Stamp;
 use super::metadata::Embedded;
 use crate::domain::{ImageFormat, Picture, Result, UserError};
@@ -20,44 +21,67 @@ pub const MAX_SIDE_PX: u32 = 256;
 /// The most bytes of the cache: room for about 50,000 thumbnails.
 pub const MAX_CACHE_BYTES: u64 = 512 << 20;
 
+/// How a file of the cache begins that says why there is no thumbnail; the reason follows.
+const BROKEN: &[u8] = b"no thumbnail: ";
+/// A file of the cache that was used counts as new, but is not touched more often than this.
+const TOUCH_AFTER: Duration = Duration::from_hours(24);
+/// Picture files from this size on are decoded one at a time: they may take a GiB.
+const LARGE_BYTES: i64 = 16 << 20;
+
 /// The cache of thumbnails. Its files can be deleted at any time, also by another program.
 pub struct Thumbnails {
     dir: PathBuf,
     max_bytes: u64,
     /// Bytes of the cache's files; counted when the first is added.
-    bytes: Option<u64>,
+    bytes: Mutex<Option<u64>>,
+    /// Held while a large picture is decoded.
+    large: Mutex<()>,
 }
 
 impl Thumbnails {
     /// A cache in a folder, which is made when it is needed.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, max_bytes: MAX_CACHE_BYTES, bytes: None }
+        Self { dir, max_bytes: MAX_CACHE_BYTES, bytes: Mutex::new(None), large: Mutex::new(()) }
     }
 
     /// The thumbnail of a picture file, at most [`MAX_SIDE_PX`] a side: from the cache, else made and put there.
     ///
+    /// A picture that turned out to be broken is remembered in the cache too, and not decoded again until it changes.
+    ///
     /// # Errors
     /// When the picture cannot be read. A cache that cannot be written costs time only.
-    pub fn get(&mut self, path: &Path) -> Result<Picture> {
+    pub fn get(&self, path: &Path) -> Result<Picture> {
         let metadata = fs::metadata(path).map_err(|error| {
             UserError::input(format!("The picture cannot be read: {error}")).hint("it was moved or deleted").path(path)
         })?;
-        let cached = self.cached_file(path, Stamp::of(&metadata));
-        // A cached file that cannot be read is made anew.
-        if let Ok(bytes) = fs::read(&cached)
-            && let Ok(thumbnail) = image_io::decode(&bytes)
-        {
-            return Ok(thumbnail);
+        let stamp = Stamp::of(&metadata);
+        let cached = self.cached_file(path, stamp);
+        if let Some(known) = read_cached(path, &cached) {
+            return known;
         }
-        let picture = read_picture(path)?;
-        if picture.width_px.max(picture.height_px) <= MAX_SIDE_PX {
+        // Poisoned by a decoder that panicked: there is nothing in it that could be half done.
+        let large = (stamp.size >= LARGE_BYTES).then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
+        let bytes = read_file(path)?;
+        let decoded = image_io::decode(&bytes);
+        drop((bytes, large));
+        match decoded {
             // Its own file is as quick to read.
-            return Ok(picture);
+            Ok(picture) if picture.width_px.max(picture.height_px) <= MAX_SIDE_PX => Ok(picture),
+            Ok(picture) => {
+                let thumbnail = shrink(picture);
+                let format = if is_opaque(&thumbnail) { ImageFormat::Jpeg } else { ImageFormat::WebP };
+                match image_io::encode(&thumbnail, &Embedded::default(), format) {
+                    Ok(encoded) => self.keep(&cached, &encoded.bytes),
+                    Err(error) => tracing::warn!(%error, "a thumbnail could not be kept"),
+                }
+                Ok(thumbnail)
+            }
+            Err(reason) => {
+                self.keep(&cached, &[BROKEN, reason.as_bytes()].concat());
+                Err(unreadable(path, &reason))
+            }
         }
-        let thumbnail = shrink(picture);
-        self.keep(&cached, &thumbnail);
-        Ok(thumbnail)
     }
 
     /// Named by a hash of path, date and size, so that a changed picture gets a new thumbnail.
@@ -76,27 +100,23 @@ impl Thumbnails {
         self.dir.join(&name[..2]).join(name)
     }
 
-    fn keep(&mut self, cached: &Path, thumbnail: &Picture) {
-        let format = if is_opaque(thumbnail) { ImageFormat::Jpeg } else { ImageFormat::WebP };
-        let written = image_io::encode(thumbnail, &Embedded::default(), format).and_then(|encoded| {
-            atomic::write_cache(cached, &encoded.bytes)?;
-            Ok(encoded.bytes.len() as u64)
-        });
-        match written {
-            Ok(added) => {
-                let bytes =
-                    self.bytes.map_or_else(|| files_below(&self.dir).iter().map(|file| file.1).sum(), |b| b + added);
-                self.bytes = Some(bytes);
-                if bytes > self.max_bytes {
-                    self.evict();
-                }
-            }
-            Err(error) => tracing::warn!(%error, "a thumbnail could not be kept"),
+    fn keep(&self, cached: &Path, bytes: &[u8]) {
+        if let Err(error) = atomic::write_cache(cached, bytes) {
+            tracing::warn!(%error, "a thumbnail could not be kept");
+            return;
         }
+        let mut counted = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = match *counted {
+            Some(before) => before + bytes.len() as u64,
+            // The new one is among them.
+            None => files_below(&self.dir).iter().map(|file| file.1).sum(),
+        };
+        *counted = Some(if total > self.max_bytes { self.evict() } else { total });
     }
 
-    /// Deletes the oldest files until a quarter of the bound is free.
-    fn evict(&mut self) {
+    /// Deletes the files that were not used for longest until a quarter of the bound is free. Gives the bytes that are
+    /// left.
+    fn evict(&self) -> u64 {
         let mut files = files_below(&self.dir);
         files.sort_unstable();
         let mut bytes: u64 = files.iter().map(|file| file.1).sum();
@@ -108,8 +128,23 @@ impl Thumbnails {
                 bytes -= len;
             }
         }
-        self.bytes = Some(bytes);
+        bytes
     }
+}
+
+/// What the cache knows of a picture: its thumbnail, or that it has none. `None` where it knows nothing, or nothing that
+/// can be read.
+fn read_cached(path: &Path, cached: &Path) -> Option<Result<Picture>> {
+    let bytes = fs::read(cached).ok()?;
+    let age = fs::metadata(cached).and_then(|metadata| metadata.modified()).ok()?.elapsed();
+    if age.is_ok_and(|age| age > TOUCH_AFTER) {
+        // Where that fails it is taken for old a little early.
+        let _ = fs::File::options().write(true).open(cached).and_then(|file| file.set_modified(SystemTime::now()));
+    }
+    if let Some(reason) = bytes.strip_prefix(BROKEN) {
+        return Some(Err(unreadable(path, &String::from_utf8_lossy(reason))));
+    }
+    image_io::decode(&bytes).ok().map(Ok)
 }
 
 /// Makes a picture at most [`MAX_SIDE_PX`] a side, in its own proportions.
@@ -157,7 +192,7 @@ mod tests {
     #[test]
     fn proportions_and_colours_are_kept_and_the_second_time_it_comes_from_the_cache() {
         let home = tempfile::tempdir().unwrap();
-        let mut thumbnails = Thumbnails::new(home.path().join("cache"));
+        let thumbnails = Thumbnails::new(home.path().join("cache"));
         for (name, width, height, alpha, small) in [
             ("a.png", 1024, 512, 255, (256, 128)),
             ("b.png", 2, 2000, 128, (1, 256)),
@@ -179,7 +214,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let cache = home.path().join("cache");
         let path = file_of(home.path(), "a.png", 600, 300, 255);
-        let mut thumbnails = Thumbnails::new(cache.clone());
+        let thumbnails = Thumbnails::new(cache.clone());
         thumbnails.get(&path).unwrap();
         let (_, _, cached) = files_below(&cache).remove(0);
         fs::write(&cached, b"broken").unwrap();
@@ -191,10 +226,44 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_picture_is_remembered_until_it_changes() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.png");
+        fs::write(&path, b"\x89PNG\r\n\x1a\nbroken").unwrap();
+        let thumbnails = Thumbnails::new(home.path().join("cache"));
+        let first = thumbnails.get(&path).unwrap_err();
+        let (_, _, cached) = files_below(&home.path().join("cache")).remove(0);
+        assert_eq!(thumbnails.get(&path).unwrap_err(), first);
+        fs::write(&cached, [BROKEN, b"a reason of its own"].concat()).unwrap();
+        assert!(thumbnails.get(&path).unwrap_err().sentence.contains("a reason of its own"), "it is not decoded again");
+        file_of(home.path(), "a.png", 300, 300, 255);
+        assert!(thumbnails.get(&path).is_ok());
+        // What is only away is not broken.
+        fs::remove_file(&path).unwrap();
+        assert!(thumbnails.get(&path).is_err());
+        assert_eq!(files_below(&home.path().join("cache")).len(), 2);
+    }
+
+    #[test]
+    fn what_was_used_lately_is_kept_longest() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("cache");
+        let thumbnails = Thumbnails { max_bytes: 20_000, ..Thumbnails::new(cache.clone()) };
+        let long_ago = SystemTime::now() - Duration::from_hours(24 * 30);
+        let files: Vec<PathBuf> =
+            (0..20).map(|index| file_of(home.path(), &format!("{index}.png"), 300, 300, 255)).collect();
+        thumbnails.get(&files[0]).unwrap();
+        let (_, _, first) = files_below(&cache).remove(0);
+        fs::File::options().write(true).open(&first).unwrap().set_modified(long_ago).unwrap();
+        thumbnails.get(&files[0]).unwrap();
+        assert!(fs::metadata(&first).unwrap().modified().unwrap() > long_ago + Duration::from_hours(24));
+    }
+
+    #[test]
     fn the_cache_keeps_within_its_bound_and_may_be_unwritable() {
         let home = tempfile::tempdir().unwrap();
         let cache = home.path().join("cache");
-        let mut thumbnails = Thumbnails { max_bytes: 6000, ..Thumbnails::new(cache.clone()) };
+        let thumbnails = Thumbnails { max_bytes: 6000, ..Thumbnails::new(cache.clone()) };
         for index in 0..20 {
             thumbnails.get(&file_of(home.path(), &format!("{index}.png"), 300, 300, 255)).unwrap();
             assert!(files_below(&cache).iter().map(|file| file.1).sum::<u64>() <= 6000);
@@ -202,7 +271,7 @@ mod tests {
         assert!(!files_below(&cache).is_empty());
 
         let in_the_way = home.path().join("0.png");
-        let mut unwritable = Thumbnails::new(in_the_way.join("cache"));
+        let unwritable = Thumbnails::new(in_the_way.join("cache"));
         assert_eq!(unwritable.get(&in_the_way).unwrap().width_px, 256);
     }
 }

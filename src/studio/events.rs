@@ -98,6 +98,8 @@ impl State {
                     return vec![Effect::Library(LibraryCommand::Open { id: entry.id, path: entry.path.clone() })];
                 }
             }
+            // Nothing asks for these yet.
+            LibraryEvent::Gallery(_) => {}
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }

@@ -1,0 +1,324 @@
+//! The innermost loop of every matrix product: one tile of the result, kept in registers while `k` goes by.
+//!
+//! The loop is written once, over [`Vector`], and compiled for each instruction set. Each element is a sum from zero in
+//! the order of `k`, with one rounding a step where the processor can (all but the portable one); what was there is
+//! added last. So an element does not depend on the tile it lies in, nor on which thread computes it.
+
+use std::fmt;
+
+/// More values than any tile has.
+const LARGEST: usize = 12 * 32;
+
+/// A micro-kernel: `c = a b`, or `c += a b`, for a tile of `rows` × `cols` and packed operands.
+///
+/// `a` is `k` groups of `rows` values (a column of a block each), `b` is `k` groups of `cols` values (a row each). No
+/// alignment is asked.
+pub struct Micro {
+    /// Rows of the tile, and values of a group of `a`.
+    pub rows: usize,
+    /// Columns of the tile, and values of a group of `b`.
+    pub cols: usize,
+    /// The instructions that it uses.
+    pub name: &'static str,
+    run: Run,
+}
+
+/// `k`, `a`, `b`, `c`, the distance of the rows of `c`, whether to add to what is there.
+type Run = unsafe fn(usize, *const f32, *const f32, *mut f32, usize, bool);
+
+impl fmt::Debug for Micro {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} × {} ({})", self.rows, self.cols, self.name)
+    }
+}
+
+/// The fastest for this processor.
+pub fn micro() -> &'static Micro {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            return &x86::AVX512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return &x86::AVX2;
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("neon") {
+        return &arm::NEON;
+    }
+    &PORTABLE
+}
+
+/// Every one that this processor can run.
+#[cfg(test)]
+pub(super) fn runnable() -> Vec<&'static Micro> {
+    let mut found = vec![&PORTABLE, micro()];
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        found.push(&x86::AVX2);
+    }
+    found.sort_by_key(|micro| micro.name);
+    found.dedup_by_key(|micro| micro.name);
+    found
+}
+
+impl Micro {
+    /// A whole tile; its rows lie `c_stride` apart.
+    ///
+    /// # Safety
+    /// `a` must be good for reading `k * rows` values, `b` for `k * cols`; `c` for writing `cols` values in each of
+    /// `rows` rows, and for reading them if `accumulate`.
+    #[inline]
+    pub unsafe fn run(&self, k: usize, a: *const f32, b: *const f32, c: *mut f32, c_stride: usize, accumulate: bool) {
+        // SAFETY: the caller vouches for the addresses; `micro` gives out only what the processor can run.
+        unsafe { (self.run)(k, a, b, c, c_stride, accumulate) }
+    }
+
+    /// The first `rows` × `cols` elements of a tile. The panels are whole ones: what they hold beyond may be anything.
+    ///
+    /// # Safety
+    /// As for [`Micro::run`], but only the given elements of `c` are touched.
+    ///
+    /// # Panics
+    /// When the tile has fewer rows or columns.
+    #[inline]
+    pub unsafe fn run_partial(
+        &self,
+        k: usize,
+        a: *const f32,
+        b: *const f32,
+        c: *mut f32,
+        c_stride: usize,
+        rows: usize,
+        cols: usize,
+        accumulate: bool,
+    ) {
+        assert!(rows <= self.rows && cols <= self.cols, "a part of a tile is larger than the tile");
+        if rows == self.rows && cols == self.cols {
+            // SAFETY: the caller vouches for it.
+            return unsafe { self.run(k, a, b, c, c_stride, accumulate) };
+        }
+        let mut tile = [0.0; LARGEST];
+        // SAFETY: the panels are whole, and the buffer holds every kernel's tile (a test says so).
+        unsafe { self.run(k, a, b, tile.as_mut_ptr(), self.cols, false) };
+        for (row, from) in tile.chunks_exact(self.cols).take(rows).enumerate() {
+            for (col, value) in from[..cols].iter().enumerate() {
+                // SAFETY: the caller vouches for these elements of `c`.
+                unsafe {
+                    let to = c.add(row * c_stride + col);
+                    to.write(if accumulate { to.read() + value } else { *value });
+                }
+            }
+        }
+    }
+}
+
+/// A register of f32.
+///
+/// # Safety
+/// No method may be called on a processor that lacks the instructions, and each must be `#[inline(always)]`, so that
+/// it becomes part of a function that has them.
+unsafe trait Vector: Copy {
+    const LANES: usize;
+
+    unsafe fn zero() -> Self;
+    /// Reads `LANES` values.
+    unsafe fn load(from: *const f32) -> Self;
+    /// One value in all lanes.
+    unsafe fn splat(from: *const f32) -> Self;
+    /// Writes `LANES` values.
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self + a b`
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+}
+
+/// The loop: a tile of `ROWS` × `VECTORS` registers.
+///
+/// # Safety
+/// The processor must have the vector's instructions; the rest as for [`Micro::run`].
+#[inline(always)]
+unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    k: usize,
+    mut a: *const f32,
+    mut b: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    accumulate: bool,
+) {
+    // SAFETY: the caller vouches for the instructions and for all that is read: `k` groups of `ROWS` and of
+    // `VECTORS * LANES` values, and the tile.
+    unsafe {
+        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        for _ in 0..k {
+            let of_b: [V; VECTORS] = std::array::from_fn(|v| V::load(b.add(v * V::LANES)));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let of_a = V::splat(a.add(row));
+                for (sum, of_b) in sums.iter_mut().zip(of_b) {
+                    *sum = sum.add_product(of_a, of_b);
+                }
+            }
+            a = a.add(ROWS);
+            b = b.add(VECTORS * V::LANES);
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let to = c.add(row * c_stride + v * V::LANES);
+                let sum = if accumulate { V::load(to).add(sum) } else { sum };
+                sum.store(to);
+            }
+        }
+    }
+}
+
+/// A micro-kernel: `name`, instructions, the vector, rows by vectors.
+macro_rules! kernel {
+    ($static:ident, $name:literal, $(#[$feature:meta])?, $vector:ty, $rows:literal x $vectors:literal) => {
+        #[doc = concat!("The kernel in ", $name, ".")]
+        pub(super) static $static: Micro = {
+            $(#[$feature])?
+            unsafe fn run(k: usize, a: *const f32, b: *const f32, c: *mut f32, c_stride: usize, accumulate: bool) {
+                // SAFETY: the caller vouches for the addresses and, by calling this function, for the instructions.
+                unsafe { tile::<$vector, $rows, $vectors>(k, a, b, c, c_stride, accumulate) }
+            }
+            let cols = $vectors * <$vector as Vector>::LANES;
+            assert!($rows * cols <= LARGEST);
+            Micro { rows: $rows, cols, name: $name, run }
+        };
+    };
+}
+
+/// Plain arrays, which the compiler turns into what the baseline processor has.
+// SAFETY: it needs no particular instructions.
+unsafe impl Vector for [f32; 4] {
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        [0.0; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for four values, and an array needs no more alignment than one.
+        unsafe { from.cast::<Self>().read() }
+    }
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for a value.
+        unsafe { [from.read(); 4] }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for room for four values.
+        unsafe { to.cast::<Self>().write(self) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] + other[i])
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // Not `mul_add`: without the instruction that is a call into a library.
+        std::array::from_fn(|i| self[i] + a[i] * b[i])
+    }
+}
+
+kernel!(PORTABLE, "portable", , [f32; 4], 4 x 2);
+
+/// A [`Vector`] whose methods are one intrinsic each.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! vector {
+    ($vector:ty, $lanes:literal, $zero:expr, $load:ident, $splat:ident, $store:ident, $add:ident,
+        |$sum:ident, $a:ident, $b:ident| $add_product:expr) => {
+        // SAFETY: every method is `#[inline(always)]`.
+        unsafe impl Vector for $vector {
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { $zero }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: as above, and for the values.
+                unsafe { $load(from) }
+            }
+            #[inline(always)]
+            unsafe fn splat(from: *const f32) -> Self {
+                // SAFETY: as above, and for the value.
+                unsafe { $splat(from.read()) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                // SAFETY: as above, and for the room.
+                unsafe { $store(to, self) }
+            }
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { $add(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn add_product(self, $a: Self, $b: Self) -> Self {
+                let $sum = self;
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { $add_product }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    //! AVX2 with FMA (16 registers: 12 sums, two of `b`, one of `a`) and AVX-512 (32 registers: 24 sums).
+
+    use std::arch::x86_64::{
+        __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
+    };
+
+    use super::{LARGEST, Micro, Vector, tile};
+
+    vector!(
+        __m256,
+        8,
+        _mm256_setzero_ps(),
+        _mm256_loadu_ps,
+        _mm256_set1_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        |sum, a, b| _mm256_fmadd_ps(a, b, sum)
+    );
+    vector!(
+        __m512,
+        16,
+        _mm512_setzero_ps(),
+        _mm512_loadu_ps,
+        _mm512_set1_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        |sum, a, b| _mm512_fmadd_ps(a, b, sum)
+    );
+    kernel!(AVX2, "AVX2", #[target_feature(enable = "avx2,fma")], __m256, 6 x 2);
+    kernel!(AVX512, "AVX-512", #[target_feature(enable = "avx512f")], __m512, 12 x 2);
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    //! NEON (32 registers: 24 sums, three of `b`, one of `a`).
+
+    use std::arch::aarch64::{float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vst1q_f32};
+
+    use super::{LARGEST, Micro, Vector, tile};
+
+    vector!(float32x4_t, 4, vdupq_n_f32(0.0), vld1q_f32, vdupq_n_f32, vst1q_f32, vaddq_f32, |sum, a, b| vfmaq_f32(
+        sum, a, b
+    ));
+    kernel!(NEON, "NEON", #[target_feature(enable = "neon")], float32x4_t, 8 x 3);
+}
+
+#[cfg(test)]
+mod tests;
