@@ -92,7 +92,7 @@ impl Function for Silu {
 }
 
 /// `x Φ(x)`
-struct Gelu;
+pub(super) struct Gelu;
 
 impl Function for Gelu {
     #[inline(always)]
@@ -109,7 +109,7 @@ impl Function for Gelu {
 }
 
 /// `x sigmoid(1.702 x)`
-struct QuickGelu;
+pub(super) struct QuickGelu;
 
 /// The factor of quick GELU (Hendrycks and Gimpel 2016).
 const QUICK: f32 = 1.702;

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::check_len;
-use super::gemm::{gemm, gemm_serial};
+use super::gemm::{Activation, Bias, Finish, Matrix, gemm, gemm_serial, product, product_gated};
+use super::values::Values;
 
 /// Rows of one piece of the sum over rows, and of the weight's gradient where that has few tiles.
 const PIECE_ROWS: usize = 512;
@@ -12,8 +13,74 @@ const SMALL_WEIGHT: usize = 128 * 512;
 /// At most this many pieces, so that the partial sums stay small.
 const MOST_PIECES: usize = 32;
 
-/// `out = x wᵀ + bias`: `x` is `[rows, in_features]`, `w` `[out_features, in_features]`, `bias` `[out_features]`,
-/// `out` `[rows, out_features]`.
+/// A layer: `weight` is `[out_features, in_features]`, in f32 or 16 bits, `bias` `[out_features]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear<'a> {
+    /// Columns of the input.
+    pub in_features: usize,
+    /// Columns of the result.
+    pub out_features: usize,
+    /// The weight; 16 bits are widened as they are used, without a copy in memory.
+    pub weight: Values<'a>,
+    /// Added to each row.
+    pub bias: Option<&'a [f32]>,
+}
+
+impl Linear<'_> {
+    /// `out = activation(x weightᵀ + bias + residual)`: `x` is `[rows, in_features]`, `out` and `residual`
+    /// `[rows, out_features]`.
+    pub fn forward(&self, rows: usize, x: &[f32], residual: Option<&[f32]>, activation: Activation, out: &mut [f32]) {
+        self.check(rows, x);
+        let (inputs, outputs) = (self.in_features, self.out_features);
+        check_len("linear: the output", out, rows * outputs);
+        if let Some(residual) = residual {
+            check_len("linear: the residual", residual, rows * outputs);
+        }
+        let bias = self.bias.map_or(Bias::None, Bias::PerColumn);
+        let finish = Finish { bias, accumulate: false, residual, activation };
+        product(rows, outputs, inputs, Matrix::new(x, inputs), self.turned(), finish, out, outputs);
+    }
+
+    /// `out = a gelu(b)`, where `x weightᵀ + bias` is a beside b; `out` is `[rows, out_features / 2]`. What the GELU is
+    /// taken of is never in memory.
+    ///
+    /// # Panics
+    /// When `out_features` is odd.
+    pub fn forward_geglu(&self, rows: usize, x: &[f32], out: &mut [f32]) {
+        assert!(self.out_features.is_multiple_of(2), "linear: values and gates are not as many");
+        self.check(rows, x);
+        let (inputs, width) = (self.in_features, self.out_features / 2);
+        check_len("linear: the output", out, rows * width);
+        product_gated(rows, width, inputs, Matrix::new(x, inputs), self.turned(), self.bias, out);
+    }
+
+    /// `gx = gy weight`: `gy` is `[rows, out_features]`, `gx` `[rows, in_features]`.
+    pub fn backward_input(&self, rows: usize, gy: &[f32], gx: &mut [f32]) {
+        let (inputs, outputs) = (self.in_features, self.out_features);
+        assert!(self.weight.len() == inputs * outputs, "linear: the weight has another length than its shape");
+        check_len("linear: the output's gradient", gy, rows * outputs);
+        check_len("linear: the input's gradient", gx, rows * inputs);
+        let weight = Matrix::new(self.weight, inputs);
+        product(rows, inputs, outputs, Matrix::new(gy, outputs), weight, Finish::default(), gx, inputs);
+    }
+
+    /// `[in_features, out_features]`
+    fn turned(&self) -> Matrix<'_> {
+        Matrix::new(self.weight, self.in_features).transposed()
+    }
+
+    #[track_caller]
+    fn check(&self, rows: usize, x: &[f32]) {
+        let (inputs, outputs) = (self.in_features, self.out_features);
+        check_len("linear: the input", x, rows * inputs);
+        assert!(self.weight.len() == inputs * outputs, "linear: the weight has another length than its shape");
+        if let Some(bias) = self.bias {
+            check_len("linear: the bias", bias, outputs);
+        }
+    }
+}
+
+/// [`Linear::forward`] with a weight in f32 and nothing behind it.
 pub fn linear_forward(
     rows: usize,
     in_features: usize,
@@ -23,21 +90,11 @@ pub fn linear_forward(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    check_len("linear: the input", x, rows * in_features);
-    check_len("linear: the weight", w, out_features * in_features);
-    check_len("linear: the output", out, rows * out_features);
-    if let Some(bias) = bias {
-        check_len("linear: the bias", bias, out_features);
-        if out_features > 0 {
-            out.par_chunks_mut(64 * out_features).for_each(|rows| {
-                rows.chunks_exact_mut(out_features).for_each(|row| row.copy_from_slice(bias));
-            });
-        }
-    }
-    gemm(rows, out_features, in_features, x, in_features, 1, w, 1, in_features, out, out_features, bias.is_some());
+    let layer = Linear { in_features, out_features, weight: w.into(), bias };
+    layer.forward(rows, x, None, Activation::None, out);
 }
 
-/// `gx = gy w`: `gy` is `[rows, out_features]`, `gx` `[rows, in_features]`.
+/// [`Linear::backward_input`] with a weight in f32.
 pub fn linear_backward_input(
     rows: usize,
     in_features: usize,
@@ -46,10 +103,7 @@ pub fn linear_backward_input(
     w: &[f32],
     gx: &mut [f32],
 ) {
-    check_len("linear: the output's gradient", gy, rows * out_features);
-    check_len("linear: the weight", w, out_features * in_features);
-    check_len("linear: the input's gradient", gx, rows * in_features);
-    gemm(rows, in_features, out_features, gy, out_features, 1, w, in_features, 1, gx, in_features, false);
+    Linear { in_features, out_features, weight: w.into(), bias: None }.backward_input(rows, gy, gx);
 }
 
 /// `gw = gyᵀ x`: `gw` is `[out_features, in_features]`.
@@ -138,65 +192,4 @@ pub(super) fn add_all(parts: &[Vec<f32>], total: &mut [f32]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{linear_backward_input, linear_backward_weight, linear_forward, sum_rows};
-    use crate::kernels::testing::{assert_near, assert_same_on_any_thread_count, unwritten, values};
-
-    /// Compares all four functions with plain loops in f64.
-    fn check(rows: usize, inputs: usize, outputs: usize, with_bias: bool) {
-        let (x, w, bias) = (values(1, rows * inputs), values(2, outputs * inputs), values(3, outputs));
-        let gy = values(4, rows * outputs);
-        let (mut out, mut gx) = (vec![0.0; rows * outputs], vec![0.0; rows * inputs]);
-        let (mut gw, mut gb) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-        for (r, o) in (0..rows).flat_map(|r| (0..outputs).map(move |o| (r, o))) {
-            let g = f64::from(gy[r * outputs + o]);
-            gb[o] += g;
-            out[r * outputs + o] += if with_bias { f64::from(bias[o]) } else { 0.0 };
-            for i in 0..inputs {
-                let (x, w) = (f64::from(x[r * inputs + i]), f64::from(w[o * inputs + i]));
-                out[r * outputs + o] += x * w;
-                gx[r * inputs + i] += g * w;
-                gw[o * inputs + i] += g * x;
-            }
-        }
-        let mut actual = unwritten(out.len());
-        linear_forward(rows, inputs, outputs, &x, &w, with_bias.then_some(&bias[..]), &mut actual);
-        assert_near("out", &actual, &out, 5e-6);
-        let mut actual = unwritten(gx.len());
-        linear_backward_input(rows, inputs, outputs, &gy, &w, &mut actual);
-        assert_near("gx", &actual, &gx, 5e-6);
-        let mut actual = unwritten(gw.len());
-        linear_backward_weight(rows, inputs, outputs, &x, &gy, &mut actual);
-        assert_near("gw", &actual, &gw, 5e-6);
-        let mut actual = unwritten(gb.len());
-        sum_rows(rows, outputs, &gy, &mut actual);
-        assert_near("gb", &actual, &gb, 5e-6);
-    }
-
-    proptest! {
-        #[test]
-        fn equals_plain_loops(rows in 0_usize..30, inputs in 0_usize..20, outputs in 0_usize..20, bias: bool) {
-            check(rows, inputs, outputs, bias);
-        }
-    }
-
-    #[test]
-    fn many_rows_equal_plain_loops() {
-        check(1500, 9, 11, true);
-    }
-
-    #[test]
-    fn the_threads_change_nothing() {
-        let (rows, inputs, outputs) = (1600, 40, 33);
-        let (x, gy) = (values(1, rows * inputs), values(2, rows * outputs));
-        assert_same_on_any_thread_count(|| {
-            let mut gw = unwritten(outputs * inputs);
-            linear_backward_weight(rows, inputs, outputs, &x, &gy, &mut gw);
-            let mut gb = unwritten(outputs);
-            sum_rows(rows, outputs, &gy, &mut gb);
-            [gw, gb].concat()
-        });
-    }
-}
+mod tests;
