@@ -17,6 +17,7 @@ pub mod gemm;
 pub mod linear;
 pub mod micro;
 pub mod norm;
+pub mod projection;
 mod scratch;
 mod simd;
 pub mod upsample;

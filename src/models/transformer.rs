@@ -69,7 +69,7 @@ impl FeedForward {
     }
 
     fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        forward_onto(&self.out, &ops::geglu(&self.gate.forward(x)?)?, residual, Some(&self.probe))
+        forward_onto(&self.out, &self.gate.forward_geglu(x)?, residual, Some(&self.probe))
     }
 }
 
@@ -192,26 +192,27 @@ impl SpatialTransformer {
         let (_, _, height, width) = x.dims4()?;
         let normed = self.norm.forward(x)?;
         let mut tokens = match &self.projection {
-            Projection::Convolution { proj_in, .. } => tokens(&self.in_probe.see(proj_in.forward(&normed)?))?,
-            Projection::Linear { proj_in, .. } => self.in_probe.see(proj_in.forward(&tokens(&normed)?)?),
+            // The reference looks at the convolution's map.
+            Projection::Convolution { proj_in, .. } if self.in_probe.active() => {
+                tokens(&self.in_probe.see(proj_in.forward(&normed)?))?
+            }
+            Projection::Convolution { proj_in, .. } => proj_in.as_linear()?.forward_to_tokens(&normed)?,
+            Projection::Linear { proj_in, .. } => self.in_probe.see(proj_in.forward_to_tokens(&normed)?),
         };
         for block in &self.blocks {
             tokens = block.forward(&tokens, context)?;
         }
         let x = spread(x, context.dim(0)?)?;
+        // The reference looks at the layer before it is added.
         let sum = match &self.projection {
-            Projection::Convolution { proj_out, .. } => {
-                let hidden = map(&tokens, height, width)?;
-                // The reference looks at the convolution before it is added.
-                if self.out_probe.active() {
-                    (self.out_probe.see(proj_out.forward(&hidden)?) + x)?
-                } else {
-                    proj_out.forward_onto(&hidden, &x)?
-                }
+            Projection::Convolution { proj_out, .. } if self.out_probe.active() => {
+                (self.out_probe.see(proj_out.forward(&map(&tokens, height, width)?)?) + x)?
             }
-            Projection::Linear { proj_out, .. } => {
+            Projection::Linear { proj_out, .. } if self.out_probe.active() => {
                 (map(&self.out_probe.see(proj_out.forward(&tokens)?), height, width)? + x)?
             }
+            Projection::Convolution { proj_out, .. } => proj_out.as_linear()?.forward_onto_map(&tokens, &x)?,
+            Projection::Linear { proj_out, .. } => proj_out.forward_onto_map(&tokens, &x)?,
         };
         Ok(self.probe.see(sum))
     }

@@ -40,6 +40,30 @@ impl Linear {
     pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
         ops::linear(x, &self.weight, self.bias.as_ref(), Some(residual))
     }
+
+    /// The first half of the result times the GELU of the second: `[…, in]` to `[…, out / 2]`.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward_geglu(&self, x: &Tensor) -> Result<Tensor> {
+        ops::linear_geglu(x, &self.weight, self.bias.as_ref())
+    }
+
+    /// At each px of a map: `[batch, in, height, width]` to tokens `[batch, height * width, out]`.
+    ///
+    /// # Errors
+    /// When the shape does not fit.
+    pub fn forward_to_tokens(&self, x: &Tensor) -> Result<Tensor> {
+        ops::map_to_tokens_linear(x, &self.weight, self.bias.as_ref())
+    }
+
+    /// Tokens `[batch, height * width, in]` back to a map, added to `residual` `[batch, out, height, width]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_onto_map(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        ops::tokens_to_map_linear(x, &self.weight, self.bias.as_ref(), residual)
+    }
 }
 
 /// A 2-D convolution with a bias and a square kernel.
@@ -88,6 +112,16 @@ impl Conv2d {
     /// When the shapes do not fit.
     pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
         ops::conv2d(x, &self.weight, Some(&self.bias), Some(residual), self.way)
+    }
+
+    /// This 1×1 convolution as the linear layer that it is.
+    ///
+    /// # Errors
+    /// When its kernel is larger.
+    pub fn as_linear(&self) -> Result<Linear> {
+        let (out_features, in_features, _, _) = self.weight.dims4()?;
+        let weight = self.weight.reshape((out_features, in_features))?;
+        Ok(Linear { weight, bias: Some(self.bias.clone()) })
     }
 
     /// The same of `x` enlarged to twice its sides by nearest neighbours.

@@ -1,9 +1,12 @@
-//! `y = x Wᵀ + b`.
+//! `y = x Wᵀ + b`, alone and with what comes before and after it.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use super::activation::geglu;
 use super::host::{self, Host};
-use crate::kernels::linear::{linear_backward_input, linear_backward_weight, linear_forward, sum_rows};
+use crate::kernels::gemm::Activation;
+use crate::kernels::linear::{self as kernel, linear_backward_weight, sum_rows};
+use crate::kernels::projection::{map_to_tokens, tokens_to_map};
 use crate::kernels::values::Values;
 
 struct Linear {
@@ -19,29 +22,19 @@ struct Linear {
 /// # Errors
 /// When the shapes do not fit, or the tensors are not f32 (the weight also f16 or bf16) on a CPU.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Result<Tensor> {
-    let (out_features, in_features) = weight.dims2()?;
-    let mut dims = x.dims().to_vec();
-    match dims.last_mut() {
-        Some(last) if *last == in_features => *last = out_features,
-        _ => bail!("linear: input {:?} does not fit weight {:?}", x.dims(), weight.dims()),
+    let op = Linear::of(x, weight, bias)?;
+    if residual.is_some_and(|residual| *residual.shape() != op.shape) {
+        bail!("linear: a residual of another shape than the result {:?}", op.shape)
     }
-    let rows = x.elem_count() / in_features.max(1);
-    let op = Linear { rows, in_features, out_features, shape: Shape::from(dims) };
-    if bias.is_some_and(|bias| bias.dims() != [out_features])
-        || residual.is_some_and(|residual| *residual.shape() != op.shape)
-    {
-        bail!("linear: bias or residual do not fit the result {:?}", op.shape)
+    if !host::tracked([x, weight].into_iter().chain(bias).chain(residual)) {
+        return fused(x, weight, bias, residual, |layer, x, residual, out| {
+            layer.forward(op.rows, x, residual, Activation::None, out);
+            op.shape.clone()
+        });
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
-    if !host::tracked([&x, &weight].into_iter().chain(&bias).chain(&residual)) {
-        let (bias, residual) =
-            (bias.as_ref().map(Host::new).transpose()?, residual.as_ref().map(Host::new).transpose()?);
-        let out = op.run(&Host::new(&x)?, Host::weight(&weight)?.values(), bias.as_deref(), residual.as_deref());
-        return host::tensor(out, &op.shape);
-    }
-    let out = match &bias {
-        Some(bias) => x.apply_op3(&weight, bias, op)?,
+    let out = match bias {
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op)?,
         None => x.apply_op2(&weight, op)?,
     };
     match residual {
@@ -50,11 +43,106 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, residual: Opti
     }
 }
 
+/// `y = u gelu(v)`, where `u` beside `v` is `x Wᵀ + b`: `x` is `[…, in]`, `weight` `[2 out, in]`, `bias` `[2 out]`; the result is
+/// `[…, out]`.
+///
+/// # Errors
+/// As [`linear()`], and when the weight has an odd number of rows.
+pub fn linear_geglu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let op = Linear::of(x, weight, bias)?;
+    if host::tracked([x, weight].into_iter().chain(bias)) || op.out_features % 2 != 0 {
+        return geglu(&linear(x, weight, bias, None)?);
+    }
+    fused(x, weight, bias, None, |layer, x, _, out| {
+        out.truncate(op.rows * op.out_features / 2);
+        layer.forward_geglu(op.rows, x, out);
+        let mut dims = op.shape.dims().to_vec();
+        dims.last_mut().into_iter().for_each(|last| *last /= 2);
+        Shape::from(dims)
+    })
+}
+
+/// The linear layer at each px of a map: `x` `[batch, in, height, width]` to tokens `[batch, height * width, out]`.
+///
+/// # Errors
+/// As [`linear()`].
+pub fn map_to_tokens_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let pixels = height * width;
+    if host::tracked([x, weight].into_iter().chain(bias)) || weight.dims2()?.1 != channels {
+        return linear(&x.flatten_from(2)?.transpose(1, 2)?.contiguous()?, weight, bias, None);
+    }
+    fused(x, weight, bias, None, |layer, x, _, out| {
+        map_to_tokens(layer, batch, pixels, x, out);
+        (batch, pixels, layer.out_features).into()
+    })
+}
+
+/// The linear layer on tokens `[batch, height * width, in]`, back to a map and added to `residual`
+/// `[batch, out, height, width]`.
+///
+/// # Errors
+/// As [`linear()`].
+pub fn tokens_to_map_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Result<Tensor> {
+    let (batch, channels, height, width) = residual.dims4()?;
+    let (pixels, shape) = (height * width, residual.shape().clone());
+    let (out_features, in_features) = weight.dims2()?;
+    if x.dims() != [batch, pixels, in_features] || out_features != channels {
+        bail!("tokens {:?} and weight {:?} do not fit the map {:?}", x.dims(), weight.dims(), residual.dims())
+    }
+    if host::tracked([x, weight, residual].into_iter().chain(bias)) {
+        return linear(x, weight, bias, None)?.transpose(1, 2)?.contiguous()?.reshape(shape)? + residual;
+    }
+    fused(x, weight, bias, Some(residual), |layer, x, residual, out| {
+        tokens_to_map(layer, batch, pixels, x, residual, out);
+        shape
+    })
+}
+
+/// Runs a kernel on tensors of which nobody asks for gradients. It gets the layer, the input, the residual and room for as
+/// many values as the layer gives, and says the result's shape.
+fn fused(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    residual: Option<&Tensor>,
+    run: impl FnOnce(&kernel::Linear<'_>, &[f32], Option<&[f32]>, &mut Vec<f32>) -> Shape,
+) -> Result<Tensor> {
+    let (out_features, in_features) = weight.dims2()?;
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
+    let (bias, residual) = (bias.as_ref().map(Host::new).transpose()?, residual.as_ref().map(Host::new).transpose()?);
+    let weight = Host::weight(&weight)?;
+    let layer = kernel::Linear { in_features, out_features, weight: weight.values(), bias: bias.as_deref() };
+    let mut out = vec![0.0; x.elem_count() / in_features.max(1) * out_features];
+    let shape = run(&layer, &Host::new(&x)?, residual.as_deref(), &mut out);
+    host::tensor(out, &shape)
+}
+
 impl Linear {
-    fn run(&self, x: &[f32], weight: Values<'_>, bias: Option<&[f32]>, residual: Option<&[f32]>) -> Vec<f32> {
+    /// The layer's sizes, if they fit.
+    fn of(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        let (out_features, in_features) = weight.dims2()?;
+        let mut dims = x.dims().to_vec();
+        match dims.last_mut() {
+            Some(last) if *last == in_features => *last = out_features,
+            _ => bail!("linear: input {:?} does not fit weight {:?}", x.dims(), weight.dims()),
+        }
+        if bias.is_some_and(|bias| bias.dims() != [out_features]) {
+            bail!("linear: the bias does not fit weight {:?}", weight.dims())
+        }
+        let rows = x.elem_count() / in_features.max(1);
+        Ok(Self { rows, in_features, out_features, shape: Shape::from(dims) })
+    }
+
+    fn run(&self, x: &[f32], weight: Values<'_>, bias: Option<&[f32]>) -> (CpuStorage, Shape) {
         let mut out = vec![0.0; self.rows * self.out_features];
-        linear_forward(self.rows, self.in_features, self.out_features, x, weight, bias, residual, &mut out);
-        out
+        self.layer(weight, bias).forward(self.rows, x, None, Activation::None, &mut out);
+        host::output(out, self.shape.clone())
+    }
+
+    fn layer<'a>(&self, weight: Values<'a>, bias: Option<&'a [f32]>) -> kernel::Linear<'a> {
+        kernel::Linear { in_features: self.in_features, out_features: self.out_features, weight, bias }
     }
 
     /// Gradients of input and weight; none for what is frozen, which is most of the memory of training an adapter.
@@ -63,7 +151,7 @@ impl Linear {
         let (rows, inputs, outputs) = (self.rows, self.in_features, self.out_features);
         let grad_x = if x.track_op() {
             let mut gx = vec![0.0; rows * inputs];
-            linear_backward_input(rows, inputs, outputs, &gy, Host::weight(weight)?.values(), &mut gx);
+            self.layer(Host::weight(weight)?.values(), None).backward_input(rows, &gy, &mut gx);
             Some(host::tensor(gx, x.shape())?)
         } else {
             None
@@ -85,8 +173,7 @@ impl CustomOp2 for Linear {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let out = self.run(host::slice(s1, l1)?, host::values(s2, l2)?, None, None);
-        Ok(host::output(out, self.shape.clone()))
+        Ok(self.run(host::slice(s1, l1)?, host::values(s2, l2)?, None))
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -108,8 +195,7 @@ impl CustomOp3 for Linear {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let out = self.run(host::slice(s1, l1)?, host::values(s2, l2)?, Some(host::slice(s3, l3)?), None);
-        Ok(host::output(out, self.shape.clone()))
+        Ok(self.run(host::slice(s1, l1)?, host::values(s2, l2)?, Some(host::slice(s3, l3)?)))
     }
 
     fn bwd(

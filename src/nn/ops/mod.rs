@@ -16,7 +16,7 @@ mod widen;
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::{ConvWay, conv2d};
-pub use linear::linear;
+pub use linear::{linear, linear_geglu, map_to_tokens_linear, tokens_to_map_linear};
 pub use norm::{group_norm, layer_norm};
 pub use upsample::upsample_nearest;
 pub(super) use widen::widened;

@@ -70,6 +70,11 @@ fn fused_operations_equal_the_tracked_ones() {
     }
     let vars = [var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3), var(&[2, 3, 4], 0.4)];
     compare("linear", &vars, &|t| linear(&t[0], &t[1], Some(&t[2]), Some(&t[3])));
+    compare("linear_geglu", &vars[..3], &|t| linear_geglu(&t[0], &t[1], Some(&t[2])));
+    let map = [var(&[2, 5, 3, 7], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3), var(&[2, 4, 3, 7], 0.4)];
+    compare("to tokens", &map[..3], &|t| map_to_tokens_linear(&t[0], &t[1], Some(&t[2])));
+    let tokens = [var(&[2, 21, 5], 0.1), map[1].clone(), map[2].clone(), map[3].clone()];
+    compare("to a map", &tokens, &|t| tokens_to_map_linear(&t[0], &t[1], Some(&t[2]), &t[3]));
 }
 
 #[test]
@@ -109,6 +114,12 @@ fn every_operation_has_the_right_gradient() {
     check("linear onto", &[rows, matrix, shift, var(&[2, 3, 4], 0.4)], |t| {
         linear(&t[0], &t[1], Some(&t[2]), Some(&t[3]))
     });
+    check("linear_geglu", &[var(&[2, 3, 5], 0.1), var(&[6, 5], 0.2), var(&[6], 0.3)], |t| {
+        linear_geglu(&t[0], &t[1], Some(&t[2]))
+    });
+    let [map, tokens, weight] = [var(&[2, 4, 3, 2], 0.1), var(&[2, 6, 5], 0.2), var(&[4, 5], 0.3)];
+    check("to tokens", &[map.clone(), var(&[5, 4], 0.2)], |t| map_to_tokens_linear(&t[0], &t[1], None));
+    check("to a map", &[tokens, weight, map], |t| tokens_to_map_linear(&t[0], &t[1], None, &t[2]));
     for silu in [false, true] {
         check("group_norm", &[var(&[2, 6, 3, 2], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
             group_norm(&t[0], &t[1], &t[2], 3, 1e-5, silu)
