@@ -6,6 +6,7 @@ use super::Padding;
 use super::host::{self, Host};
 use super::widen::widened;
 use crate::kernels::conv2d::Conv2d;
+use crate::kernels::values::Values;
 
 struct Conv(Conv2d);
 
@@ -34,6 +35,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize,
         kernel_width,
         stride,
         padding,
+        enlarged: false,
     });
     let (x, weight) = (x.contiguous()?, widened(weight)?.contiguous()?);
     match bias {
@@ -47,7 +49,7 @@ impl Conv {
         let conv = &self.0;
         let (height, width) = (conv.out_height(), conv.out_width());
         let mut out = vec![0.0; conv.batch * conv.out_channels * height * width];
-        conv.forward(x, weight, bias, &mut out);
+        conv.forward(x, Values::F32(weight), bias, None, &mut out);
         host::output(out, (conv.batch, conv.out_channels, height, width))
     }
 
@@ -55,7 +57,7 @@ impl Conv {
         let gy = Host::new(grad)?;
         let grad_x = if x.track_op() {
             let mut gx = vec![0.0; x.elem_count()];
-            self.0.backward_input(&gy, &Host::new(weight)?, &mut gx);
+            self.0.backward_input(&gy, Values::F32(&Host::new(weight)?), &mut gx);
             Some(host::tensor(gx, x.shape())?)
         } else {
             None
