@@ -75,6 +75,24 @@ pub trait Simd: Copy + Send + Sync {
     /// The sums of the lanes of four vectors, always in the same order.
     fn sum_each(self, values: [Self::F; 4]) -> [f32; 4];
 
+    /// Reads eight values at each of eight addresses and turns them: lane `i` of vector `j` is value `j` at address `i`.
+    ///
+    /// # Safety
+    /// Each address must be good for reading eight values; no alignment is asked.
+    #[inline(always)]
+    unsafe fn load_turned(self, from: [*const f32; LANES]) -> [Self::F; LANES] {
+        // SAFETY: the caller vouches for eight values, and an array of f32 needs no more alignment than f32 has.
+        let rows = from.map(|from| unsafe { from.cast::<[f32; LANES]>().read() });
+        std::array::from_fn(|column| self.load(&rows.map(|row| row[column])))
+    }
+
+    /// Four vectors woven into one another: `a0 b0 c0 d0 a1 b1 c1 d1`, and so on.
+    #[inline(always)]
+    fn interleave(self, values: [Self::F; 4]) -> [Self::F; 4] {
+        let rows = values.map(|value| self.to_array(value));
+        std::array::from_fn(|i| self.load(&std::array::from_fn(|lane| rows[lane % 4][2 * i + lane / 4])))
+    }
+
     /// Reads eight values.
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Self::F {
@@ -194,8 +212,9 @@ mod avx2 {
         __m256, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_add_ps, _mm_storeu_ps, _mm256_add_epi32,
         _mm256_add_ps, _mm256_andnot_ps, _mm256_blendv_ps, _mm256_castps256_ps128, _mm256_castsi256_ps,
         _mm256_cvtps_epi32, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_hadd_ps,
-        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32,
-        _mm256_set1_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+        _mm256_loadu_ps, _mm256_loadu2_m128, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
+        _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+        _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
     };
 
     use super::{LANES, Simd};
@@ -222,6 +241,42 @@ mod avx2 {
                 unsafe { $body }
             })+
         };
+    }
+
+    /// Turns both halves of four vectors: lane `i` of half `h` of vector `j` is lane `j` of half `h` of vector `i`.
+    ///
+    /// # Safety
+    /// The processor must have AVX2.
+    #[inline(always)]
+    unsafe fn turn([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
+                _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
+                _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+                _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+            ]
+        }
+    }
+
+    /// Four vectors, each of four values from two addresses, four apart in the list.
+    ///
+    /// # Safety
+    /// The processor must have AVX2; the addresses must be good for reading values `at` to `at + 4`.
+    #[inline(always)]
+    unsafe fn halves(from: &[*const f32; LANES], at: usize) -> [__m256; 4] {
+        // SAFETY: the caller vouches for both.
+        unsafe {
+            [
+                _mm256_loadu2_m128(from[4].add(at), from[0].add(at)),
+                _mm256_loadu2_m128(from[5].add(at), from[1].add(at)),
+                _mm256_loadu2_m128(from[6].add(at), from[2].add(at)),
+                _mm256_loadu2_m128(from[7].add(at), from[3].add(at)),
+            ]
+        }
     }
 
     impl Simd for Avx2 {
@@ -253,6 +308,30 @@ mod avx2 {
                 _mm_storeu_ps(sums.as_mut_ptr(), sum);
             }
             sums
+        }
+
+        #[inline(always)]
+        unsafe fn load_turned(self, from: [*const f32; LANES]) -> [__m256; LANES] {
+            // SAFETY: as above, and the caller vouches for eight values at each address: four from each of the two
+            // places that are read.
+            unsafe {
+                let [a, b, c, d] = turn(halves(&from, 0));
+                let [e, f, g, h] = turn(halves(&from, 4));
+                [a, b, c, d, e, f, g, h]
+            }
+        }
+        #[inline(always)]
+        fn interleave(self, values: [__m256; 4]) -> [__m256; 4] {
+            // SAFETY: as above.
+            unsafe {
+                let [a, b, c, d] = turn(values);
+                [
+                    _mm256_permute2f128_ps::<0x20>(a, b),
+                    _mm256_permute2f128_ps::<0x20>(c, d),
+                    _mm256_permute2f128_ps::<0x31>(a, b),
+                    _mm256_permute2f128_ps::<0x31>(c, d),
+                ]
+            }
         }
 
         intrinsics! {
@@ -317,6 +396,31 @@ mod tests {
             for (fast, portable) in fast.into_iter().zip(portable) {
                 // A fused multiplication rounds once less, and sums are taken in another order.
                 assert!((fast - portable).abs() <= 3e-7 * portable.abs().max(1.0), "operation {i}: {fast} {portable}");
+            }
+        }
+    }
+
+    #[test]
+    fn shuffles_put_every_lane_where_they_say() {
+        struct Shuffles([f32; 64]);
+        impl Task for Shuffles {
+            type Output = (Vec<[f32; LANES]>, Vec<[f32; LANES]>);
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) -> Self::Output {
+                let row = |i: usize| self.0[LANES * i..].as_ptr();
+                // SAFETY: each of the eight rows holds eight values.
+                let turned = unsafe { s.load_turned(std::array::from_fn(row)) };
+                let woven = s.interleave([turned[0], turned[1], turned[2], turned[3]]);
+                (turned.map(|vector| s.to_array(vector)).to_vec(), woven.map(|vector| s.to_array(vector)).to_vec())
+            }
+        }
+        let values: [f32; 64] = std::array::from_fn(|i| i as f32);
+        for (turned, woven) in [dispatch(Shuffles(values)), Shuffles(values).run(Portable)] {
+            for (i, lane) in (0..LANES).flat_map(|i| (0..LANES).map(move |lane| (i, lane))) {
+                assert_eq!(turned[i][lane], values[LANES * lane + i]);
+                if i < 4 {
+                    assert_eq!(woven[i][lane], values[LANES * (2 * i + lane / 4) + lane % 4]);
+                }
             }
         }
     }

@@ -3,10 +3,12 @@
 
 use rayon::prelude::*;
 
+use super::Added;
 use super::packed::{Source, Strip, Strips, Vector};
 use crate::kernels::activation::{load_some, store_some};
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{LANES, Simd, Task, dispatch};
+use crate::kernels::values::Values;
 
 /// Channels of a tile: with two vectors, twelve sums, two inputs and a weight are fifteen of AVX2's sixteen registers.
 /// (With four channels by three vectors they would be all sixteen, and the compiler spills one: half the speed.)
@@ -27,15 +29,15 @@ pub struct Direct<'a> {
 #[derive(Clone, Copy)]
 pub enum Weights<'a> {
     /// `[out_channels, source.channels, taps]`
-    Plain(&'a [f32]),
+    Plain(Values<'a>),
     /// The other way round, `[source.channels, out_channels, kernel]`: the weights of the convolution whose gradient
     /// this is. Tap t of a channel is value `taps[t]` of its kernel.
-    Turned { weights: &'a [f32], kernel: usize, taps: &'a [usize] },
+    Turned { weights: Values<'a>, kernel: usize, taps: &'a [usize] },
 }
 
 impl Direct<'_> {
     /// Computes all results.
-    pub fn run(&self, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    pub fn run(&self, x: &[f32], added: Added, out: &mut [f32]) {
         if out.is_empty() {
             return;
         }
@@ -61,7 +63,7 @@ impl Direct<'_> {
             let strip = strips.strip(i / shares);
             let channels = rows.len() / strip.pictures;
             let first_channel = i % shares * share;
-            self.run_piece(&strips, &strip, first_channel, channels, x, bias, &mut rows);
+            self.run_piece(&strips, &strip, first_channel, channels, x, added, &mut rows);
         });
     }
 
@@ -73,13 +75,14 @@ impl Direct<'_> {
         first_channel: usize,
         channels: usize,
         x: &[f32],
-        bias: Option<&[f32]>,
+        added: Added,
         rows: &mut [&mut [f32]],
     ) {
         let taps = strip.taps.len();
         let turned_len = match self.weights {
-            Weights::Plain(_) => 0,
-            Weights::Turned { .. } => TILE_CHANNELS * strips.block_channels * taps,
+            Weights::Plain(Values::F32(_)) => 0,
+            Weights::Plain(_) => TILE_CHANNELS * strips.block_channels * taps,
+            Weights::Turned { kernel, .. } => TILE_CHANNELS * (strips.block_channels * taps + kernel),
         };
         with_scratch(strips.block_len() + turned_len, |buffer| {
             let (packed, turned) = buffer.split_at_mut(strips.block_len());
@@ -87,7 +90,6 @@ impl Direct<'_> {
             for first_input in (0..self.source.channels.max(1)).step_by(strips.block_channels) {
                 let inputs = strips.block_channels.min(self.source.channels - first_input);
                 strip.pack(&self.source, x, first_input, inputs, packed);
-                let bias = bias.map(|bias| &bias[first_channel..][..channels]);
                 dispatch(Block {
                     conv: self,
                     strip,
@@ -97,7 +99,7 @@ impl Direct<'_> {
                     inputs,
                     first_channel,
                     channels,
-                    bias,
+                    added,
                     rows,
                 });
             }
@@ -105,18 +107,18 @@ impl Direct<'_> {
     }
 }
 
-/// The products of a block of input channels: the first block is written over the bias, the others are added.
+/// The products of a block of input channels: the first block is written, with what is to be added, the others are added.
 struct Block<'a, 'b> {
     conv: &'a Direct<'a>,
     strip: &'a Strip,
     packed: &'a [f32],
-    /// Room for the weights of a tile where they have to be turned.
+    /// Room for the weights of a tile where they have to be turned or widened.
     turned: &'a mut [f32],
     first_input: usize,
     inputs: usize,
     first_channel: usize,
     channels: usize,
-    bias: Option<&'a [f32]>,
+    added: Added<'a>,
     /// Rows of the result: for each picture, for each channel.
     rows: &'a mut [&'b mut [f32]],
 }
@@ -156,31 +158,48 @@ impl Block<'_, '_> {
         }
     }
 
-    /// Copies the weights of a tile's channels where they lie the other way round.
+    /// Copies the weights of a tile's channels where they lie the other way round, or are to be widened.
     #[inline(always)]
     fn turn(&mut self, channel: usize, count: usize) {
-        let Weights::Turned { weights, kernel, taps } = self.conv.weights else { return };
-        let len = self.inputs * taps.len();
-        for input in 0..self.inputs {
-            let from = (self.first_input + input) * self.conv.out_channels + self.first_channel + channel;
-            for (m, from) in weights[from * kernel..][..count * kernel].chunks_exact(kernel).enumerate() {
-                let to = &mut self.turned[m * len + input * taps.len()..][..taps.len()];
-                to.iter_mut().zip(taps).for_each(|(to, &tap)| *to = from[tap]);
+        let len = self.inputs * self.strip.taps.len();
+        match self.conv.weights {
+            _ if len == 0 => {}
+            // They are read where they lie.
+            Weights::Plain(Values::F32(_)) => {}
+            Weights::Plain(weights) => {
+                let first = self.first_weight(channel);
+                let stride = self.conv.source.channels * self.strip.taps.len();
+                for (m, to) in self.turned.chunks_exact_mut(len).take(count).enumerate() {
+                    weights.part(first + m * stride, len).widened(to);
+                }
+            }
+            Weights::Turned { weights, kernel, taps } => {
+                let (turned, room) = self.turned.split_at_mut(self.turned.len() - TILE_CHANNELS * kernel);
+                for input in 0..self.inputs {
+                    let from = (self.first_input + input) * self.conv.out_channels + self.first_channel + channel;
+                    let from = weights.part(from * kernel, count * kernel).widened(&mut room[..count * kernel]);
+                    for (m, from) in from.chunks_exact(kernel).enumerate() {
+                        let to = &mut turned[m * len + input * taps.len()..][..taps.len()];
+                        to.iter_mut().zip(taps).for_each(|(to, &tap)| *to = from[tap]);
+                    }
+                }
             }
         }
+    }
+
+    /// Where the weights of a channel of the result begin, for the block's inputs, if they are not turned.
+    #[inline(always)]
+    fn first_weight(&self, channel: usize) -> usize {
+        ((self.first_channel + channel) * self.conv.source.channels + self.first_input) * self.strip.taps.len()
     }
 
     /// The weights of one channel of a tile, for the block's inputs: `[inputs, taps]`.
     #[inline(always)]
     fn weights(&self, channel: usize, m: usize) -> &[f32] {
-        let taps = self.strip.taps.len();
-        let len = self.inputs * taps;
+        let len = self.inputs * self.strip.taps.len();
         match self.conv.weights {
-            Weights::Plain(weights) => {
-                let from = (self.first_channel + channel + m) * self.conv.source.channels + self.first_input;
-                &weights[from * taps..][..len]
-            }
-            Weights::Turned { .. } => &self.turned[m * len..][..len],
+            Weights::Plain(Values::F32(weights)) => &weights[self.first_weight(channel + m)..][..len],
+            _ => &self.turned[m * len..][..len],
         }
     }
 
@@ -190,8 +209,8 @@ impl Block<'_, '_> {
         let taps = self.strip.taps.as_slice();
         let weights: [&[f32]; M] = std::array::from_fn(|m| self.weights(channel, m));
         let first = self.first_input == 0;
-        let bias: [f32; M] = std::array::from_fn(|m| match self.bias {
-            Some(bias) if first => bias[channel + m],
+        let bias: [f32; M] = std::array::from_fn(|m| match self.added.bias {
+            Some(bias) if first => bias[self.first_channel + channel + m],
             _ => 0.0,
         });
         let bases = vectors.map(|vector| vector.base);
@@ -200,7 +219,19 @@ impl Block<'_, '_> {
             for (m, sums) in sums.iter().enumerate() {
                 let row = &mut self.rows[vector.picture * self.channels + channel + m][vector.at..];
                 let to = &mut row[..vector.lanes];
-                let sum = if first { sums[v] } else { s.add(load_some(s, to), sums[v]) };
+                let sum = match self.added.residual {
+                    _ if !first => s.add(load_some(s, to), sums[v]),
+                    Some(residual) => {
+                        let source = &self.conv.source;
+                        let plane = (self.strip.first_picture + vector.picture) * self.conv.out_channels
+                            + self.first_channel
+                            + channel
+                            + m;
+                        let row = plane * source.out_height + self.strip.first_row;
+                        s.add(load_some(s, &residual[row * source.out_width + vector.at..][..vector.lanes]), sums[v])
+                    }
+                    None => sums[v],
+                };
                 store_some(s, sum, to);
             }
         }

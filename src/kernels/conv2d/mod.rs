@@ -1,12 +1,14 @@
 //! 2-D convolution (cross-correlation, as every framework has it), forward and backward.
 //!
-//! A 1×1 convolution is a matrix product. All others run directly on the picture, without unfolding it into columns:
-//! `packed` copies a strip of rows into a zero-padded layout in which every tap of the kernel is a constant offset,
-//! `direct` multiplies it with the weights, and `weight_gradient` with the result's gradient.
+//! A 1×1 convolution is a matrix product. A 3×3 convolution of many channels takes a quarter of the multiplications by
+//! `winograd`. All others run directly on the picture, without unfolding it into columns: `packed` copies a strip of
+//! rows into a zero-padded layout in which every tap of the kernel is a constant offset, `direct` multiplies it with the
+//! weights, and `weight_gradient` with the result's gradient.
 
 mod direct;
 mod packed;
 mod weight_gradient;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +17,17 @@ use rayon::prelude::*;
 
 use self::direct::{Direct, Weights};
 use self::packed::Source;
+use self::winograd::Winograd;
 use super::check_len;
-use super::gemm::{gemm, gemm_serial};
+use super::gemm::{Bias, Finish, Matrix, gemm, gemm_serial, product};
+use super::micro::micro;
+use super::upsample::nearest_backward;
+use super::values::Values;
 
 /// From this many input channels on a 1×1 convolution is a matrix product; below, that is slower than the direct way.
 const GEMM_CHANNELS: usize = 64;
+/// From this many pictures on each of their products is one thread's; below, each is all threads'.
+const SIDE_BY_SIDE: usize = 16;
 
 /// Zero padding, in px.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,52 +69,74 @@ pub struct Conv2d {
     pub kernel_width: usize,
     /// Step in both directions, px.
     pub stride: usize,
-    /// Zeros around the input.
+    /// Zeros around the input, enlarged or not.
     pub padding: Padding,
+    /// Whether each pixel of the input counts as 2 × 2, as if it had been enlarged by its nearest neighbours before.
+    pub enlarged: bool,
+}
+
+/// What is added to the results of a convolution.
+#[derive(Debug, Clone, Copy)]
+struct Added<'a> {
+    /// To each channel.
+    bias: Option<&'a [f32]>,
+    /// To each result.
+    residual: Option<&'a [f32]>,
+}
+
+impl Added<'_> {
+    const NOTHING: Self = Self { bias: None, residual: None };
 }
 
 impl Conv2d {
     /// Rows of the result; 0 where the kernel does not fit.
     pub fn out_height(&self) -> usize {
-        steps(self.in_height + self.padding.top + self.padding.bottom, self.kernel_height, self.stride)
+        steps(self.seen().0 + self.padding.top + self.padding.bottom, self.kernel_height, self.stride)
     }
 
     /// Columns of the result; 0 where the kernel does not fit.
     pub fn out_width(&self) -> usize {
-        steps(self.in_width + self.padding.left + self.padding.right, self.kernel_width, self.stride)
+        steps(self.seen().1 + self.padding.left + self.padding.right, self.kernel_width, self.stride)
     }
 
-    /// `out` = the convolution of `x` with `w`, plus `bias` `[out_channels]`.
-    pub fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    /// `out` = the convolution of `x` with `w`, plus `bias` `[out_channels]`, plus `residual`, of the shape of `out`.
+    pub fn forward(&self, x: &[f32], w: Values, bias: Option<&[f32]>, residual: Option<&[f32]>, out: &mut [f32]) {
         check_len("conv2d: the input", x, self.in_len());
-        check_len("conv2d: the weight", w, self.weight_len());
+        self.check_weight(w);
         check_len("conv2d: the output", out, self.out_len());
         if let Some(bias) = bias {
             check_len("conv2d: the bias", bias, self.out_channels);
         }
+        if let Some(residual) = residual {
+            check_len("conv2d: the residual", residual, self.out_len());
+        }
+        let added = Added { bias, residual };
         if self.is_product() {
-            self.forward_product(x, w, bias, out);
+            self.product(self.out_channels, Matrix::new(w, self.in_channels), x, added, out);
         } else {
-            let weights = Weights::Plain(w);
-            Direct { source: self.source(), out_channels: self.out_channels, weights }.run(x, bias, out);
+            run(self.source(), self.out_channels, Weights::Plain(w), x, added, out);
         }
     }
 
     /// `gx` = the gradient of the input for the result's gradient `gy`.
-    pub fn backward_input(&self, gy: &[f32], w: &[f32], gx: &mut [f32]) {
+    pub fn backward_input(&self, gy: &[f32], w: Values, gx: &mut [f32]) {
         check_len("conv2d: the output's gradient", gy, self.out_len());
-        check_len("conv2d: the weight", w, self.weight_len());
+        self.check_weight(w);
         check_len("conv2d: the input's gradient", gx, self.in_len());
         if gx.is_empty() {
             return;
         }
+        if self.enlarged {
+            let (from, to) = ((self.in_height, self.in_width), self.seen());
+            let seen = Self { in_height: to.0, in_width: to.1, enlarged: false, ..*self };
+            let mut of_seen = vec![0.0; seen.in_len()];
+            seen.backward_input(gy, w, &mut of_seen);
+            nearest_backward(self.batch * self.in_channels, from, to, &of_seen, gx);
+            return;
+        }
         if self.is_product() {
-            let pixels = self.in_height * self.in_width;
-            let (inputs, outputs) = (self.in_channels, self.out_channels);
-            self.for_each_picture(gx, inputs * pixels, |picture, gx, gemm| {
-                let gy = &gy[picture * outputs * pixels..][..outputs * pixels];
-                gemm(inputs, pixels, outputs, w, 1, inputs, gy, pixels, 1, gx, pixels, false);
-            });
+            let turned = Matrix::new(w, self.in_channels).transposed();
+            self.product(self.in_channels, turned, gy, Added::NOTHING, gx);
             return;
         }
         // Every stride-th pixel of gx, from each of stride² beginnings, is a convolution with stride 1 of gy, with
@@ -152,6 +182,18 @@ impl Conv2d {
         }
     }
 
+    /// Rows and columns of the input as the kernel sees it.
+    fn seen(&self) -> (usize, usize) {
+        let scale = if self.enlarged { 2 } else { 1 };
+        (scale * self.in_height, scale * self.in_width)
+    }
+
+    #[track_caller]
+    fn check_weight(&self, w: Values) {
+        let expected = self.weight_len();
+        assert!(w.len() == expected, "conv2d: the weight holds {} values, its shape {expected}", w.len());
+    }
+
     fn in_len(&self) -> usize {
         self.batch * self.in_channels * self.in_height * self.in_width
     }
@@ -166,34 +208,48 @@ impl Conv2d {
 
     /// Whether this is nothing but a matrix product for each picture.
     fn is_product(&self) -> bool {
-        (self.kernel_height, self.kernel_width, self.stride) == (1, 1, 1)
+        (self.kernel_height, self.kernel_width, self.stride, self.enlarged) == (1, 1, 1, false)
             && self.padding == Padding::default()
             && self.in_channels.min(self.out_channels) >= GEMM_CHANNELS
     }
 
-    fn forward_product(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-        let pixels = self.in_height * self.in_width;
-        let (inputs, outputs) = (self.in_channels, self.out_channels);
+    /// The product of a matrix of `rows` rows with each picture of `x`, where this is nothing else.
+    fn product(&self, rows: usize, w: Matrix, x: &[f32], added: Added, out: &mut [f32]) {
         if out.is_empty() {
             return;
         }
-        if let Some(bias) = bias {
-            let planes = out.par_chunks_mut(pixels).enumerate();
-            planes.for_each(|(plane, out)| out.fill(bias[plane % outputs]));
-        }
-        self.for_each_picture(out, outputs * pixels, |picture, out, gemm| {
-            let x = &x[picture * inputs * pixels..][..inputs * pixels];
-            gemm(outputs, pixels, inputs, w, inputs, 1, x, pixels, 1, out, pixels, bias.is_some());
-        });
-    }
-
-    /// Calls `work` for each picture's part of `out`: many pictures side by side, few one after another with a product
-    /// that is parallel itself.
-    fn for_each_picture(&self, out: &mut [f32], len: usize, work: impl Fn(usize, &mut [f32], Gemm) + Sync) {
-        if self.batch >= 16 {
-            out.par_chunks_mut(len).enumerate().for_each(|(picture, out)| work(picture, out, gemm_serial));
-        } else {
-            out.chunks_mut(len).enumerate().for_each(|(picture, out)| work(picture, out, gemm));
+        let pixels = self.in_height * self.in_width;
+        let cols = x.len() / (self.batch * pixels);
+        let Added { bias, residual } = added;
+        let part = |at: usize, channels: usize| at * channels * pixels..(at + 1) * channels * pixels;
+        match w.values {
+            // Many small pictures, as trainings have them: side by side.
+            Values::F32(values) if self.batch >= SIDE_BY_SIDE => {
+                out.par_chunks_mut(rows * pixels).enumerate().for_each(|(picture, out)| {
+                    for (row, out) in out.chunks_exact_mut(pixels).enumerate() {
+                        match residual {
+                            Some(residual) => out.copy_from_slice(&residual[part(picture * rows + row, 1)]),
+                            None => out.fill(0.0),
+                        }
+                        let bias = bias.map_or(0.0, |bias| bias[row]);
+                        out.iter_mut().for_each(|out| *out += bias);
+                    }
+                    let x = &x[part(picture, cols)];
+                    let (row, col) = (w.row_stride, w.col_stride);
+                    gemm_serial(rows, pixels, cols, values, row, col, x, pixels, 1, out, pixels, true);
+                });
+            }
+            _ => {
+                for (picture, out) in out.chunks_mut(rows * pixels).enumerate() {
+                    let finish = Finish {
+                        bias: bias.map_or(Bias::None, Bias::PerRow),
+                        residual: residual.map(|residual| &residual[part(picture, rows)]),
+                        ..Finish::default()
+                    };
+                    let x = Matrix::new(&x[part(picture, cols)], pixels);
+                    product(rows, pixels, cols, w, x, finish, out, pixels);
+                }
+            }
         }
     }
 
@@ -202,8 +258,9 @@ impl Conv2d {
         Source {
             batch: self.batch,
             channels: self.in_channels,
-            height: self.in_height,
-            width: self.in_width,
+            height: self.seen().0,
+            width: self.seen().1,
+            enlarged: self.enlarged,
             kernel_height: self.kernel_height,
             kernel_width: self.kernel_width,
             stride: self.stride,
@@ -215,7 +272,7 @@ impl Conv2d {
     }
 
     /// The gradient of the pixels whose padded row and column are `row_phase` and `col_phase` modulo the stride.
-    fn backward_phase(&self, row_phase: usize, col_phase: usize, gy: &[f32], w: &[f32], gx: &mut [f32]) {
+    fn backward_phase(&self, row_phase: usize, col_phase: usize, gy: &[f32], w: Values, gx: &mut [f32]) {
         let rows = Phase::new(self.stride, row_phase, self.kernel_height, self.padding.top, self.in_height);
         let cols = Phase::new(self.stride, col_phase, self.kernel_width, self.padding.left, self.in_width);
         if rows.count == 0 || cols.count == 0 {
@@ -226,6 +283,7 @@ impl Conv2d {
             channels: self.out_channels,
             height: self.out_height(),
             width: self.out_width(),
+            enlarged: false,
             kernel_height: rows.taps,
             kernel_width: cols.taps,
             stride: 1,
@@ -243,13 +301,12 @@ impl Conv2d {
             .map(|(y, x)| y * self.kernel_width + x)
             .collect();
         let weights = Weights::Turned { weights: w, kernel: self.kernel_height * self.kernel_width, taps: &taps };
-        let conv = Direct { source, out_channels: self.in_channels, weights };
         if self.stride == 1 {
-            conv.run(gy, None, gx);
+            run(source, self.in_channels, weights, gy, Added::NOTHING, gx);
             return;
         }
         let mut of_phase = vec![0.0; self.batch * self.in_channels * rows.count * cols.count];
-        conv.run(gy, None, &mut of_phase);
+        run(source, self.in_channels, weights, gy, Added::NOTHING, &mut of_phase);
         let planes = gx.par_chunks_mut(self.in_height * self.in_width);
         planes.zip(of_phase.par_chunks(rows.count * cols.count)).for_each(|(gx, from)| {
             for (gx, from) in
@@ -261,8 +318,15 @@ impl Conv2d {
     }
 }
 
-/// The form of a matrix product; see [`gemm`].
-type Gemm = fn(usize, usize, usize, &[f32], usize, usize, &[f32], usize, usize, &mut [f32], usize, bool);
+/// The convolution of a source, by the way that suits its shape.
+fn run(source: Source, out_channels: usize, weights: Weights, x: &[f32], added: Added, out: &mut [f32]) {
+    let micro = micro();
+    if Winograd::pays(&source, out_channels, micro) {
+        Winograd { source, out_channels, weights, micro }.run(x, added, out);
+    } else {
+        Direct { source, out_channels, weights }.run(x, added, out);
+    }
+}
 
 /// How often a kernel fits.
 fn steps(len: usize, kernel: usize, stride: usize) -> usize {

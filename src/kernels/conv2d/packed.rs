@@ -18,6 +18,8 @@ pub struct Source {
     pub channels: usize,
     pub height: usize,
     pub width: usize,
+    /// Whether the input is half as high and wide, and each of its values counts as 2 × 2.
+    pub enlarged: bool,
     pub kernel_height: usize,
     pub kernel_width: usize,
     pub stride: usize,
@@ -26,6 +28,26 @@ pub struct Source {
     pub left: isize,
     pub out_height: usize,
     pub out_width: usize,
+}
+
+impl Source {
+    /// A channel of a picture of the input.
+    pub fn plane<'a>(&self, x: &'a [f32], picture: usize, channel: usize) -> &'a [f32] {
+        let (height, width) = self.stored();
+        &x[(picture * self.channels + channel) * height * width..][..height * width]
+    }
+
+    /// The values of the row `y` of a plane, or nothing where that lies in the padding.
+    pub fn row<'a>(&self, plane: &'a [f32], y: isize) -> Option<&'a [f32]> {
+        let y = usize::try_from(y).ok().filter(|y| *y < self.height)?;
+        let (_, width) = self.stored();
+        Some(&plane[if self.enlarged { y / 2 } else { y } * width..][..width])
+    }
+
+    /// Rows and columns of the input as it is stored.
+    fn stored(&self) -> (usize, usize) {
+        if self.enlarged { (self.height / 2, self.width / 2) } else { (self.height, self.width) }
+    }
 }
 
 /// The layout of the strips of one convolution: some rows of one picture, or all rows of some pictures.
@@ -143,21 +165,18 @@ impl Strips {
 impl Strip {
     /// Copies `channels` channels from `first_channel` on into `packed`.
     pub fn pack(&self, source: &Source, x: &[f32], first_channel: usize, channels: usize, packed: &mut [f32]) {
-        let plane = source.height * source.width;
         let mut rows = packed[..channels * self.channel_stride].chunks_exact_mut(self.pitch);
         for channel in first_channel..first_channel + channels {
             for picture in self.first_picture..self.first_picture + self.pictures {
-                let x = &x[(picture * source.channels + channel) * plane..][..plane];
+                let plane = source.plane(x, picture, channel);
                 for phase in 0..self.phases.0 * self.phases.1 {
                     let (above, before) = (phase / self.phases.1, phase % self.phases.1);
                     for row in 0..self.plane_rows {
                         let Some(to) = rows.next() else { return };
                         let y = (source.stride * (self.first_row + row) + above) as isize - source.top;
-                        if (0..source.height as isize).contains(&y) {
-                            let from = &x[y as usize * source.width..][..source.width];
-                            pack_row(from, source.stride, source.left - before as isize, to);
-                        } else {
-                            to.fill(0.0);
+                        match source.row(plane, y) {
+                            Some(from) => source.pack_row(from, source.left - before as isize, to),
+                            None => to.fill(0.0),
                         }
                     }
                 }
@@ -166,20 +185,25 @@ impl Strip {
     }
 }
 
-/// Every `stride`-th value of `from`, which begins `padding` values into the padded row; zeros around.
-#[inline]
-fn pack_row(from: &[f32], stride: usize, padding: isize, to: &mut [f32]) {
-    let reach = |at: isize| (at.max(0) as usize).div_ceil(stride).min(to.len());
-    let begin = reach(padding);
-    let end = reach(padding + from.len() as isize).max(begin);
-    clear(to, begin, end);
-    if begin < end {
+impl Source {
+    /// Every `stride`-th value of a row, which begins `padding` values into the padded row; zeros around.
+    #[inline]
+    pub fn pack_row(&self, from: &[f32], padding: isize, to: &mut [f32]) {
+        let stride = self.stride;
+        let reach = |at: isize| (at.max(0) as usize).div_ceil(stride).min(to.len());
+        let begin = reach(padding);
+        let end = reach(padding + self.width as isize).max(begin);
+        clear(to, begin, end);
+        if begin == end {
+            return;
+        }
         let first = (begin * stride).wrapping_add_signed(-padding);
         let to = &mut to[begin..end];
-        if stride == 1 {
-            copy(&from[first..][..to.len()], to);
-        } else {
-            to.iter_mut().zip(from[first..].iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+        match (self.enlarged, stride) {
+            (false, 1) => copy(&from[first..][..to.len()], to),
+            (false, _) => to.iter_mut().zip(from[first..].iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+            (true, 1) => copy_twice(from, first, to),
+            (true, _) => to.iter_mut().enumerate().for_each(|(i, to)| *to = from[(first + i * stride) / 2]),
         }
     }
 }
@@ -211,5 +235,18 @@ fn copy(from: &[f32], to: &mut [f32]) {
         to[len - LANES..].copy_from_slice(&from[len - LANES..]);
     } else {
         to.copy_from_slice(from);
+    }
+}
+
+/// Each value twice, from value `first` of the doubled row on.
+#[inline(always)]
+fn copy_twice(from: &[f32], first: usize, to: &mut [f32]) {
+    let (half, to) = to.split_at_mut(first % 2 * usize::from(!to.is_empty()));
+    half.fill(from[first / 2]);
+    let from = &from[first.div_ceil(2)..];
+    let (pairs, rest) = to.as_chunks_mut::<2>();
+    pairs.iter_mut().zip(from).for_each(|(to, from)| *to = [*from; 2]);
+    if let [last] = rest {
+        *last = from[pairs.len()];
     }
 }
