@@ -5,6 +5,8 @@
 //! added last. So an element does not depend on the tile it lies in, nor on which thread computes it.
 
 use std::fmt;
+use std::hint::black_box;
+use std::time::Instant;
 
 /// More values than any tile has.
 const LARGEST: usize = 12 * 32;
@@ -21,6 +23,8 @@ pub struct Micro {
     /// The instructions that it uses.
     pub name: &'static str,
     run: Run,
+    /// Rounds of as many products and sums as a tile has registers, and a value that depends on them all.
+    busy: unsafe fn(usize, &f32) -> f32,
 }
 
 /// `k`, `a`, `b`, `c`, the distance of the rows of `c`, whether to add to what is there.
@@ -64,6 +68,19 @@ pub(super) fn runnable() -> Vec<&'static Micro> {
 }
 
 impl Micro {
+    /// What one core can do at most, in floating-point operations a second: products and sums in registers alone, the
+    /// best of many tries that are too short to be interrupted.
+    pub fn peak(&self) -> f64 {
+        const ROUNDS: usize = 1 << 16;
+        let tries = (0..100).map(|_| {
+            let begin = Instant::now();
+            // SAFETY: `micro` gives out only what the processor can run.
+            black_box(unsafe { (self.busy)(ROUNDS, black_box(&0.999)) });
+            begin.elapsed().as_secs_f64()
+        });
+        2.0 * (ROUNDS * self.rows * self.cols) as f64 / tries.fold(f64::INFINITY, f64::min)
+    }
+
     /// A whole tile; its rows lie `c_stride` apart.
     ///
     /// # Safety
@@ -172,6 +189,41 @@ unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize>(
     }
 }
 
+/// Products and sums in as many registers as a tile has, without any memory.
+///
+/// # Safety
+/// The processor must have the vector's instructions.
+#[inline(always)]
+unsafe fn busy<V: Vector, const ROWS: usize, const VECTORS: usize>(rounds: usize, factor: &f32) -> f32 {
+    // SAFETY: the caller vouches for the instructions; all that is read and written is borrowed, or the array's.
+    unsafe {
+        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        // Each begins elsewhere, or the compiler would see that all are the same, and compute one.
+        for (row, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = V::splat(&(factor * (row * VECTORS + v) as f32));
+            }
+        }
+        let factor = V::splat(factor);
+        for _ in 0..rounds {
+            for sums in &mut sums {
+                for sum in sums {
+                    *sum = factor.add_product(*sum, factor);
+                }
+            }
+        }
+        let mut total = V::zero();
+        for sums in sums {
+            for sum in sums {
+                total = total.add(sum);
+            }
+        }
+        let mut lanes = [0.0; LARGEST];
+        total.store(lanes.as_mut_ptr());
+        lanes.iter().sum()
+    }
+}
+
 /// A micro-kernel: `name`, instructions, the vector, rows by vectors.
 macro_rules! kernel {
     ($static:ident, $name:literal, $(#[$feature:meta])?, $vector:ty, $rows:literal x $vectors:literal) => {
@@ -182,9 +234,14 @@ macro_rules! kernel {
                 // SAFETY: the caller vouches for the addresses and, by calling this function, for the instructions.
                 unsafe { tile::<$vector, $rows, $vectors>(k, a, b, c, c_stride, accumulate) }
             }
+            $(#[$feature])?
+            unsafe fn busy_with(rounds: usize, factor: &f32) -> f32 {
+                // SAFETY: as above.
+                unsafe { busy::<$vector, $rows, $vectors>(rounds, factor) }
+            }
             let cols = $vectors * <$vector as Vector>::LANES;
             assert!($rows * cols <= LARGEST);
-            Micro { rows: $rows, cols, name: $name, run }
+            Micro { rows: $rows, cols, name: $name, run, busy: busy_with }
         };
     };
 }
@@ -280,7 +337,7 @@ mod x86 {
         _mm512_storeu_ps,
     };
 
-    use super::{LARGEST, Micro, Vector, tile};
+    use super::{LARGEST, Micro, Vector, busy, tile};
 
     vector!(
         __m256,
@@ -312,7 +369,7 @@ mod arm {
 
     use std::arch::aarch64::{float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vst1q_f32};
 
-    use super::{LARGEST, Micro, Vector, tile};
+    use super::{LARGEST, Micro, Vector, busy, tile};
 
     vector!(float32x4_t, 4, vdupq_n_f32(0.0), vld1q_f32, vdupq_n_f32, vst1q_f32, vaddq_f32, |sum, a, b| vfmaq_f32(
         sum, a, b

@@ -13,13 +13,18 @@
 pub mod activation;
 pub mod attention;
 pub mod conv2d;
+pub mod elementwise;
+mod exponential;
 pub mod gemm;
+mod lanes;
+pub mod layout;
 pub mod linear;
 pub mod micro;
 pub mod norm;
 pub mod projection;
 mod scratch;
 mod simd;
+mod transpose;
 pub mod upsample;
 pub mod values;
 

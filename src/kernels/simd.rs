@@ -67,7 +67,7 @@ pub trait Simd: Copy + Send + Sync {
     fn abs(self, a: Self::F) -> Self::F;
     /// To the nearest whole number.
     fn round(self, a: Self::F) -> Self::F;
-    /// 2 to the power of a whole number from -126 to 127; any value otherwise.
+    /// 2 to the power of a whole number from -126 to 127, 0 for -127 and infinity for 128; any value otherwise.
     fn pow2(self, a: Self::F) -> Self::F;
     /// `yes` where the sign bit of `sign` is set, else `no`.
     fn select_negative(self, sign: Self::F, yes: Self::F, no: Self::F) -> Self::F;

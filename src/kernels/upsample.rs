@@ -18,11 +18,25 @@ pub fn nearest_forward(planes: usize, from: (usize, usize), to: (usize, usize), 
     assert!(!x.is_empty(), "upsample: nothing to enlarge");
     let columns: Vec<usize> = (0..to.1).map(|j| j * from.1 / to.1).collect();
     out.par_chunks_mut(to.0 * to.1).zip(x.par_chunks(from.0 * from.1)).for_each(|(out, x)| {
-        for (i, out) in out.chunks_exact_mut(to.1).enumerate() {
-            let row = &x[i * from.0 / to.0 * from.1..][..from.1];
-            out.iter_mut().zip(&columns).for_each(|(out, &j)| *out = row[j]);
+        for i in 0..to.0 {
+            let (source, here) = (i * from.0 / to.0, i * to.1);
+            if i > 0 && source == (i - 1) * from.0 / to.0 {
+                out.copy_within(here - to.1..here, here);
+            } else {
+                stretch(&x[source * from.1..][..from.1], &columns, &mut out[here..][..to.1]);
+            }
         }
     });
+}
+
+/// `out[j] = row[columns[j]]`.
+fn stretch(row: &[f32], columns: &[usize], out: &mut [f32]) {
+    if out.len() == 2 * row.len() {
+        // The common case, without looking up each column.
+        out.as_chunks_mut().0.iter_mut().zip(row).for_each(|(pair, value)| *pair = [*value; 2]);
+    } else {
+        out.iter_mut().zip(columns).for_each(|(out, &j)| *out = row[j]);
+    }
 }
 
 /// The gradient of [`nearest_forward`]: each value of `gx` is the sum of the values of `gy` that were taken from it.

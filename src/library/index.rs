@@ -224,6 +224,8 @@ impl Index {
 
     pub(super) fn explain(&self, error: &rusqlite::Error) -> UserError {
         let hint = if schema::is_damage(error) {
+            // Opened again, it is read through, and replaced.
+            schema::suspect(&self.database);
             "start Atelier again: the index is rebuilt from the pictures"
         } else {
             "check that there is room on the disk; your pictures are safe"

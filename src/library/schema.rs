@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::paths::{ensure_dir, file_name};
 use super::settings::rename_aside;
@@ -134,8 +134,10 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// How long to wait for another program that writes to the same file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Up to this size a file is read through before it is used: that takes some hundredths of a second.
+const CHECK_AT_ONCE: u64 = 8 << 20;
 /// Pages of the file that a connection keeps in memory, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
 /// Statements that a connection keeps prepared.
@@ -169,6 +171,7 @@ fn open_with(database: &Path, migrations: &[&str]) -> Result<(Connection, Option
                     .path(database)
             };
             let aside = rename_aside(database, "damaged").map_err(|error| cannot(&error))?;
+            let _ = fs::remove_file(suspicion(database));
             for ending in ["-wal", "-shm"] {
                 // Left beside a new file they would be played into it.
                 let _ = fs::remove_file(with_suffix(database, ending));
@@ -231,12 +234,68 @@ fn try_open(database: &Path, migrations: &[&str]) -> std::result::Result<Connect
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    let found: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-    if found != "ok" {
-        return Err(OpenError::Damaged(found));
+    if needs_check(database) {
+        if let Some(reason) = check(&connection)? {
+            return Err(OpenError::Damaged(reason));
+        }
+        let _ = fs::remove_file(suspicion(database));
+    } else {
+        // Reads the first pages, and compares the file's length with what it should be.
+        let _: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema WHERE sql <> ''", [], |row| row.get(0))?;
     }
     migrate(&mut connection, database, migrations)?;
     Ok(connection)
+}
+
+/// Whether the whole file is read through before it is used. A large one is looked through later, by
+/// [`check_in_background`]: it would cost a second or more. What is found broken until then is noticed when it is met.
+fn needs_check(database: &Path) -> bool {
+    let is_large = fs::metadata(database).is_ok_and(|metadata| metadata.len() > CHECK_AT_ONCE);
+    !is_large || suspicion(database).exists()
+}
+
+/// What is broken; `None` if nothing is.
+fn check(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+/// Looks through a file that was too large for that when it was opened, in a thread of its own. Where something is
+/// broken, the file is set aside when it is opened next.
+pub(super) fn check_in_background(database: &Path) {
+    if needs_check(database) {
+        return;
+    }
+    let database = database.to_path_buf();
+    let work = move || {
+        let found = Connection::open_with_flags(&database, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .and_then(|connection| connection.busy_timeout(BUSY_TIMEOUT).and_then(|()| check(&connection)));
+        match found {
+            Ok(None) => {}
+            Ok(Some(reason)) => {
+                tracing::error!(%reason, "the picture index is damaged; it is made anew at the next start");
+                suspect(&database);
+            }
+            Err(error) if is_damage(&error) => suspect(&database),
+            Err(error) => tracing::warn!(%error, "the picture index could not be looked through"),
+        }
+    };
+    let started = std::thread::Builder::new().name("atelier-check".to_owned()).spawn(work);
+    if let Err(error) = started {
+        tracing::warn!(%error, "the picture index is not looked through");
+    }
+}
+
+/// Notes that a file may be broken, so that it is read through when it is opened next.
+pub(super) fn suspect(database: &Path) {
+    if let Err(error) = File::create(suspicion(database)) {
+        tracing::warn!(%error, "a suspicion about the picture index could not be noted");
+    }
+}
+
+fn suspicion(database: &Path) -> PathBuf {
+    with_suffix(database, ".suspect")
 }
 
 fn migrate(connection: &mut Connection, database: &Path, migrations: &[&str]) -> std::result::Result<(), OpenError> {
@@ -309,5 +368,34 @@ mod tests {
         let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(text("journal_mode"), "wal");
         assert_eq!((number("synchronous"), number("foreign_keys"), number("busy_timeout")), (2, 1, 10_000));
+    }
+
+    #[test]
+    fn a_large_file_is_looked_through_later_and_replaced_when_it_is_broken() {
+        let home = tempfile::tempdir().unwrap();
+        let database = home.path().join("library.sqlite");
+        let (connection, _) = open(&database).unwrap();
+        let rows = "WITH RECURSIVE n (value) AS (VALUES (1) UNION ALL SELECT value + 1 FROM n LIMIT 12000)
+                    INSERT INTO folders (path) SELECT hex(randomblob(400)) || value FROM n";
+        connection.execute_batch(rows).unwrap();
+        drop(connection);
+        assert!(!needs_check(&database));
+        // Broken in its middle, where nothing is read at first.
+        let mut bytes = fs::read(&database).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 100_000].fill(0xA5);
+        fs::write(&database, &bytes).unwrap();
+        let (connection, aside) = open(&database).unwrap();
+        assert!(aside.is_none());
+        drop(connection);
+        check_in_background(&database);
+        let patience = std::time::Instant::now() + Duration::from_mins(1);
+        while !suspicion(&database).exists() {
+            assert!(std::time::Instant::now() < patience, "the damage was not noticed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let (connection, aside) = open(&database).unwrap();
+        assert_eq!(fs::read(aside.unwrap()).unwrap(), bytes);
+        assert_eq!((count(&connection, "folders"), suspicion(&database).exists()), (0, false));
     }
 }

@@ -23,6 +23,7 @@ use super::index::Index;
 use super::messages::{LibraryCommand, LibraryEvent};
 use super::paths::Paths;
 use super::rescan::{Rescan, RescanReport};
+use super::schema;
 use super::settings;
 use super::thumbnail_pool::{ThumbnailPool, panic_message};
 use super::thumbnails::Thumbnails;
@@ -78,7 +79,9 @@ pub fn run(paths: &Paths, commands: &Receiver<LibraryCommand>, events: &Sender<L
             select! {
                 recv(commands) -> command => command.map_err(|_| TryRecvError::Disconnected),
                 recv(made) -> made => {
-                    made.into_iter().for_each(|made| service.pass_on(made));
+                    if let Ok(made) = made {
+                        service.pass_on(made);
+                    }
                     continue;
                 }
             }
@@ -273,6 +276,7 @@ impl Service<'_> {
                     .path(aside);
                 self.outbox.send(LibraryEvent::Notice { error });
             }
+            schema::check_in_background(&self.paths.database);
             self.index = Some(index);
         }
         let Some(index) = &mut self.index else { return Err(UserError::failed("The picture index is not open")) };

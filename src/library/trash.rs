@@ -58,13 +58,13 @@ mod system {
     use ::trash::{TrashItem, os_limited};
 
     /// What is in the trash, by where it was; of several the last.
-    pub(super) fn items() -> std::result::Result<HashMap<PathBuf, TrashItem>, String> {
+    pub(super) fn items() -> Result<HashMap<PathBuf, TrashItem>, String> {
         let mut items = os_limited::list().map_err(|error| super::reason(&error))?;
         items.sort_by_key(|item| item.time_deleted);
         Ok(items.into_iter().map(|item| (item.original_path(), item)).collect())
     }
 
-    pub(super) fn restore(item: TrashItem) -> std::result::Result<(), String> {
+    pub(super) fn restore(item: TrashItem) -> Result<(), String> {
         os_limited::restore_all([item]).map_err(|error| super::reason(&error))
     }
 }
@@ -75,11 +75,11 @@ mod system {
     use std::collections::HashMap;
     use std::path::PathBuf;
 
-    pub(super) fn items() -> std::result::Result<HashMap<PathBuf, ()>, String> {
+    pub(super) fn items() -> Result<HashMap<PathBuf, ()>, String> {
         Err("on this system only the Finder can".to_owned())
     }
 
-    pub(super) fn restore((): ()) -> std::result::Result<(), String> {
+    pub(super) fn restore((): ()) -> Result<(), String> {
         Ok(())
     }
 }

@@ -159,7 +159,7 @@ impl Key {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let is = |other: &&str| other.eq_ignore_ascii_case(name);
-        KEYS.iter().find(|info| is(&info.name) || info.aliases.iter().any(|alias| is(&alias))).map(|info| info.key)
+        KEYS.iter().find(|info| is(&info.name) || info.aliases.iter().any(is)).map(|info| info.key)
     }
 }
 

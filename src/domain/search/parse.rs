@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str) -> Parsed {
     let mut parsed = Parsed::default();
     let mut joins_next = false;
     for piece in pieces(text) {
-        if piece.is_or {
+        if matches!(&text[piece.place.clone()], "OR" | "|") {
             // Only between two terms; at the start it means nothing, at the end nothing yet.
             joins_next = !parsed.query.all.is_empty();
             continue;
@@ -33,15 +33,12 @@ pub(super) fn parse(text: &str) -> Parsed {
 #[derive(Debug, Default)]
 struct Piece {
     place: Range<usize>,
-    /// `OR` or `|`.
-    is_or: bool,
     is_negated: bool,
     /// What stands before a colon, and where.
     key: Option<(String, Range<usize>)>,
     /// Without quotation marks and escapes.
     value: String,
     value_place: Range<usize>,
-    is_quoted: bool,
     /// A `*` behind it, or the end of the text.
     is_open: bool,
 }
@@ -66,7 +63,7 @@ fn piece(text: &str, start: usize) -> Piece {
     let bare = |at: usize| at + text[at..].find(char::is_whitespace).unwrap_or(text.len() - at);
     let end = bare(start);
     if matches!(&text[start..end], "OR" | "|") {
-        return Piece { place: start..end, is_or: true, ..Piece::default() };
+        return Piece { place: start..end, ..Piece::default() };
     }
     let mut piece = Piece { is_negated: text[start..].starts_with('-'), ..Piece::default() };
     let mut at = start + usize::from(piece.is_negated);
@@ -75,7 +72,6 @@ fn piece(text: &str, start: usize) -> Piece {
         at += length + 1;
     }
     let end = if text[at..].starts_with('"') {
-        piece.is_quoted = true;
         let (value, end, is_closed) = quoted(text, at + 1);
         piece.value = value;
         piece.value_place = at..end;
@@ -138,11 +134,9 @@ fn term(piece: &Piece, hints: &mut Vec<Hint>) -> Option<Term> {
     let name = key.info().name;
     let test = match kind {
         KeyKind::Words => words(value.to_owned()).map(|words| Test::WordsIn(key, words)).ok_or(Unread::Unfinished),
-        KeyKind::Text if value.trim().is_empty() => Err(Unread::Unfinished),
-        KeyKind::Text => Ok(Test::Text(key, value.to_owned())),
-        KeyKind::Choice if value.trim().is_empty() => Err(Unread::Unfinished),
-        KeyKind::Choice if is_choice(key, value) => Ok(Test::Text(key, value.to_owned())),
-        KeyKind::Choice => Err(Unread::Bad),
+        KeyKind::Text | KeyKind::Choice if value.trim().is_empty() => Err(Unread::Unfinished),
+        KeyKind::Choice if !is_choice(key, value) => Err(Unread::Bad),
+        KeyKind::Text | KeyKind::Choice => Ok(Test::Text(key, value.to_owned())),
         KeyKind::Whole if key == Key::Size => match values::dimensions(value) {
             Some(read) => read.map(|(width, height)| Test::Dimensions(width, height)),
             None => Span::read(value, values::whole).map(|span| Test::Whole(key, span)),

@@ -84,7 +84,7 @@ fn every_example_of_the_keys_is_understood_and_every_key_has_a_row() {
     assert_eq!(names.len(), distinct.len());
     assert_eq!(KEYS.len(), Key::Hires as usize + 1, "`Hires` is the last key");
     for id in FamilyId::ALL {
-        assert_eq!(serde_json::to_value(id).unwrap(), keys::family_name(id));
+        assert_eq!(serde_json::to_value(id).unwrap(), family_name(id));
     }
 }
 

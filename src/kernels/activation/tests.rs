@@ -35,55 +35,6 @@ fn gelu_slope(x: f64) -> f64 {
     0.5 * (1.0 + erf(x / 2.0_f64.sqrt())) + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// `e` to the power of each value.
-struct Exp<'a>(&'a mut [f32]);
-
-impl Task for Exp<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for chunk in self.0.chunks_mut(LANES) {
-            store_some(s, exp(s, load_some(s, chunk)), chunk);
-        }
-    }
-}
-
-/// Every 0.001 from -110 to 90.
-fn all_exponents() -> Vec<f32> {
-    (-110_000..90_000).map(|i| i as f32 / 1000.0).collect()
-}
-
-#[test]
-fn exp_is_exact_to_its_last_bits() {
-    let x = all_exponents();
-    for portable in [false, true] {
-        let mut y = x.clone();
-        if portable {
-            Exp(&mut y).run(crate::kernels::simd::Portable);
-        } else {
-            dispatch(Exp(&mut y));
-        }
-        for (x, y) in x.iter().zip(&y) {
-            let exact = f64::from(*x).exp();
-            if exact > f64::from(f32::MAX) {
-                assert_eq!(*y, f32::INFINITY, "exp({x})");
-            } else {
-                // Below the least normal number, one step of the subnormal ones.
-                let allowed = (2e-7 * exact).max(1.5e-45);
-                assert!((f64::from(*y) - exact).abs() <= allowed, "exp({x}) is {exact:e}, not {y:e}");
-            }
-        }
-    }
-}
-
-#[test]
-fn exp_knows_the_special_values() {
-    let mut y = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN, 1e-30];
-    dispatch(Exp(&mut y));
-    assert!(y[0].is_nan());
-    assert_eq!(y[1..], [f32::INFINITY, 0.0, 1.0, 1.0, f32::INFINITY, 0.0, 1.0]);
-}
-
 /// Compares a function and its slope with f64 over a wide range, relative to the value (but not below `floor`).
 fn check(
     forward: fn(&[f32], &mut [f32]),

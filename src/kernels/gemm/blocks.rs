@@ -6,7 +6,8 @@
 //! the two phases meet at one barrier. A block's sums stay in the cache until `k` is through; then they are finished and
 //! written, once.
 //!
-//! The splits of `k` are a function of the shapes alone, and nothing else decides the order of additions.
+//! The splits of `k` are a function of the shapes alone, and nothing else decides the order of additions: neither which
+//! side is dealt out, nor the size of a task (which is the one thing here that depends on the number of threads).
 
 use std::ops::Range;
 
@@ -27,8 +28,9 @@ const PANEL_PIECE: usize = 5120;
 /// Numbers of the shared side that are packed at a time (8 MiB), and of a line on either side.
 const SHARED: usize = 1 << 21;
 const LONGEST: usize = 8192;
-/// Tasks, where there are enough panels: so many that 16 cores are evenly busy.
-const TASKS: usize = 32;
+/// Tasks for each thread, where there are enough panels: with more, the threads would end together more closely, but each
+/// panel that a task reads would be used for fewer tiles.
+const TASKS: usize = 4;
 /// Values of the shared side that are packed by one task.
 const PACKED_AT_ONCE: usize = 1 << 14;
 
@@ -106,7 +108,8 @@ impl Job<'_> {
     fn task_panels(&self, own_panels: usize, group: usize, by_rows: bool) -> usize {
         let block = if by_rows { BLOCK_ROWS } else { BLOCK_COLS };
         let most = (block / group).max(2);
-        own_panels.div_ceil(TASKS).clamp(2, most).next_multiple_of(2)
+        let tasks = if self.parallel { TASKS * rayon::current_num_threads() } else { 1 };
+        own_panels.div_ceil(tasks).clamp(2, most).next_multiple_of(2)
     }
 
     /// Calls `work` for each task.

@@ -191,47 +191,56 @@ fn widened<'a, T: Stored>(values: &[T], room: &'a mut [f32; RUN]) -> &'a [f32] {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    //! Eight lines by eight numbers at a time in the 256-bit vectors of x86.
+    //! Eight lines by four numbers at a time in the 256-bit vectors of x86.
 
     use std::arch::x86_64::{
-        __m256, _mm_castps_pd, _mm_loadu_si128, _mm_store_sd, _mm_storeu_ps, _mm256_castps256_ps128,
-        _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_loadu_ps,
-        _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps,
-        _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+        __m256, _MM_HINT_T0, _mm_castps_pd, _mm_loadl_epi64, _mm_loadu_ps, _mm_prefetch, _mm_store_sd, _mm_storeu_ps,
+        _mm_unpacklo_epi64, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
+        _mm256_extractf128_ps, _mm256_set_m128, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32,
+        _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
     };
 
     use half::{bf16, f16};
 
     use super::Stored;
 
-    /// A number of which eight are read and widened at once.
+    /// Bytes of a line that are asked for before they are read: several lines go by at a time, which is more than the
+    /// processor foresees by itself.
+    const AHEAD: usize = 512;
+
+    /// A number of which some are read and widened at once.
     pub trait Load: Sized {
+        /// Four numbers from each address.
+        ///
         /// # Safety
-        /// `from` must be good for reading eight numbers, and the processor must have AVX2 and F16C.
-        unsafe fn load(from: *const Self) -> __m256;
+        /// Both must be good for reading four numbers, and the processor must have AVX2 and F16C.
+        unsafe fn load(low: *const Self, high: *const Self) -> __m256;
     }
 
     impl Load for f32 {
         #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m256 {
+        unsafe fn load(low: *const f32, high: *const f32) -> __m256 {
             // SAFETY: the caller vouches for both.
-            unsafe { _mm256_loadu_ps(from) }
+            unsafe { _mm256_set_m128(_mm_loadu_ps(high), _mm_loadu_ps(low)) }
         }
     }
 
     impl Load for f16 {
         #[inline(always)]
-        unsafe fn load(from: *const f16) -> __m256 {
+        unsafe fn load(low: *const f16, high: *const f16) -> __m256 {
             // SAFETY: as above.
-            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+            unsafe { _mm256_cvtph_ps(_mm_unpacklo_epi64(_mm_loadl_epi64(low.cast()), _mm_loadl_epi64(high.cast()))) }
         }
     }
 
     impl Load for bf16 {
         #[inline(always)]
-        unsafe fn load(from: *const bf16) -> __m256 {
+        unsafe fn load(low: *const bf16, high: *const bf16) -> __m256 {
             // SAFETY: as above.
-            unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())))) }
+            unsafe {
+                let both = _mm_unpacklo_epi64(_mm_loadl_epi64(low.cast()), _mm_loadl_epi64(high.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(both)))
+            }
         }
     }
 
@@ -241,10 +250,10 @@ mod x86 {
         to.iter_mut().zip(values).for_each(|(to, value)| *to = value.widen());
     }
 
-    /// See the function of this name above; groups of eight, so at most seven are left.
+    /// See the function of this name above; groups of four, so at most three are left.
     ///
     /// # Safety
-    /// `from` must be good for reading `to.len()` numbers in each of `lines` lines.
+    /// `from` must be good for reading `to.len()` numbers in each of `lines` lines, at least one.
     #[target_feature(enable = "avx2,f16c")]
     pub unsafe fn transpose<T: Stored, const G: usize>(
         from: *const T,
@@ -252,63 +261,61 @@ mod x86 {
         lines: usize,
         to: &mut [[f32; G]],
     ) -> usize {
-        let (blocks, _) = to.as_chunks_mut::<8>();
+        let (blocks, _) = to.as_chunks_mut::<4>();
         for (block, to) in blocks.iter_mut().enumerate() {
+            if (block * 4 * size_of::<T>()).is_multiple_of(64) {
+                for line in 0..lines.min(G) {
+                    let ahead = from.wrapping_add(line * across + block * 4).wrapping_byte_add(AHEAD);
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                }
+            }
             let mut first = 0;
             while first < G {
-                let mut rows = [_mm256_setzero_ps(); 8];
+                let mut rows = [_mm256_setzero_ps(); 4];
                 for (i, row) in rows.iter_mut().enumerate() {
-                    if first + i < G && first + i < lines {
-                        // SAFETY: a line that is there, and eight numbers that are.
-                        *row = unsafe { T::load(from.add((first + i) * across + block * 8)) };
-                    }
+                    // Beyond the lines of the panel or of all, the first stands in; what is not to be is cleared below.
+                    let at = |line: usize| if line < lines { line * across + block * 4 } else { block * 4 };
+                    // SAFETY: lines that are there, and four numbers that are.
+                    *row = unsafe { T::load(from.add(at(first + i)), from.add(at(first + 4 + i))) };
                 }
-                let columns = transpose_eight(rows);
-                for (to, column) in to.iter_mut().zip(columns) {
-                    let to = to[first..].as_mut_ptr();
+                for (to, column) in to.iter_mut().zip(transpose_four(rows)) {
+                    let to = &mut to[first..];
+                    let at = to.as_mut_ptr();
                     // SAFETY: `to` is good for `G - first` values, and so many are written, at most eight.
                     unsafe {
                         match G - first {
-                            4 => _mm_storeu_ps(to, _mm256_castps256_ps128(column)),
+                            4 => _mm_storeu_ps(at, _mm256_castps256_ps128(column)),
                             6 => {
-                                _mm_storeu_ps(to, _mm256_castps256_ps128(column));
+                                _mm_storeu_ps(at, _mm256_castps256_ps128(column));
                                 let rest = _mm256_extractf128_ps::<1>(column);
-                                _mm_store_sd(to.add(4).cast(), _mm_castps_pd(rest));
+                                _mm_store_sd(at.add(4).cast(), _mm_castps_pd(rest));
                             }
-                            // Every other size of a group is a multiple of eight, plus four at most.
-                            _ => _mm256_storeu_ps(to, column),
+                            // Every other size of a group is a multiple of eight, or four more.
+                            _ => _mm256_storeu_ps(at, column),
                         }
+                    }
+                    if first + 8 > lines {
+                        to[lines.saturating_sub(first)..].fill(0.0);
                     }
                 }
                 first += 8;
             }
         }
-        blocks.len() * 8
+        blocks.len() * 4
     }
 
-    /// Rows to columns.
+    /// Rows of four to columns, in either half.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn transpose_eight(r: [__m256; 8]) -> [__m256; 8] {
-        let mut pairs = [r[0]; 8];
-        for i in 0..4 {
-            pairs[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-            pairs[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-        }
-        let mut fours = [r[0]; 8];
-        for half in [0, 4] {
-            for i in 0..2 {
-                let (low, high) = (pairs[half + i], pairs[half + 2 + i]);
-                fours[half + 2 * i] = _mm256_shuffle_ps::<0b01_00_01_00>(low, high);
-                fours[half + 2 * i + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(low, high);
-            }
-        }
-        let mut columns = [r[0]; 8];
-        for i in 0..4 {
-            columns[i] = _mm256_permute2f128_ps::<0x20>(fours[i], fours[4 + i]);
-            columns[4 + i] = _mm256_permute2f128_ps::<0x31>(fours[i], fours[4 + i]);
-        }
-        columns
+    fn transpose_four([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+        let (ab, ab2) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd, cd2) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab2, cd2),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab2, cd2),
+        ]
     }
 }
 

@@ -82,3 +82,9 @@ fn not_a_number_reaches_its_row_or_its_column() {
 fn the_fastest_is_among_those_tried() {
     assert!(runnable().iter().any(|tried| std::ptr::eq(*tried, micro())));
 }
+
+#[test]
+fn what_a_core_can_do_is_measured() {
+    // A plain bound against a loop that has been optimised away: no core does a million operations a nanosecond.
+    assert!((1e6..1e15).contains(&micro().peak()));
+}

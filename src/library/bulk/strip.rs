@@ -133,7 +133,6 @@ mod tests {
 
     use super::*;
     use crate::domain::{GenerateRequest, Picture, Recipe};
-    use crate::library::png_file;
 
     fn described(format: ImageFormat) -> (Vec<u8>, Vec<u8>) {
         let rgba = (0..16 * 12).flat_map(|index| [index as u8, 90, 40, 255]).collect();
@@ -190,7 +189,7 @@ mod tests {
         let chunk = [&4_u32.to_be_bytes()[..], b"ABCDdata", &[0; 4]].concat();
         let strange = [&with[..33], &chunk, &with[33..]].concat();
         assert_eq!(png(&strange), None);
-        assert!(png_file::is_png(&png(&with).unwrap()));
+        assert!(is_png(&png(&with).unwrap()));
     }
 
     proptest! {

@@ -1,16 +1,20 @@
 //! What a search asks for, taken out of a picture's recipe: the rows of `facts` and `words`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
+use super::super::schema::BUSY_TIMEOUT;
 use super::text::searchable;
 use crate::domain::{ModelRef, Recipe, prompt};
 
 /// Counts changes of the rules below: rows that were made by others are made again when the index is opened.
-pub(in crate::library) const FACTS_VERSION: i64 = 1;
+const FACTS_VERSION: i64 = 1;
 
+/// How long to wait for another that makes all rows again.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How much of a prompt pictures are sorted by, in characters.
 const PROMPT_START: usize = 64;
 
@@ -62,7 +66,9 @@ pub(in crate::library) fn write_facts(
         recipe.and_then(|recipe| recipe.safety).map(|verdict| verdict.flagged),
         request.map(|request| request.init.is_some()),
         request.map(|request| request.hires.is_some()),
-        loras.as_ref().map(|names| names.iter().map(|name| format!("\n{}", name.to_lowercase())).collect::<String>()),
+        loras
+            .as_ref()
+            .map(|names| names.iter().flat_map(|name| ["\n".to_owned(), name.to_lowercase()]).collect::<String>()),
         request.map(|request| request.prompt.to_lowercase().chars().take(PROMPT_START).collect::<String>()),
         recipe.map(recipe_key),
     ])?;
@@ -86,8 +92,9 @@ pub(in crate::library) fn bring_up_to_date(connection: &mut Connection) -> rusql
     if version(connection)? == FACTS_VERSION {
         return Ok(());
     }
+    // Another thread or program that opens it now does the same work: one waits for the other, and finds it done.
+    connection.busy_timeout(PATIENCE)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another program may have done it while this one waited.
     if version(&transaction)? != FACTS_VERSION {
         transaction.execute("INSERT INTO words (words) VALUES ('delete-all')", [])?;
         let mut pictures =
@@ -109,7 +116,8 @@ pub(in crate::library) fn bring_up_to_date(connection: &mut Connection) -> rusql
         }
         transaction.execute("UPDATE state SET facts_version = ?1", [FACTS_VERSION])?;
     }
-    transaction.commit()
+    transaction.commit()?;
+    connection.busy_timeout(BUSY_TIMEOUT)
 }
 
 /// A seed as a number that `SQLite` can hold and sort.

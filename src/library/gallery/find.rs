@@ -1,14 +1,15 @@
 //! Finding pictures: all keys of a search in order, and the rows of the few that are in view.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use chrono::Local;
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{ErrorCode, OptionalExtension, params_from_iter};
 
 use super::super::index::Index;
-use super::sql::{Condition, Translator};
-use crate::domain::search::{Hint, parse};
+use super::sql::{Parts, Translator};
+use crate::domain::search::{Hint, Query, Test, parse};
 use crate::domain::{
     CollectionId, GalleryRow, Marks, PictureId, Result, Scope, SearchRequest, SearchResult, SortOrder,
 };
@@ -62,55 +63,96 @@ impl Index {
 
     fn keys(&self, request: &SearchRequest, is_stale: &dyn Fn() -> bool) -> rusqlite::Result<Option<Found>> {
         let parsed = parse(&request.text);
+        let Some(mut hits) = self.hits(request, &parsed.query, is_stale)? else { return Ok(None) };
+        sort(&mut hits, request.sort);
+        let mut result = SearchResult { total: hits.len(), ..SearchResult::default() };
+        if !request.is_grouped {
+            result.ids = hits.iter().map(|hit| PictureId(hit.id)).collect();
+            return Ok(Some(Found { result, hints: parsed.hints }));
+        }
+        // Group of a recipe: its place in the list.
+        let mut groups: HashMap<i64, usize> = HashMap::new();
+        for hit in hits {
+            match hit.group.and_then(|key| groups.get(&key)) {
+                Some(place) => result.group_sizes[*place] += 1,
+                None => {
+                    groups.extend(hit.group.map(|key| (key, result.ids.len())));
+                    result.ids.push(PictureId(hit.id));
+                    result.group_sizes.push(1);
+                }
+            }
+        }
+        Ok(Some(Found { result, hints: parsed.hints }))
+    }
+
+    /// What is found, in no order.
+    fn hits(
+        &self,
+        request: &SearchRequest,
+        query: &Query,
+        is_stale: &dyn Fn() -> bool,
+    ) -> rusqlite::Result<Option<Vec<Hit>>> {
         let translator = Translator { connection: &self.connection, folder: self.folder, now: Local::now() };
-        let Condition { sql, mut values } = translator.query(&parsed.query, 0)?;
-        let mut condition = format!("f.folder = ? AND ({sql})");
-        values.insert(0, Value::Integer(self.folder));
-        let mut from = "facts f";
-        let mut order = order(request.sort);
+        let Parts { words, others } = translator.parts(query, 0)?;
+        // The index by date serves what is found by date alone. For all else it would lead to every row one by one:
+        // reading the whole table, or the rows that the words name, takes half the time.
+        let is_by_date = matches!(request.scope, Scope::All)
+            && query.all.iter().flatten().all(|term| !term.is_negated && matches!(term.test, Test::Date(_)));
+        let folder = if is_by_date { "f.folder = ?" } else { "+f.folder = ?" };
+        let mut from = "facts f".to_owned();
+        let mut conditions = vec![folder.to_owned(), others.sql];
+        let mut values = vec![Value::Integer(self.folder)];
+        values.extend(others.values);
+        let mut key = key(request.sort);
         match request.scope {
             Scope::All => {}
             Scope::SameRecipe(id) => {
                 // A picture without a recipe is like no other.
-                condition += " AND (f.picture = ? OR f.recipe_key = (SELECT recipe_key FROM facts WHERE picture = ?))";
+                let same = "f.picture = ? OR f.recipe_key = (SELECT recipe_key FROM facts WHERE picture = ?)";
+                conditions.push(same.to_owned());
                 values.extend([Value::Integer(id.0), Value::Integer(id.0)]);
             }
             Scope::Collection(CollectionId(id)) if request.sort == SortOrder::Arranged && self.is_manual(id)? => {
-                from = "collected c JOIN facts f ON f.picture = c.picture";
-                condition += " AND c.collection = ?";
+                "collected c CROSS JOIN facts f ON f.picture = c.picture".clone_into(&mut from);
+                conditions.push("c.collection = ?".to_owned());
                 values.push(Value::Integer(id));
-                order = "c.position, f.picture";
+                key = "c.position";
             }
             Scope::Collection(CollectionId(id)) => {
                 let within = translator.collection(id, 0)?;
-                condition += &format!(" AND ({})", within.sql);
+                conditions.push(within.sql);
                 values.extend(within.values);
             }
         }
-        let sql = format!("SELECT f.picture, f.recipe_key FROM {from} WHERE {condition} ORDER BY {order}");
+        if let Some(words) = words {
+            // The words come first: they nearly always leave the fewest rows.
+            from = if from.starts_with("facts") {
+                "words CROSS JOIN facts f ON f.picture = words.rowid".to_owned()
+            } else {
+                format!("{from} JOIN words ON words.rowid = f.picture")
+            };
+            conditions.push("words MATCH ?".to_owned());
+            values.push(Value::Text(words));
+        }
+        let group = if request.is_grouped { "f.recipe_key" } else { "NULL" };
+        let conditions: Vec<String> = conditions.iter().map(|condition| format!("({condition})")).collect();
+        let sql =
+            format!("SELECT f.picture, f.created_ms, {group}, {key} FROM {from} WHERE {}", conditions.join(" AND "));
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        let mut result = SearchResult::default();
-        // Group of a recipe: its place in the list.
-        let mut groups: HashMap<i64, usize> = HashMap::new();
+        let mut hits = Vec::new();
         while let Some(row) = rows.next()? {
-            if result.total.is_multiple_of(LOOK_EVERY) && is_stale() {
+            if hits.len().is_multiple_of(LOOK_EVERY) && is_stale() {
                 return Ok(None);
             }
-            result.total += 1;
-            if request.is_grouped {
-                if let Some(key) = row.get::<_, Option<i64>>(1)? {
-                    if let Some(place) = groups.get(&key) {
-                        result.group_sizes[*place] += 1;
-                        continue;
-                    }
-                    groups.insert(key, result.ids.len());
-                }
-                result.group_sizes.push(1);
-            }
-            result.ids.push(PictureId(row.get(0)?));
+            let key = match row.get_ref(3)? {
+                ValueRef::Integer(number) => HitKey::Number(number),
+                ValueRef::Text(text) => HitKey::Text(text.into()),
+                _ => HitKey::None,
+            };
+            hits.push(Hit { id: row.get(0)?, created_ms: row.get(1)?, group: row.get(2)?, key });
         }
-        Ok(Some(Found { result, hints: parsed.hints }))
+        Ok(Some(hits))
     }
 
     fn is_manual(&self, collection: i64) -> rusqlite::Result<bool> {
@@ -123,15 +165,41 @@ impl Index {
     }
 }
 
-/// Equals are told apart by their keys, so that a list does not change when it is asked for again.
-const fn order(sort: SortOrder) -> &'static str {
+/// A picture that was found.
+struct Hit {
+    id: i64,
+    created_ms: i64,
+    group: Option<i64>,
+    key: HitKey,
+}
+
+/// What it is sorted by. What is not known stands last.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum HitKey {
+    Number(i64),
+    Text(Box<[u8]>),
+    None,
+}
+
+/// The column that an order goes by, the smallest first.
+const fn key(sort: SortOrder) -> &'static str {
     match sort {
-        SortOrder::Newest | SortOrder::Arranged => "f.created_ms DESC, f.picture DESC",
-        SortOrder::Oldest => "f.created_ms, f.picture",
-        SortOrder::Rating => "f.rating DESC, f.star DESC, f.created_ms DESC, f.picture DESC",
-        SortOrder::Prompt => "f.prompt_start IS NULL, f.prompt_start, f.created_ms DESC, f.picture DESC",
-        SortOrder::Largest => "f.width * f.height DESC, f.created_ms DESC, f.picture DESC",
-        SortOrder::Smallest => "f.width * f.height, f.created_ms DESC, f.picture DESC",
-        SortOrder::Seed => "f.seed IS NULL, f.seed, f.created_ms DESC, f.picture DESC",
+        SortOrder::Newest | SortOrder::Oldest | SortOrder::Arranged => "NULL",
+        SortOrder::Rating => "-(2 * f.rating + f.star)",
+        SortOrder::Prompt => "f.prompt_start",
+        SortOrder::Largest => "-(f.width * f.height)",
+        SortOrder::Smallest => "f.width * f.height",
+        SortOrder::Seed => "f.seed",
+    }
+}
+
+/// Sorts here and not in `SQLite`: that takes a third of the time for 50,000. Equals stand newest first; those of one
+/// millisecond are told apart by their keys, so that a list does not change when it is asked for again.
+fn sort(hits: &mut [Hit], sort: SortOrder) {
+    if sort == SortOrder::Oldest {
+        hits.sort_unstable_by_key(|hit| (hit.created_ms, hit.id));
+    } else {
+        let newest = |hit: &Hit| Reverse((hit.created_ms, hit.id));
+        hits.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| newest(a).cmp(&newest(b))));
     }
 }

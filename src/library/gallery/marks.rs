@@ -64,7 +64,8 @@ impl Index {
     /// # Errors
     /// When the index cannot be read.
     pub fn counts(&self) -> Result<Counts> {
-        let sql = "SELECT count(*), coalesce(sum(star), 0) FROM facts WHERE folder = ?1";
+        // The sign keeps `SQLite` from going through the index by date, row by row.
+        let sql = "SELECT count(*), coalesce(sum(star), 0) FROM facts WHERE +folder = ?1";
         let counted = self.connection.prepare_cached(sql).and_then(|mut statement| {
             statement.query_row([self.folder], |row| {
                 Ok(Counts { all: row.get::<_, i64>(0)? as usize, starred: row.get::<_, i64>(1)? as usize })

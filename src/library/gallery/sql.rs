@@ -24,6 +24,14 @@ pub(super) struct Condition {
     pub values: Vec<Value>,
 }
 
+/// A query as the index answers it best.
+pub(super) struct Parts {
+    /// An expression of FTS5 for the words that must be there.
+    pub words: Option<String>,
+    /// All else.
+    pub others: Condition,
+}
+
 /// Makes conditions; knows the folder and the day.
 pub(super) struct Translator<'a> {
     pub connection: &'a Connection,
@@ -53,8 +61,13 @@ impl Condition {
 impl Translator<'_> {
     /// What a query asks for.
     pub fn query(&self, query: &Query, depth: u8) -> rusqlite::Result<Condition> {
-        let mut conditions = Vec::new();
-        // Words that must be there are looked up together: one walk through the index of words.
+        let Parts { words, others } = self.parts(query, depth)?;
+        Ok(Condition::joined(words.map(matching).into_iter().chain([others]).collect(), " AND ", true))
+    }
+
+    /// What a query asks for, with the words that must be there apart: they are looked up together, in one walk through
+    /// the index of words.
+    pub fn parts(&self, query: &Query, depth: u8) -> rusqlite::Result<Parts> {
         let (words, others): (Vec<_>, Vec<_>) = query.all.iter().partition(|clause| clause.iter().all(is_words));
         let expressions: Vec<String> = words
             .iter()
@@ -64,14 +77,13 @@ impl Translator<'_> {
                 (!terms.is_empty()).then(|| format!("({})", terms.join(" OR ")))
             })
             .collect();
-        if !expressions.is_empty() {
-            conditions.push(matching(expressions.join(" AND ")));
-        }
+        let mut conditions = Vec::new();
         for clause in others {
             let terms: rusqlite::Result<Vec<_>> = clause.iter().map(|term| self.term(term, depth)).collect();
             conditions.push(Condition::joined(terms?, " OR ", true));
         }
-        Ok(Condition::joined(conditions, " AND ", true))
+        let words = (!expressions.is_empty()).then(|| expressions.join(" AND "));
+        Ok(Parts { words, others: Condition::joined(conditions, " AND ", true) })
     }
 
     fn term(&self, term: &Term, depth: u8) -> rusqlite::Result<Condition> {

@@ -232,7 +232,7 @@ fn a_picture_that_changes_or_goes_is_found_by_what_it_is_now() {
     let id = home.index.insert(&home.path("a.png")).unwrap().id;
     home.index.remove(id).unwrap();
     assert_eq!(home.find("boot").len() + home.find("file:a.png").len(), 0);
-    std::fs::rename(home.path("d.png"), home.path("moved-chair.png")).unwrap();
+    fs::rename(home.path("d.png"), home.path("moved-chair.png")).unwrap();
     assert_eq!(home.index.rescan().unwrap().renamed, 1);
     assert_eq!(home.find("moved"), ["moved-chair"]);
     let left: i64 = home

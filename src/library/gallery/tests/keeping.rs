@@ -128,6 +128,64 @@ fn wherever_writing_the_file_is_cut_off_the_old_one_is_whole() {
     }
 }
 
+/// Where the child below has its files.
+const HOME: &str = "ATELIER_TEST_KEEPING_HOME";
+
+/// Stars one picture after the other, and says so after each.
+#[test]
+#[ignore = "run in a child process, and killed, by the test below"]
+fn child_stars_until_killed() {
+    let Some(home) = std::env::var_os(HOME) else { return };
+    let mut index = Index::open(&Paths::below(home)).unwrap();
+    let ids = index.find(&SearchRequest::default(), &|| false).unwrap().unwrap().result.ids;
+    for (number, id) in ids.iter().enumerate() {
+        index.star(&[*id], true).unwrap();
+        println!("starred {number}");
+        index.keep().unwrap();
+        println!("kept {number}");
+    }
+}
+
+#[test]
+fn killed_at_any_moment_no_star_that_was_told_is_lost() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let mut home = Home::new();
+    for number in 0..40 {
+        home.add(&format!("{number}.png"), 1000 + number, None);
+    }
+    // After so many lines of the child, which alternate between the two halves of its work.
+    for lines in [1, 4, 9, 20, 41] {
+        let ids = home.index.find(&SearchRequest::default(), &|| false).unwrap().unwrap().result.ids;
+        home.index.star(&ids, false).unwrap();
+        home.index.keep().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "library::gallery::tests::keeping::child_stars_until_killed", "--ignored", "--nocapture"])
+            .env(HOME, home.dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let told: Vec<String> = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok)
+            .filter(|line| line.starts_with("starred ") || line.starts_with("kept "))
+            .take(lines)
+            .collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let most = |word: &str| told.iter().filter(|line| line.starts_with(word)).count();
+        home.reopen();
+        assert!(home.find("star:yes").len() >= most("starred"), "what the index said it had");
+        // Without the index: what the file said it had.
+        drop(fs::remove_file(&home.paths.database));
+        home.reopen();
+        let report = home.index.rescan().unwrap();
+        assert_eq!((report.kept, report.added), (None, 40), "it is whole");
+        assert!(home.find("star:yes").len() >= most("kept"));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_that_may_not_be_written_to_costs_no_marks() {
