@@ -1,4 +1,5 @@
-//! [`Index`]: the `SQLite` index of the pictures. The pictures are the truth; the index only makes listing them fast.
+//! [`Index`]: the `SQLite` index of the pictures. The pictures are the truth; the index only makes listing them fast. What
+//! it knows beyond them is in [`super::gallery`].
 
 use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};

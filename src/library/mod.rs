@@ -1,8 +1,9 @@
 //! The user's own files: pictures with their recipes inside, the index of them, thumbnails, settings.
 //!
-//! The pictures are the truth: everything else here but the settings can be deleted and is made again. What a user can
-//! lose is written atomically ([`atomic`]). The window reaches all of it through the thread behind [`LibraryHandle`];
-//! the engine's thread and the command line save through a [`PictureStore`].
+//! The pictures are the truth: everything else here can be deleted and is made again, but for the settings and for what
+//! the user thinks of the pictures (stars, ratings, collections), which the index and a file beside the pictures both hold
+//! ([`gallery::keeping`]). What a user can lose is written atomically ([`atomic`]). The window reaches all of it through
+//! the thread behind [`LibraryHandle`]; the engine's thread and the command line save through a [`PictureStore`].
 
 pub mod atomic;
 pub mod bulk;

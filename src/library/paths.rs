@@ -14,7 +14,7 @@ pub const HOME_VARIABLE: &str = "ATELIER_HOME";
 pub struct Paths {
     /// The settings, JSON.
     pub settings_file: PathBuf,
-    /// The index of the pictures, `SQLite`. It can be deleted and is rebuilt.
+    /// The index of the pictures, `SQLite`. It can be deleted and is rebuilt, from the pictures and the file beside them.
     pub database: PathBuf,
     /// The cache of thumbnails. It can be deleted and is rebuilt.
     pub thumbnails_dir: PathBuf,

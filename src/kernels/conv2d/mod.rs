@@ -232,7 +232,9 @@ impl Conv2d {
                             None => out.fill(0.0),
                         }
                         let bias = bias.map_or(0.0, |bias| bias[row]);
-                        out.iter_mut().for_each(|out| *out += bias);
+                        for value in out {
+                            *value += bias;
+                        }
                     }
                     let x = &x[part(picture, cols)];
                     let (row, col) = (w.row_stride, w.col_stride);

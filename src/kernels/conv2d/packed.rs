@@ -203,7 +203,10 @@ impl Source {
             (false, 1) => copy(&from[first..][..to.len()], to),
             (false, _) => to.iter_mut().zip(from[first..].iter().step_by(stride)).for_each(|(to, from)| *to = *from),
             (true, 1) => copy_twice(from, first, to),
-            (true, _) => to.iter_mut().enumerate().for_each(|(i, to)| *to = from[(first + i * stride) / 2]),
+            (true, _) => {
+                let places = (first..).step_by(stride).map(|place| place / 2);
+                to.iter_mut().zip(places).for_each(|(to, place)| *to = from[place]);
+            }
         }
     }
 }

@@ -73,13 +73,12 @@ impl Index {
         // Group of a recipe: its place in the list.
         let mut groups: HashMap<i64, usize> = HashMap::new();
         for hit in hits {
-            match hit.group.and_then(|key| groups.get(&key)) {
-                Some(place) => result.group_sizes[*place] += 1,
-                None => {
-                    groups.extend(hit.group.map(|key| (key, result.ids.len())));
-                    result.ids.push(PictureId(hit.id));
-                    result.group_sizes.push(1);
-                }
+            if let Some(place) = hit.group.and_then(|key| groups.get(&key)) {
+                result.group_sizes[*place] += 1;
+            } else {
+                groups.extend(hit.group.map(|key| (key, result.ids.len())));
+                result.ids.push(PictureId(hit.id));
+                result.group_sizes.push(1);
             }
         }
         Ok(Some(Found { result, hints: parsed.hints }))

@@ -12,6 +12,13 @@ const PART: usize = 2 << 20;
 /// Values of a part that is made only once: 46 MiB.
 const ONCE: usize = 23 << 19;
 
+/// Tiles of so few that each piece of work keeps the factors of its weights, some channels at a time, and its sums to
+/// itself: they are used only a few times, and would come back from the third cache, or from memory, each time.
+const FEW_TILES: usize = 64;
+/// Channels of the result of such a piece, about, and values of its weights' factors (192 KiB).
+const FEW_CHANNELS: usize = 24;
+const FEW_VALUES: usize = 3 << 14;
+
 /// Tiles, panels and places: a function of the shapes alone.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -29,21 +36,17 @@ pub struct Plan {
     pub channel_panels: usize,
     pub rows: usize,
     pub cols: usize,
+    /// Whether a group is a piece of work of one thread, with weights and sums of its own.
+    pub few: bool,
+    /// Input channels for which the factors of the weights are there at once: all of them, unless the tiles are few.
+    pub block: usize,
     /// From one of the 36 matrices to the next: of the inputs' factors `[36][panel][channel][cols]`, the weights'
-    /// factors `[36][panel][channel][rows]`, the sums `[36][channel of the result][tile]`.
+    /// factors `[36][panel][channel of the block][rows]`, the sums `[36][channel of the result][tile]`.
     pub input_stride: usize,
     pub weight_stride: usize,
     pub sum_stride: usize,
     /// From one channel's sums to the next.
     pub sum_row: usize,
-}
-
-/// The parts of the shared buffer: the factors of the inputs, from its beginning on, those of the weights, the sums.
-#[derive(Debug, Clone, Copy)]
-pub struct Parts {
-    pub weights: usize,
-    pub sums: usize,
-    pub len: usize,
 }
 
 impl Plan {
@@ -60,7 +63,10 @@ impl Plan {
         // is not too large for that.
         let pieces = |panels: usize, panel: usize, room: usize| (room / panel.max(1)).clamp(1, panels.max(1));
         let sums = |width: usize| PART / (PRODUCTS * width.max(1));
-        let (strip, group) = if all_weights <= ONCE && all_weights <= all_inputs {
+        let few = tiles <= FEW_TILES && all_inputs <= ONCE;
+        let (strip, group) = if few {
+            (tile_panels, (FEW_CHANNELS / rows).clamp(1, channel_panels))
+        } else if all_weights <= ONCE && all_weights <= all_inputs {
             let strip = pieces(tile_panels, input_panel, PART).min(sums(out_channels) / cols).max(1);
             (strip, channel_panels)
         } else {
@@ -69,6 +75,8 @@ impl Plan {
             (kept, group)
         };
         let (strip, group) = (even(tile_panels, strip), even(channel_panels, group));
+        let block =
+            if few { even(source.channels, (FEW_VALUES / (PRODUCTS * rows * group)).max(1)) } else { source.channels };
         let sum_row = (strip * cols).next_multiple_of(LANES);
         Self {
             channels: source.channels,
@@ -81,18 +89,18 @@ impl Plan {
             channel_panels,
             rows,
             cols,
+            few,
+            block,
             input_stride: apart(strip * source.channels * cols),
-            weight_stride: apart(group * source.channels * rows),
+            weight_stride: apart(group * block * rows),
             sum_stride: apart(group * rows * sum_row),
             sum_row,
         }
     }
 
-    /// Where the parts begin, and how long they are together.
-    pub fn parts(&self) -> Parts {
-        let weights = PRODUCTS * self.input_stride;
-        let sums = weights + PRODUCTS * self.weight_stride;
-        Parts { weights, sums, len: sums + PRODUCTS * self.sum_stride }
+    /// How long the parts are: the factors of the inputs, those of the weights, the sums.
+    pub fn parts(&self) -> [usize; 3] {
+        [self.input_stride, self.weight_stride, self.sum_stride].map(|stride| PRODUCTS * stride)
     }
 
     /// Values from one row of a picture to the next where `staged` lays it out for its tiles; the last tile's row of

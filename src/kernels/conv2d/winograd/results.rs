@@ -42,7 +42,7 @@ struct Place {
 }
 
 impl Results<'_> {
-    /// Writes them.
+    /// Writes them, on all threads.
     ///
     /// # Safety
     /// `sums` must hold `36 * plan.sum_stride` values, which nobody writes meanwhile; `out` must have room for all
@@ -60,6 +60,18 @@ impl Results<'_> {
                 dispatch(Piece { results: self, places: &places, channel, vectors, sums, out });
             }
         });
+    }
+
+    /// Writes them, on this thread.
+    ///
+    /// # Safety
+    /// As for [`Results::write`].
+    pub unsafe fn write_alone(&self, sums: Shared, out: Shared) {
+        let places = self.places();
+        for channel in 0..self.channels {
+            let vectors = 0..self.tiles.div_ceil(LANES);
+            dispatch(Piece { results: self, places: &places, channel, vectors, sums, out });
+        }
     }
 
     fn places(&self) -> Vec<Place> {

@@ -16,54 +16,83 @@ const TAPS: usize = 9;
 /// Input channels of a piece of work.
 const CHANNELS: usize = 64;
 
-/// Writes the factors of the group that begins at panel `first_panel`, `panels` long, for `out_channels` in all.
+/// The weights of a convolution.
+#[derive(Clone, Copy)]
+pub struct Kernels<'a> {
+    pub weights: Weights<'a>,
+    pub out_channels: usize,
+}
+
+/// Writes the factors of the group that begins at panel `first_panel`, `panels` long, for all channels.
 ///
 /// # Safety
 /// `to` must have room for `36 * plan.weight_stride` values, which nobody else uses meanwhile.
-pub unsafe fn transform(
-    plan: &Plan,
-    weights: Weights,
-    out_channels: usize,
-    first_panel: usize,
-    panels: usize,
-    to: Shared,
-) {
+pub unsafe fn transform(plan: &Plan, kernels: Kernels, first_panel: usize, panels: usize, to: Shared) {
     let pieces = plan.channels.div_ceil(CHANNELS);
     (0..panels * pieces).into_par_iter().for_each(|i| {
         let (panel, channel) = (i / pieces, i % pieces * CHANNELS);
-        let first_out = (first_panel + panel) * plan.rows;
-        let piece = Piece {
-            plan,
-            first_out,
-            outs: plan.rows.min(out_channels - first_out),
-            out_channels,
-            channel,
-            channels: CHANNELS.min(plan.channels - channel),
-            panel,
-        };
+        let channels = CHANNELS.min(plan.channels - channel);
         // SAFETY: no two pieces have a panel and a channel in common; the rest is the caller's word.
-        unsafe { piece.run(weights, to) };
+        unsafe { Piece::new(plan, kernels, first_panel, panel, channel, channels, channel).run(to) };
     });
+}
+
+/// Writes the factors of the same, for a block of channels from `channel` on, on this thread.
+///
+/// # Safety
+/// As for [`transform`].
+pub unsafe fn transform_block(
+    plan: &Plan,
+    kernels: Kernels,
+    first_panel: usize,
+    panels: usize,
+    channel: usize,
+    to: Shared,
+) {
+    let channels = plan.block.min(plan.channels - channel);
+    for panel in 0..panels {
+        // SAFETY: the caller's word.
+        unsafe { Piece::new(plan, kernels, first_panel, panel, channel, channels, 0).run(to) };
+    }
 }
 
 /// Some channels of one panel.
 struct Piece<'a> {
     plan: &'a Plan,
+    kernels: Kernels<'a>,
     /// Its channels of the result.
     first_out: usize,
     outs: usize,
-    out_channels: usize,
     /// Its input channels.
     channel: usize,
     channels: usize,
-    /// The panel within the group.
-    panel: usize,
+    /// Where its factors begin in each of the 36 matrices.
+    at: usize,
+}
+
+impl<'a> Piece<'a> {
+    /// The panel `panel` of a group; `place` is the place of `channel` among those of the block.
+    fn new(
+        plan: &'a Plan,
+        kernels: Kernels<'a>,
+        first_panel: usize,
+        panel: usize,
+        channel: usize,
+        channels: usize,
+        place: usize,
+    ) -> Self {
+        let first_out = (first_panel + panel) * plan.rows;
+        let outs = plan.rows.min(kernels.out_channels - first_out);
+        let at = (panel * plan.block + place) * plan.rows;
+        Self { plan, kernels, first_out, outs, channel, channels, at }
+    }
 }
 
 impl Piece<'_> {
     /// # Safety
     /// As for [`transform`], for the factors of this piece.
-    unsafe fn run(&self, weights: Weights, to: Shared) {
+    unsafe fn run(&self, to: Shared) {
+        let Kernels { weights, out_channels } = self.kernels;
         // Widened to f32, the kernels lie closer together.
         with_scratch(self.outs * self.channels * TAPS, |room| {
             let (values, out_stride, channel_stride) = match weights {
@@ -80,13 +109,13 @@ impl Piece<'_> {
                     (&*room, len, TAPS)
                 }
                 Weights::Turned { weights: Values::F32(values), .. } => {
-                    let stride = self.out_channels * TAPS;
+                    let stride = out_channels * TAPS;
                     (&values[self.channel * stride + self.first_out * TAPS..], TAPS, stride)
                 }
                 Weights::Turned { weights: values, .. } => {
                     let len = self.outs * TAPS;
                     for (channel, room) in room.chunks_exact_mut(len).enumerate() {
-                        let first = ((self.channel + channel) * self.out_channels + self.first_out) * TAPS;
+                        let first = ((self.channel + channel) * out_channels + self.first_out) * TAPS;
                         values.part(first, len).widened(room);
                     }
                     (&*room, TAPS, len)
@@ -113,12 +142,11 @@ impl Task for Transform<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Piece { plan, outs, channel, channels, panel, .. } = *self.piece;
+        let Piece { plan, outs, channels, at: first, .. } = *self.piece;
         let farthest = (outs - 1) * self.out_stride + (channels - 1) * self.channel_stride + TAPS;
         assert!(farthest <= self.values.len());
         // The piece's factors in the panel: the last vector of a channel may run over into the next channel's, which
         // are written after it, but not over the end.
-        let first = (panel * plan.channels + channel) * plan.rows;
         let len = channels * plan.rows;
         for c in 0..channels {
             for row in (0..plan.rows).step_by(LANES) {
