@@ -1,7 +1,7 @@
 //! f32 kernels for a CPU on plain slices, forward and backward.
 //!
-//! Every kernel splits its work into pieces of a fixed size (a function of the shapes, never of the number of threads)
-//! and adds partial sums in a fixed order: the result is the same to the bit on any number of threads. Between machines
+//! The order of every kernel's additions is a function of the shapes, never of the number of threads (which decides only
+//! who computes what): the result is the same to the bit on any number of threads. Between machines
 //! the last bits may differ, since the instructions and the blocks of the matrix product do.
 //!
 //! Shapes stand at each function. A slice of the wrong length is a programmer's error and panics; a dimension of zero

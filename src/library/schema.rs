@@ -261,8 +261,7 @@ fn check(connection: &Connection) -> rusqlite::Result<Option<String>> {
     Ok((found != "ok").then_some(found))
 }
 
-/// Looks through a file that was too large for that when it was opened, in a thread of its own. Where something is
-/// broken, the file is set aside when it is opened next.
+/// Looks through a file that was too large for that when it was opened. A broken one is set aside when opened next.
 pub(super) fn check_in_background(database: &Path) {
     if needs_check(database) {
         return;

@@ -160,8 +160,8 @@ worded! {
 }
 
 impl GarmentSpec {
-    /// Picture `index` of the data set that `seed` names. Kinds and colours are equally frequent; two in five are plain,
-    /// one in five each striped, dotted and checked (held out: equally frequent).
+    /// Picture `index` of the data set that `seed` names. Kinds and colours are equally frequent; one in seven is plain,
+    /// two in seven each are striped, dotted and checked (held out: equally frequent).
     #[must_use]
     pub fn sample(seed: u64, index: u64, split: Split) -> Self {
         let mut stream = Stream::keyed(&[seed, index, 0x5bec]);
@@ -169,8 +169,8 @@ impl GarmentSpec {
             let kind = stream.pick(Kind::ALL);
             let colour = stream.pick(Colour::ALL);
             let pattern = match split {
-                // The five draws of which two are plain.
-                Split::Train => Pattern::ALL[stream.below(5).saturating_sub(1)],
+                // The seven draws of which one is plain: that is soon learnt.
+                Split::Train => Pattern::ALL[stream.below(7).div_ceil(2)],
                 Split::HeldOut => stream.pick(Pattern::ALL),
             };
             if Split::of(kind, colour, pattern) == split {

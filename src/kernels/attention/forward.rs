@@ -24,11 +24,13 @@ const BLOCK_VALUES: usize = 20 << 10;
 /// Keys of a block: at least, so that the results so far are not read and written too often.
 const LEAST_KEYS: usize = 64;
 /// Panels of queries that share a block of keys and values while the second cache holds it: at most.
-const MOST_PANELS: usize = 4;
+const MOST_PANELS: usize = 8;
 /// Pieces of work wanted, so that many cores find some.
 const PIECES_WANTED: usize = 32;
 /// Packed values of the heads that are worked on at the same time, if more than one (8 MiB).
 const GROUP_VALUES: usize = 1 << 21;
+/// Packed values of a head that stay in the second cache while other heads take their turns (128 KiB).
+const SMALL_HEAD: usize = 1 << 15;
 /// Panels that are packed at least in one go.
 const LEAST_PACKED: usize = 8;
 
@@ -74,6 +76,7 @@ pub(super) fn forward(attention: &Attention, micro: &'static Micro, q: &[f32], k
     let heads = attention.batch * attention.heads;
     let (of_keys, of_values) = (plan.padded_keys * attention.head_dim, plan.padded_dim * attention.keys);
     let group = (GROUP_VALUES / (of_keys + of_values)).clamp(1, heads);
+    let few = of_keys + of_values <= SMALL_HEAD;
     let target = Target(out.as_mut_ptr());
     with_scratch(group * (of_keys + of_values), |packed| {
         let (packed_k, packed_v) = packed.split_at_mut(group * of_keys);
@@ -82,8 +85,10 @@ pub(super) fn forward(attention: &Attention, micro: &'static Micro, q: &[f32], k
             plan.pack_keys(here.clone(), k, packed_k);
             plan.pack_values(here.clone(), v, packed_v);
             (0..here.len() * plan.pieces).into_par_iter().for_each(|i| {
-                // Head by head for the same queries: their values lie beside one another in memory.
-                let (piece, head) = (i / here.len(), i % here.len());
+                // Few keys: all heads for the same queries, whose values lie beside one another in memory. Many: all
+                // queries for the same head, whose keys and values stay in the cache.
+                let (piece, head) =
+                    if few { (i / here.len(), i % here.len()) } else { (i % plan.pieces, i / plan.pieces) };
                 let (k, v) = (&packed_k[head * of_keys..][..of_keys], &packed_v[head * of_values..][..of_values]);
                 // SAFETY: `out` is borrowed mutably for the call and as long as the shape says, and the pieces of a
                 // head have other rows, those of other heads other columns.

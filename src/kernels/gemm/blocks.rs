@@ -167,7 +167,7 @@ impl Job<'_> {
         let count = self.columns();
         let gates = (count * self.b.across).min(self.b.values.len());
         let values = self.b.values.part(gates, self.b.values.len() - gates);
-        [Operand { count, ..self.b }, Operand { count, values, ..self.b }]
+        [Operand { count, ..self.b }, Operand { values, count, ..self.b }]
     }
 
     /// Some panels of the dealt side with all that are shared at a time.

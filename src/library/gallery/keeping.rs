@@ -8,7 +8,7 @@
 //! The form: `{"format": 1, "pictures": [{"path", "created_ms", "size", "star", "rating", "in": [[name, position], …]},
 //! …], "collections": [{"name", "query"}, …], "families": {hash: family}}`. A picture is known by its path and by when
 //! it was made and its bytes, so that one that was renamed is found too. Pictures that are not there are kept with
-//! `gone_ms`, for [`PATIENCE_MS`].
+//! `gone_ms`, for 90 days.
 
 use std::collections::BTreeMap;
 use std::fs;

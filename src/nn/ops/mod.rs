@@ -7,7 +7,9 @@
 mod activation;
 mod attention;
 mod conv;
+mod elementwise;
 mod host;
+mod layout;
 mod linear;
 mod norm;
 mod upsample;
@@ -16,6 +18,8 @@ mod widen;
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::{ConvWay, conv2d};
+pub use elementwise::{add, add_channels};
+pub use layout::{concat_channels, from_tokens, to_tokens};
 pub use linear::{linear, linear_geglu, map_to_tokens_linear, tokens_to_map_linear};
 pub use norm::{group_norm, layer_norm};
 pub use upsample::upsample_nearest;

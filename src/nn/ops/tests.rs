@@ -136,11 +136,33 @@ fn every_operation_has_the_right_gradient() {
     check("cross-attention", &[var(&[2, 5, 6], 0.1), var(&[2, 3, 6], 0.2), var(&[2, 3, 6], 0.3)], |t| {
         attention(&t[0], &t[1], &t[2], 3, false)
     });
+    check("add", &[var(&[2, 3, 4], 0.1), var(&[2, 3, 4], 0.2)], |t| add(&t[0], &t[1]));
+    check("add_channels", &[var(&[2, 3, 4, 5], 0.1), var(&[2, 3], 0.2)], |t| add_channels(&t[0], &t[1]));
+    check("to_tokens", &[var(&[2, 3, 4, 5], 0.1)], |t| to_tokens(&t[0]));
+    check("from_tokens", &[var(&[2, 20, 3], 0.1)], |t| from_tokens(&t[0], 4, 5));
+    check("concat_channels", &[var(&[2, 3, 4, 5], 0.1), var(&[2, 2, 4, 5], 0.2)], |t| concat_channels(&t[0], &t[1]));
     check("silu", &[var(&[3, 5], 0.1)], |t| silu(&t[0]));
     check("gelu", &[var(&[3, 5], 0.1)], |t| gelu(&t[0]));
     check("quick_gelu", &[var(&[3, 5], 0.1)], |t| quick_gelu(&t[0]));
     check("geglu", &[var(&[3, 6], 0.1)], |t| geglu(&t[0]));
     check("upsample_nearest", &[var(&[1, 2, 3, 2], 0.1)], |t| upsample_nearest(&t[0], 6, 5));
+}
+
+#[test]
+fn layouts_equal_candles_own() {
+    let [a, b, shift] = [var(&[2, 3, 4, 5], 0.1), var(&[2, 2, 4, 5], 0.2), var(&[2, 3], 0.3)];
+    let same = |ours: Tensor, theirs: Tensor| {
+        assert_eq!(ours.dims(), theirs.dims());
+        let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(ours), values(theirs));
+    };
+    let tokens = to_tokens(&a).unwrap();
+    same(tokens.clone(), a.flatten_from(2).unwrap().transpose(1, 2).unwrap());
+    same(from_tokens(&tokens, 4, 5).unwrap(), a.as_tensor().clone());
+    same(concat_channels(&a, &b).unwrap(), Tensor::cat(&[a.as_tensor(), b.as_tensor()], 1).unwrap());
+    same(add(&a, &a).unwrap(), (a.as_tensor() + a.as_tensor()).unwrap());
+    let wide = shift.unsqueeze(2).unwrap().unsqueeze(3).unwrap();
+    same(add_channels(&a, &shift).unwrap(), a.broadcast_add(&wide).unwrap());
 }
 
 #[test]
@@ -164,4 +186,8 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(layer_norm(&t(&[1, 6]), &t(&[5]), &t(&[5]), 1e-5).is_err());
     assert!(attention(&t(&[1, 2, 6]), &t(&[1, 2, 6]), &t(&[1, 2, 6]), 4, false).is_err());
     assert!(geglu(&t(&[2, 3])).is_err());
+    assert!(add(&t(&[2, 3]), &t(&[3, 2])).is_err());
+    assert!(add_channels(&t(&[2, 3, 4]), &t(&[2, 4])).is_err());
+    assert!(from_tokens(&t(&[1, 6, 2]), 2, 2).is_err());
+    assert!(concat_channels(&t(&[1, 2, 4]), &t(&[1, 2, 5])).is_err());
 }

@@ -48,14 +48,17 @@ pub struct UNetSettings {
 
 impl Default for UNetSettings {
     fn default() -> Self {
-        Self { seed: 2, pictures: 20_000, steps: 6_500, batch: 16, lr: 6e-4, warmup_steps: 300, caption_dropout: 0.1 }
+        Self { seed: 2, pictures: 20_000, steps: 12_000, batch: 16, lr: 6e-4, warmup_steps: 300, caption_dropout: 0.1 }
     }
 }
 
 /// Weights that begin at zero, so that every residual block begins as its way around: the last convolutions of residual
 /// blocks and of the network, and the transformers' projections back (as `zero_module` in the code of Dhariwal and
-/// Nichol 2021 and of latent diffusion).
-const ZERO: &[&str] = &["conv_out.weight", "conv2.weight", "proj_out.weight"];
+/// Nichol 2021 and of latent diffusion); in the text encoder the last layers of attention and feed-forward, so that it
+/// begins by passing each word on as it is.
+const ZERO: &[&str] = &["conv_out.weight", "conv2.weight", "proj_out.weight", "self_attn.out_proj.weight", "fc2.weight"];
+/// The text encoder learns more slowly than the network that reads it, so that this can follow.
+const TEXT_LR_FACTOR: f64 = 0.3;
 /// Prompts that are looked at, all of held-out combinations: two of each kind.
 const LOOKS: usize = 22;
 
@@ -106,7 +109,8 @@ pub(super) fn build(folder: &Path, settings: &UNetSettings) -> Result<(Networks,
     text_params.finish("text encoder")?;
     unet_params.finish("UNet")?;
     let mut parameters = Parameters::default();
-    parameters.add("text_encoder.", text_params.trainable_vars(), Group::default())?;
+    let slower = Group { lr_factor: TEXT_LR_FACTOR, ..Group::default() };
+    parameters.add("text_encoder.", text_params.trainable_vars(), slower)?;
     parameters.add("unet.", unet_params.trainable_vars(), Group::default())?;
     let schedule = LrSchedule {
         shape: LrShape::Cosine,

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::plan::Plan;
 use super::points::{INPUTS, PRODUCTS, RESULTS, of_inputs};
-use super::{Shared, store_at};
+use super::{Shared, further, store_at};
 use crate::kernels::conv2d::packed::Source;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{LANES, Simd, Task, dispatch};
@@ -109,13 +109,13 @@ impl Task for Transform<'_> {
         assert!(farthest <= self.len && self.staged.len() == channels * self.len);
         for (i, places) in self.places.chunks_exact(plan.cols).enumerate() {
             for (v, places) in places.chunks(LANES).enumerate() {
-                let lanes: [usize; LANES] = std::array::from_fn(|lane| places[lane.min(places.len() - 1)]);
+                let mut lanes = [self.staged.as_ptr(); LANES];
+                for (lane, address) in lanes.iter_mut().enumerate() {
+                    *address = address.wrapping_add(places[lane.min(places.len() - 1)]);
+                }
                 for c in 0..channels {
                     // SAFETY: the assertion above: from every place on, six rows of eight values are within a channel.
-                    let factors = unsafe {
-                        let staged = self.staged.as_ptr().add(c * self.len);
-                        of_tiles(s, lanes.map(|lane| staged.add(lane)), pitch)
-                    };
+                    let factors = unsafe { of_tiles(s, further(lanes, c * self.len), pitch) };
                     let at = ((panel + i) * plan.channels + channel + c) * plan.cols + v * LANES;
                     for (j, factor) in factors.into_iter().enumerate() {
                         // SAFETY: the caller vouches for the room; `places.len()` columns of the panel begin here.
@@ -137,7 +137,7 @@ unsafe fn of_tiles<S: Simd>(s: S, from: [*const f32; LANES], pitch: usize) -> [S
     let mut rows = [[zero; INPUTS]; INPUTS];
     for (i, row) in rows.iter_mut().enumerate() {
         // SAFETY: the caller vouches for the rows.
-        let [a, b, c, d, e, f, ..] = unsafe { s.load_turned(from.map(|from| from.add(i * pitch))) };
+        let [a, b, c, d, e, f, ..] = unsafe { s.load_turned(further(from, i * pitch)) };
         *row = of_inputs(s, [a, b, c, d, e, f]);
     }
     let mut factors = [zero; PRODUCTS];

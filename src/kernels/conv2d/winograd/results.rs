@@ -116,8 +116,11 @@ impl Task for Piece<'_> {
             let results = unsafe { of_sums(s, self.sums.at().cast_const().add(at), plan.sum_stride) };
             // For each row, the four pairs of neighbouring tiles.
             let mut rows = [[bias; 4]; RESULTS];
-            for (row, results) in rows.iter_mut().zip(results) {
-                *row = s.interleave(results.map(|result| s.add(result, bias)));
+            for (row, mut results) in rows.iter_mut().zip(results) {
+                for result in &mut results {
+                    *result = s.add(*result, bias);
+                }
+                *row = s.interleave(results);
             }
             let mut tile = vector * LANES;
             for pair in 0..4 {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::plan::Plan;
 use super::points::{INPUTS, PRODUCTS, of_weights};
-use super::{Shared, store_at};
+use super::{Shared, further, store_at};
 use crate::kernels::conv2d::direct::Weights;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{LANES, Simd, Task, dispatch};
@@ -149,14 +149,15 @@ impl Task for Transform<'_> {
         // are written after it, but not over the end.
         let len = channels * plan.rows;
         for c in 0..channels {
+            let kernels = [self.values.as_ptr().wrapping_add(c * self.channel_stride); LANES];
             for row in (0..plan.rows).step_by(LANES) {
-                // Where there are fewer channels, the last is repeated.
-                let outs: [usize; LANES] = std::array::from_fn(|lane| (row + lane).min(outs - 1) * self.out_stride);
+                let mut kernels = kernels;
+                for (lane, address) in kernels.iter_mut().enumerate() {
+                    // Where there are fewer channels of the result, the last is repeated.
+                    *address = address.wrapping_add((row + lane).min(outs - 1) * self.out_stride);
+                }
                 // SAFETY: the assertion above: at every one of these a whole kernel is readable.
-                let factors = unsafe {
-                    let from = self.values.as_ptr().add(c * self.channel_stride);
-                    of_kernels(s, outs.map(|out| from.add(out)), self.turned)
-                };
+                let factors = unsafe { of_kernels(s, kernels, self.turned) };
                 let at = c * plan.rows + row;
                 for (j, factor) in factors.into_iter().enumerate() {
                     // SAFETY: the caller vouches for the room of the piece, of which `len - at` values are left.
@@ -177,8 +178,7 @@ impl Task for Transform<'_> {
 #[inline(always)]
 unsafe fn of_kernels<S: Simd>(s: S, from: [*const f32; LANES], turned: bool) -> [S::F; PRODUCTS] {
     // SAFETY: the caller vouches for values 0 to 8; the second time 1 to 9 are read, for the last.
-    let ([a, b, c, d, e, f, g, h], [.., i]) =
-        unsafe { (s.load_turned(from), s.load_turned(from.map(|from| from.add(1)))) };
+    let ([a, b, c, d, e, f, g, h], [.., i]) = unsafe { (s.load_turned(from), s.load_turned(further(from, 1))) };
     let kernel = if turned { [[i, h, g], [f, e, d], [c, b, a]] } else { [[a, b, c], [d, e, f], [g, h, i]] };
     let rows = [of_weights(s, kernel[0]), of_weights(s, kernel[1]), of_weights(s, kernel[2])];
     let mut factors = [s.splat(0.0); PRODUCTS];
