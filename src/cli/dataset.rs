@@ -1,0 +1,264 @@
+//! `atelier dataset`: data sets to train on, prepared and looked over.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::dataset::prepare::Progress;
+use crate::dataset::problem::count_by_kind;
+use crate::dataset::{self, Condition, Problem, ProblemKind, Template, check, prepare, source};
+use crate::domain::{Cancel, ImageFormat, Result, UserError};
+use crate::models;
+
+/// How many problems of a kind are printed; `problems.jsonl` and `--json` have them all.
+const SHOWN: usize = 3;
+/// How many values of a column are printed.
+const SHOWN_CLASSES: usize = 8;
+
+/// Arguments of `atelier dataset`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(clap::Subcommand)]
+enum Work {
+    /// Make a data set that a training reads at once: pictures of one size, captions, a clean table. One that was stopped
+    /// goes on where it was.
+    Prepare(PrepareArgs),
+    /// Say what is wrong with a data set, and what is in it.
+    Check(CheckArgs),
+}
+
+/// What both commands are told of their source.
+#[derive(clap::Args)]
+struct Source {
+    /// A folder or a table: styles.csv, product_data.json, metadata.jsonl or .csv, kohya folders, results.csv, or pictures
+    /// with .txt captions.
+    #[arg(value_name = "SOURCE")]
+    path: PathBuf,
+    /// What it is, where that is not to be told by what is in it: imagefolder, styles, flickr30k, product-json, kohya,
+    /// folder.
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// How captions are made of columns, as in "{baseColour} {articleType}, {productDisplayName}" [default: the source's].
+    #[arg(long, value_name = "TEMPLATE")]
+    caption: Option<String>,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct PrepareArgs {
+    #[command(flatten)]
+    source: Source,
+    /// The folder of the prepared data set.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Only rows of this kind: column=value, column!=value or column~part; give it once for each.
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<String>,
+    /// The pictures' shorter side in px; smaller ones stay as they are.
+    #[arg(long, default_value_t = 512, value_name = "PX", value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    size: u32,
+    /// The pictures' format: jpg, webp or png.
+    #[arg(long, default_value = "jpg", value_name = "FORMAT", value_parser = format)]
+    format: ImageFormat,
+    /// Quality of jpg and webp, 1 to 100.
+    #[arg(long, default_value_t = 90, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: u8,
+    /// At most so many rows.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+#[derive(clap::Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    source: Source,
+    /// Pictures with a shorter side below this are too small, in px.
+    #[arg(long, default_value_t = 512, value_name = "PX")]
+    size: u32,
+    /// Which ten rows are shown as samples.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+}
+
+/// Does the work.
+///
+/// # Errors
+/// A source that cannot be read or a column that is not there (exit code 2), work that failed (exit code 1).
+pub fn run(args: Args) -> Result<()> {
+    match args.work {
+        Work::Prepare(args) => run_prepare(&args),
+        Work::Check(args) => run_check(&args),
+    }
+}
+
+fn format(name: &str) -> std::result::Result<ImageFormat, String> {
+    ImageFormat::from_path(Path::new(&format!("x.{name}"))).ok_or_else(|| "it is jpg, webp or png".to_owned())
+}
+
+impl Source {
+    /// What is wrong with the template is said before the source is read.
+    fn template(&self) -> Result<Option<Template>> {
+        self.caption.as_deref().map(Template::parse).transpose()
+    }
+
+    fn read(&self) -> Result<dataset::Dataset> {
+        source::read(&self.path, self.kind.as_deref())
+    }
+}
+
+fn run_prepare(args: &PrepareArgs) -> Result<()> {
+    let options = prepare::Options {
+        template: args.source.template()?,
+        conditions: args.conditions.iter().map(|text| Condition::parse(text)).collect::<Result<_>>()?,
+        side_px: args.size,
+        format: args.format,
+        quality: args.quality,
+        limit: args.limit,
+    };
+    let dataset = args.source.read()?;
+    let bar = bar();
+    let report =
+        dataset::prepare(&dataset, &args.out, &options, &Cancel::default(), &mut |progress| show(&bar, progress));
+    bar.finish_and_clear();
+    let report = report?;
+    if args.source.json {
+        return say(&format!("{}\n", json!(report)));
+    }
+    let mut out = format!(
+        "{}\n    {} rows of {} in {} ({})\n    {} pictures: {} made, {} were there\n",
+        report.path.display(),
+        report.rows,
+        report.rows_read,
+        args.source.path.display(),
+        report.kind,
+        report.pictures,
+        report.made,
+        report.kept
+    );
+    let left_out = [
+        (report.rows_unwanted, "are not what --where asks for"),
+        (report.rows_without_picture, "have no picture"),
+        (report.rows_with_broken_picture, "have a picture that cannot be read"),
+        (report.rows_behind_limit, "are behind --limit"),
+        (report.rows_without_caption, "are taken without a caption"),
+    ];
+    for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
+        out += &format!("    {count} rows {why}\n");
+    }
+    say(&out)?;
+    tell(&report.problems);
+    Ok(())
+}
+
+fn run_check(args: &CheckArgs) -> Result<()> {
+    let options = check::Options {
+        template: args.source.template()?,
+        side_px: args.size,
+        seed: args.seed,
+        ..check::Options::default()
+    };
+    let tokenizer = models::clip_tokenizer()?;
+    // No text makes it fail; one that did would be counted as one that is read.
+    let tokens = |caption: &str| tokenizer.ids(caption).map_or(0, |ids| ids.len());
+    let dataset = args.source.read()?;
+    let bar = bar();
+    let report = dataset::check(&dataset, &options, &tokens, &Cancel::default(), &mut |progress| show(&bar, progress));
+    bar.finish_and_clear();
+    let report = report?;
+    if args.source.json {
+        return say(&format!("{}\n", json!(report)));
+    }
+    let mut out = format!(
+        "{} ({})\n    {} rows of {}, {} pictures, {} shown an epoch\n",
+        args.source.path.display(),
+        report.kind,
+        report.rows,
+        report.rows_read,
+        report.pictures,
+        report.shown
+    );
+    for (what, spread) in [("shorter sides in px", report.sides), ("tokens a caption", report.tokens)] {
+        if let Some(check::Spread { min, median, max }) = spread {
+            out += &format!("    {what}: {min} to {max}, most around {median}\n");
+        }
+    }
+    for balance in &report.balance {
+        let shown: Vec<String> = balance
+            .counts
+            .iter()
+            .take(SHOWN_CLASSES)
+            .map(|(value, count)| format!("{} {count}", if value.is_empty() { "(none)" } else { value }))
+            .collect();
+        let more = balance.counts.len().saturating_sub(SHOWN_CLASSES);
+        let more = if more > 0 { format!(", {more} more") } else { String::new() };
+        out += &format!("{}: {}{more}\n", balance.column, shown.join(", "));
+    }
+    out += "samples:\n";
+    for sample in &report.samples {
+        out += &format!("    {}\n        {} ({} tokens)\n", sample.picture.display(), sample.text, sample.tokens);
+    }
+    say(&out)?;
+    tell(&report.problems);
+    Ok(())
+}
+
+/// Tells people of the problems: how many of each kind, the first ones, and what to do.
+fn tell(problems: &[Problem]) {
+    let mut out = std::io::stderr().lock();
+    for (kind, count) in count_by_kind(problems) {
+        // Nothing is lost when stderr is closed.
+        let _ = writeln!(out, "note: {count} {}: {}", kind.label(), kind.hint());
+        let of_kind = |problem: &&Problem| problem.kind == kind;
+        for problem in problems.iter().filter(of_kind).take(SHOWN) {
+            let _ = writeln!(out, "    {}", text_of(problem));
+        }
+        if count > SHOWN {
+            let _ = writeln!(out, "    and {} more", count - SHOWN);
+        }
+    }
+}
+
+fn text_of(problem: &Problem) -> String {
+    let name = problem.path.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    match problem.line {
+        // A picture's row has its line in a table, not in the picture.
+        Some(line) if problem.kind < ProblemKind::BrokenPicture => format!("{name}, line {line}: {}", problem.sentence),
+        Some(line) => format!("{name} (line {line}): {}", problem.sentence),
+        None if problem.path.is_some() => format!("{name}: {}", problem.sentence),
+        None => problem.sentence.clone(),
+    }
+}
+
+/// A progress line on stderr, which shows itself only at a terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    // The template is a constant; a run of the program shows it.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} pictures, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    if bar.length() != Some(progress.total as u64) {
+        bar.set_length(progress.total as u64);
+        // What an earlier run made says nothing of this one's speed.
+        bar.reset_eta();
+    }
+    bar.set_position(progress.done as u64);
+}
+
+fn say(text: &str) -> Result<()> {
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
+}
