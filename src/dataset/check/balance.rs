@@ -59,10 +59,7 @@ pub fn words<'a>(captions: impl Iterator<Item = (&'a str, u32)>) -> Balance {
             .filter(|word| word.chars().count() >= MIN_LETTERS && !HOLDING.contains(word))
             .collect();
         for word in words {
-            match counts.get_mut(word) {
-                Some(count) => *count += repeats as usize,
-                None => _ = counts.insert(word.to_owned(), repeats as usize),
-            }
+            *counts.entry(word.to_owned()).or_default() += repeats as usize;
         }
     }
     let mut counts = sorted(counts.into_iter().collect());

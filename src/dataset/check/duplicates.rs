@@ -35,7 +35,11 @@ pub fn find(prints: &[Option<Fingerprint>]) -> Vec<Option<Repeats>> {
         match nearest {
             // Only the first of several that look the same is compared with those to come: a thousand copies cost no more.
             Some(first) => found[index] = Some(Repeats::Nearly(first)),
-            None => print.pieces().for_each(|key| by_piece.entry(key).or_default().push(index)),
+            None => {
+                for key in print.pieces() {
+                    by_piece.entry(key).or_default().push(index);
+                }
+            }
         }
     }
     found

@@ -116,7 +116,7 @@ impl Journal {
             entry.bytes = 0;
         }
         let mut text = line(head);
-        self.entries.values().for_each(|entry| text.push_str(&line(entry)));
+        text.extend(self.entries.values().map(line));
         self.append(&text)
     }
 

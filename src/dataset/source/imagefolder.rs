@@ -79,16 +79,9 @@ fn read_json(dataset: &mut Dataset, pictures: &Pictures, lines: &mut LineReader)
                 continue;
             }
         };
-        let mut values = vec![String::new(); dataset.columns.len()];
+        let mut values = Vec::new();
         for (column, value) in &object {
-            let value = text_of(value);
-            match dataset.column(column) {
-                Some(place) => values[place] = value,
-                None => {
-                    dataset.columns.push(column.clone());
-                    values.push(value);
-                }
-            }
+            set_value(&mut dataset.columns, &mut values, column, text_of(value));
         }
         rows.push((line.number, values));
     }
@@ -143,6 +136,16 @@ fn take(dataset: &mut Dataset, pictures: &Pictures, rows: Vec<(u64, Vec<String>)
         let row = Row { picture: None, name: String::new(), caption, values, repeats, line: Some(line) };
         dataset.push_named(pictures, &[""], &name, row);
     }
+}
+
+/// Puts a value into its column, which is added if it is a new one.
+pub(super) fn set_value(columns: &mut Vec<String>, values: &mut Vec<String>, name: &str, value: String) {
+    let place = columns.iter().position(|column| column == name).unwrap_or_else(|| {
+        columns.push(name.to_owned());
+        columns.len() - 1
+    });
+    values.resize(values.len().max(place + 1), String::new());
+    values[place] = value;
 }
 
 /// A value as a column holds it.

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::html::text_of_html;
-use super::imagefolder::text_of;
+use super::imagefolder::{set_value, text_of};
 use super::lines::{self, LineReader};
 use super::pictures::Pictures;
 use super::{Place, Reader, not_of_kind};
@@ -220,9 +220,11 @@ fn take(dataset: &mut Dataset, pictures: &Pictures, mut product: Product, has_ta
         if path.is_file() {
             match style(&path) {
                 // What the table says counts.
-                Ok(values) => values.into_iter().for_each(|(name, value)| {
-                    product.values.entry(name).or_insert(value);
-                }),
+                Ok(values) => {
+                    for (name, value) in values {
+                        product.values.entry(name).or_insert(value);
+                    }
+                }
                 Err(error) => dataset.problem(ProblemKind::SkippedRow, None, &path, error.sentence),
             }
         }
@@ -263,7 +265,11 @@ fn take(dataset: &mut Dataset, pictures: &Pictures, mut product: Product, has_ta
 fn collect_names(value: &Value, names: &mut Vec<String>) {
     match value {
         Value::String(name) if !name.trim().is_empty() => names.push(name.clone()),
-        Value::Array(values) => values.iter().for_each(|value| collect_names(value, names)),
+        Value::Array(values) => {
+            for value in values {
+                collect_names(value, names);
+            }
+        }
         Value::Object(object) => {
             let keys = ["file_name", "filename", "path", "name", "url"];
             if let Some(name) = keys.iter().find_map(|key| object.get(*key)?.as_str()) {
@@ -290,18 +296,7 @@ fn flatten(
             }
             Value::Object(_) | Value::Null => {}
             plain => {
-                let text = text_of_html(&text_of(plain));
-                match columns.iter().position(|column| *column == name) {
-                    Some(place) => {
-                        values.resize(values.len().max(place + 1), String::new());
-                        values[place] = text;
-                    }
-                    None => {
-                        columns.push(name);
-                        values.resize(columns.len() - 1, String::new());
-                        values.push(text);
-                    }
-                }
+                set_value(columns, values, &name, text_of_html(&text_of(plain)));
             }
         }
     }
