@@ -48,12 +48,12 @@ fn picture(seed: u32, width: u32, height: u32) -> RgbImage {
 /// Fashion Product Images with ten rows: two dresses share their pixels, one picture is broken, one is gone, one row has
 /// commas in its name.
 fn fashion(folder: &Path) {
-    let mut table = format!("{STYLES}\n");
+    let mut table = vec![STYLES.to_owned()];
     fs::create_dir_all(folder.join("images")).unwrap();
     for id in 1..=10u32 {
         let kind = if id <= 7 { "Dresses" } else { "Shirts" };
         let name = if id == 2 { "Red Dress, with belt".to_owned() } else { format!("Name {id}") };
-        table += &format!("{id},Women,Apparel,Top,{kind},Red,Fall,2011,NA,{name}\n");
+        table.push(format!("{id},Women,Apparel,Top,{kind},Red,Fall,2011,NA,{name}"));
         let path = folder.join(format!("images/{id}.jpg"));
         match id {
             5 => fs::write(path, b"no picture").unwrap(),
@@ -62,7 +62,7 @@ fn fashion(folder: &Path) {
             _ => picture(id, 96, 128).save(path).unwrap(),
         }
     }
-    fs::write(folder.join("styles.csv"), table).unwrap();
+    fs::write(folder.join("styles.csv"), table.join("\n")).unwrap();
 }
 
 /// Names, contents and times of the pictures in a prepared folder.

@@ -36,7 +36,7 @@ enum Work {
 /// What both commands are told of their source.
 #[derive(clap::Args)]
 struct Source {
-    /// A folder or a table: styles.csv, product_data.json, metadata.jsonl or .csv, kohya folders, results.csv, or pictures
+    /// A folder or a table: styles.csv, `product_data.json`, metadata.jsonl or .csv, kohya folders, results.csv, or pictures
     /// with .txt captions.
     #[arg(value_name = "SOURCE")]
     path: PathBuf,
@@ -125,24 +125,17 @@ fn run_prepare(args: &PrepareArgs) -> Result<()> {
     };
     let dataset = args.source.read()?;
     let bar = bar();
-    let report =
-        dataset::prepare(&dataset, &args.out, &options, &Cancel::default(), &mut |progress| show(&bar, progress));
+    let report = prepare(&dataset, &args.out, &options, &Cancel::default(), &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let report = report?;
     if args.source.json {
         return say(&format!("{}\n", json!(report)));
     }
-    let mut out = format!(
-        "{}\n    {} rows of {} in {} ({})\n    {} pictures: {} made, {} were there\n",
-        report.path.display(),
-        report.rows,
-        report.rows_read,
-        args.source.path.display(),
-        report.kind,
-        report.pictures,
-        report.made,
-        report.kept
-    );
+    let mut out = vec![
+        report.path.display().to_string(),
+        format!("    {} rows of {} in {} ({})", report.rows, report.rows_read, args.source.path.display(), report.kind),
+        format!("    {} pictures: {} made, {} were there", report.pictures, report.made, report.kept),
+    ];
     let left_out = [
         (report.rows_unwanted, "are not what --where asks for"),
         (report.rows_without_picture, "have no picture"),
@@ -151,9 +144,9 @@ fn run_prepare(args: &PrepareArgs) -> Result<()> {
         (report.rows_without_caption, "are taken without a caption"),
     ];
     for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-        out += &format!("    {count} rows {why}\n");
+        out.push(format!("    {count} rows {why}"));
     }
-    say(&out)?;
+    say(&(out.join("\n") + "\n"))?;
     tell(&report.problems);
     Ok(())
 }
@@ -170,24 +163,20 @@ fn run_check(args: &CheckArgs) -> Result<()> {
     let tokens = |caption: &str| tokenizer.ids(caption).map_or(0, |ids| ids.len());
     let dataset = args.source.read()?;
     let bar = bar();
-    let report = dataset::check(&dataset, &options, &tokens, &Cancel::default(), &mut |progress| show(&bar, progress));
+    let report = check(&dataset, &options, &tokens, &Cancel::default(), &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let report = report?;
     if args.source.json {
         return say(&format!("{}\n", json!(report)));
     }
-    let mut out = format!(
-        "{} ({})\n    {} rows of {}, {} pictures, {} shown an epoch\n",
-        args.source.path.display(),
-        report.kind,
-        report.rows,
-        report.rows_read,
-        report.pictures,
-        report.shown
-    );
+    let (shown, pictures) = (report.shown, report.pictures);
+    let mut out = vec![
+        format!("{} ({})", args.source.path.display(), report.kind),
+        format!("    {} rows of {}, {pictures} pictures, {shown} shown an epoch", report.rows, report.rows_read),
+    ];
     for (what, spread) in [("shorter sides in px", report.sides), ("tokens a caption", report.tokens)] {
         if let Some(check::Spread { min, median, max }) = spread {
-            out += &format!("    {what}: {min} to {max}, most around {median}\n");
+            out.push(format!("    {what}: {min} to {max}, most around {median}"));
         }
     }
     for balance in &report.balance {
@@ -199,13 +188,13 @@ fn run_check(args: &CheckArgs) -> Result<()> {
             .collect();
         let more = balance.counts.len().saturating_sub(SHOWN_CLASSES);
         let more = if more > 0 { format!(", {more} more") } else { String::new() };
-        out += &format!("{}: {}{more}\n", balance.column, shown.join(", "));
+        out.push(format!("{}: {}{more}", balance.column, shown.join(", ")));
     }
-    out += "samples:\n";
+    out.push("samples:".to_owned());
     for sample in &report.samples {
-        out += &format!("    {}\n        {} ({} tokens)\n", sample.picture.display(), sample.text, sample.tokens);
+        out.push(format!("    {}\n        {} ({} tokens)", sample.picture.display(), sample.text, sample.tokens));
     }
-    say(&out)?;
+    say(&(out.join("\n") + "\n"))?;
     tell(&report.problems);
     Ok(())
 }

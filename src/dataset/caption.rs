@@ -271,7 +271,10 @@ mod tests {
             let names: Vec<String> = ('a'..).take(parts.len()).map(String::from).collect();
             let mut template = String::new();
             for (i, (name, (_, sign))) in names.iter().zip(&parts).enumerate() {
-                template += &format!("{}{{{name}}}", if i == 0 { "" } else { sign });
+                if i > 0 {
+                    template.push_str(sign);
+                }
+                template.extend(["{", name, "}"]);
             }
             let values: Vec<&str> = parts.iter().map(|(value, _)| value.as_str()).collect();
             let caption = made(&template, &values);

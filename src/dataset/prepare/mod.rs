@@ -156,8 +156,8 @@ pub fn prepare(
     let made = make_all(&jobs, &out.join(IMAGES), options, &mut journal, cancel, progress)?;
 
     report.problems.extend(made.problems);
-    report.made = made.made;
-    report.kept = jobs.len() - made.made - made.broken.len();
+    report.made = made.count;
+    report.kept = jobs.len() - made.count - made.broken.len();
     let files: HashMap<&Path, &str> = jobs
         .iter()
         .filter(|job| !made.broken.contains(job.source))
@@ -270,7 +270,7 @@ fn jobs<'a>(dataset: &'a Dataset, rows: &[usize], ending: &str) -> Vec<Job<'a>> 
 /// What came of the pictures.
 #[derive(Default)]
 struct Made {
-    made: usize,
+    count: usize,
     broken: HashSet<PathBuf>,
     problems: Vec<Problem>,
 }
@@ -307,11 +307,11 @@ fn make_all(
         let (made, journal, progress, done) = &mut *shared;
         match (outcome, stamp) {
             (Ok(bytes), Some(source)) => {
-                made.made += 1;
+                made.count += 1;
                 journal.add(Entry { file: job.file.clone(), bytes, source })?;
             }
             // Made of a file that was gone when its stamp was taken: not known to the next run.
-            (Ok(_), None) => made.made += 1,
+            (Ok(_), None) => made.count += 1,
             (Err(reason), _) => {
                 let sentence = format!("the picture could not be read: {reason}");
                 let path = Some(job.source.to_path_buf());

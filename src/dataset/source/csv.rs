@@ -200,7 +200,10 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str, quotes: Quotes, columns: Option<usize>) -> (Vec<(u64, Vec<String>)>, Vec<Option<u64>>) {
+    /// A record's line and values.
+    type Row = (u64, Vec<String>);
+
+    fn read(text: &str, quotes: Quotes, columns: Option<usize>) -> (Vec<Row>, Vec<Option<u64>>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let mut lines = LineReader::open(file.path()).unwrap();
@@ -216,7 +219,7 @@ mod tests {
         (records, lines.problems.iter().map(|problem| problem.line).collect())
     }
 
-    fn row(line: u64, values: &[&str]) -> (u64, Vec<String>) {
+    fn row(line: u64, values: &[&str]) -> Row {
         (line, values.iter().map(|value| (*value).to_owned()).collect())
     }
 

@@ -44,19 +44,17 @@ fn read(place: &Place) -> Result<Dataset> {
                 // A `|` in the comment is part of it.
                 (*name, *number, record.text[record.fields[2].span.start..].to_owned())
             }
-            [name, both] => match both.split_once(char::is_whitespace).filter(|(number, _)| number_of(number)) {
-                Some((number, comment)) => {
-                    let sentence =
-                        "its second | is missing: number and comment were told apart by the blank".to_owned();
-                    lines.report(ProblemKind::RepairedRow, record.line, sentence);
-                    (*name, number, comment.to_owned())
-                }
-                None => {
+            [name, both] => {
+                let parts = both.split_once(char::is_whitespace).filter(|(number, _)| number_of(number));
+                let Some((number, comment)) = parts else {
                     let sentence = "its second | is missing, and no number begins its comment".to_owned();
                     lines.report(ProblemKind::SkippedRow, record.line, sentence);
                     continue;
-                }
-            },
+                };
+                let sentence = "its second | is missing: number and comment were told apart by the blank".to_owned();
+                lines.report(ProblemKind::RepairedRow, record.line, sentence);
+                (*name, number, comment.to_owned())
+            }
             _ => {
                 let sentence = "it is not image_name| comment_number| comment".to_owned();
                 lines.report(ProblemKind::SkippedRow, record.line, sentence);

@@ -33,15 +33,12 @@ pub fn text_of_html(html: &str) -> String {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
         let used = if rest.starts_with('<') { tag(rest) } else { entity(rest) };
-        match used {
-            Some((letters, length)) => {
-                text.push_str(&letters);
-                rest = &rest[length..];
-            }
-            None => {
-                text.push_str(&rest[..1]);
-                rest = &rest[1..];
-            }
+        if let Some((letters, length)) = used {
+            text.push_str(&letters);
+            rest = &rest[length..];
+        } else {
+            text.push_str(&rest[..1]);
+            rest = &rest[1..];
         }
     }
     text.push_str(rest);

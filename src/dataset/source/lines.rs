@@ -206,7 +206,10 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> UserError {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> (Vec<(u64, String)>, Vec<(ProblemKind, Option<u64>)>) {
+    /// What was wrong, and in which line.
+    type Fault = (ProblemKind, Option<u64>);
+
+    fn read(bytes: &[u8]) -> (Vec<(u64, String)>, Vec<Fault>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let mut reader = LineReader::open(file.path()).unwrap();

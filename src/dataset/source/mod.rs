@@ -117,7 +117,7 @@ impl Dataset {
             self.problem(ProblemKind::MissingPicture, row.line, &table, format!("{safe} is not there"));
         }
         let (name, picture) = found.map_or((safe, None), |(name, path)| (name, Some(path)));
-        self.rows.push(Row { name, picture, ..row });
+        self.rows.push(Row { picture, name, ..row });
     }
 
     /// Notes the pictures that no row names, and takes in what was wrong with the lines.

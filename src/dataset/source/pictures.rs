@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 8;
 /// All pictures and captions below a folder.
 pub struct Pictures {
     /// Paths below the folder, with `/`, and where they are: pictures.
-    pictures: BTreeMap<String, PathBuf>,
+    images: BTreeMap<String, PathBuf>,
     /// The same: captions, that is `.txt` and `.caption`.
     captions: BTreeMap<String, PathBuf>,
     /// Names of pictures by their names without endings.
@@ -34,10 +34,10 @@ impl Pictures {
     pub fn below(root: &Path) -> Result<Self> {
         let home = root.canonicalize().map_err(|error| unreadable(root, &error))?;
         let mut found =
-            Self { pictures: BTreeMap::new(), captions: BTreeMap::new(), stems: HashMap::new(), problems: Vec::new() };
+            Self { images: BTreeMap::new(), captions: BTreeMap::new(), stems: HashMap::new(), problems: Vec::new() };
         fs::read_dir(root).map_err(|error| unreadable(root, &error))?;
         found.list(root, root, &home, 0);
-        for name in found.pictures.keys() {
+        for name in found.images.keys() {
             found.stems.entry(stem(name).to_owned()).or_insert_with(|| name.clone());
         }
         found.problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -80,7 +80,7 @@ impl Pictures {
             let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
             let name = slashes(path.strip_prefix(root).unwrap_or(&path));
             if ENDINGS.contains(&ending.as_str()) {
-                self.pictures.insert(name, path);
+                self.images.insert(name, path);
             } else if matches!(ending.as_str(), "txt" | "caption") {
                 self.captions.insert(name, path);
             }
@@ -93,7 +93,7 @@ impl Pictures {
 
     /// Names and places of all pictures, by name.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.pictures.iter().map(|(name, path)| (name.as_str(), path.as_path()))
+        self.images.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 
     /// Names and places of all captions, by name.
@@ -106,7 +106,7 @@ impl Pictures {
     pub fn find(&self, folders: &[&str], name: &str) -> Option<(String, PathBuf)> {
         folders.iter().find_map(|folder| {
             let name = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-            self.pictures.get(&name).map(|path| (name, path.clone()))
+            self.images.get(&name).map(|path| (name, path.clone()))
         })
     }
 

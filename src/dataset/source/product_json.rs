@@ -292,7 +292,7 @@ fn flatten(
         let name = format!("{before}{name}");
         match value {
             Value::Object(inner) if depth < MAX_DEPTH => {
-                flatten(columns, values, &format!("{name}."), inner, depth + 1)
+                flatten(columns, values, &format!("{name}."), inner, depth + 1);
             }
             Value::Object(_) | Value::Null => {}
             plain => {

@@ -95,7 +95,7 @@ fn values(lines: &mut LineReader, record: &Record, columns: &[String]) -> Option
             return None;
         }
         let name = record.text[record.fields[count - 1].span.start..].trim_end_matches([',', ' ']).trim();
-        values[count - 1] = name.to_owned();
+        name.clone_into(&mut values[count - 1]);
         let sentence = format!("commas without quotes: the name is \"{name}\"");
         lines.report(ProblemKind::RepairedRow, record.line, sentence);
     }
