@@ -1,6 +1,7 @@
 //! Floor 8: the command line. Without a subcommand the window opens.
 
 mod bench;
+mod dataset;
 mod extras;
 mod generate;
 mod models;
@@ -25,6 +26,8 @@ enum Command {
     Generate(Box<generate::Args>),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
+    /// Prepare data sets to train on, and look them over.
+    Dataset(dataset::Args),
     /// Measure this machine: seconds for each part of a picture.
     Bench(bench::Args),
     /// Make the model inside Atelier again: draw its pictures, train it, judge it.
@@ -41,6 +44,7 @@ impl Cli {
             None => window(),
             Some(Command::Generate(args)) => generate::run(*args),
             Some(Command::Models(args)) => models::run(args),
+            Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Bench(args)) => bench::run(&args),
             Some(Command::Starter(args)) => starter::run(args),
         }

@@ -1,3 +1,22 @@
 //! Floor 1: captions and pictures for training.
+//!
+//! [`source::read`] reads a data set in any of its forms into a [`Dataset`]; [`prepare()`] makes one of it that a training
+//! reads at once, [`check()`] says what is wrong with it. [`garments`] draws the built-in model's own.
 
+pub mod caption;
+pub mod check;
+pub mod columns;
+mod files;
 pub mod garments;
+pub mod picture;
+pub mod prepare;
+pub mod problem;
+mod rows;
+pub mod source;
+
+pub use caption::Template;
+pub use check::check;
+pub use columns::Condition;
+pub use prepare::prepare;
+pub use problem::{Problem, ProblemKind};
+pub use rows::{Dataset, Row, one_line};

@@ -28,6 +28,17 @@ const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
 /// The size of the published CLIP's vocabulary.
 const CLIP_VOCABULARY: usize = 49408;
 
+/// How many tokens every published text encoder takes.
+const CLIP_LENGTH: usize = 77;
+
+/// The tokenizer of the published models, without a model: captions are counted by it before there is one.
+///
+/// # Errors
+/// When the merges inside the program cannot be read; they are tested.
+pub fn clip_tokenizer() -> Result<ClipTokenizer> {
+    ClipTokenizer::published(CLIP_MERGES, &ModelFiles::Embedded(&[]), "tokenizer", CLIP_LENGTH)
+}
+
 /// A part of a model, for progress and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

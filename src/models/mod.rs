@@ -24,5 +24,5 @@ mod words;
 pub use adapters::AdapterUse;
 pub use choices::Choices;
 pub use family::{FAMILIES, Family, capabilities};
-pub use load::{LoadStep, Model, Part, TextPart, open, starter_files};
+pub use load::{LoadStep, Model, Part, TextPart, clip_tokenizer, open, starter_files};
 pub use words::{Word, find_word};

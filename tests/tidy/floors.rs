@@ -141,7 +141,7 @@ pub const FLOORS: &[Row] = &[
         module: "dataset",
         floor: 1,
         may_import: &["domain"],
-        crates: &["csv", "image", "rayon", "tokenizers"],
+        crates: &["fast_image_resize", "image", "rayon", "tokenizers", "webp"],
         without: Without::Nothing,
     },
     Row {
