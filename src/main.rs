@@ -50,6 +50,8 @@ fn open_window() -> Result<()> {
     let places = engine::shelf::Places {
         models_dir: paths.models_dir.clone(),
         folders: settings.model_folders.clone(),
+        loras_dir: paths.loras_dir.clone(),
+        embeddings_dir: paths.embeddings_dir.clone(),
         token: settings.hub_token.clone(),
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths };

@@ -99,6 +99,41 @@ fn a_file_and_a_folder_say_what_they_are() {
     }
 }
 
+/// The report of a fit to the reference's model, whose numbers are those that `tests/lora_files.rs` holds to the files.
+#[test]
+fn a_lora_and_an_embedding_say_how_they_fit_a_model() {
+    let home = TempDir::new().unwrap();
+    let model = reference("models/sd1");
+    let inspect = |file: &str, model: &str, json: bool| {
+        let path = reference(file);
+        let mut arguments = vec!["inspect", path.to_str().unwrap(), "--model", model];
+        arguments.extend(json.then_some("--json"));
+        models(home.path(), "http://localhost", &arguments)
+    };
+    let lora = "lora/alpha/kohya/lora.safetensors";
+    let [found] = lines(&inspect(lora, model.to_str().unwrap(), true)).try_into().unwrap();
+    let report = &found["fit"]["lora"];
+    assert!(report["keys"].as_u64().unwrap() > 0 && report["keys"] == report["keys_matched"], "{found}");
+    assert_eq!((&report["form"], &report["refusal"]), (&"kohya".into(), &Value::Null), "{found}");
+    let said = text(&inspect(lora, model.to_str().unwrap(), false).stdout);
+    assert!(said.contains(&format!("{0} of {0} keys", report["keys"])) && said.contains("UNet: "), "{said}");
+
+    // The starter reads text of another width, and has other layers.
+    let [found] = lines(&inspect(lora, "starter", true)).try_into().unwrap();
+    assert!(found["fit"]["lora"]["refusal"]["sentence"].is_string(), "{found}");
+    assert!(text(&inspect(lora, "starter", false).stdout).contains("refused "));
+
+    let word = "lora/textual_inversion/webui.pt";
+    let [found] = lines(&inspect(word, model.to_str().unwrap(), true)).try_into().unwrap();
+    assert_eq!(found["fit"]["embedding"]["refusal"], Value::Null, "{found}");
+    assert!(found["fit"]["embedding"]["vectors"].as_u64().unwrap() > 0, "{found}");
+    let [found] = lines(&inspect(word, "starter", true)).try_into().unwrap();
+    assert!(found["fit"]["embedding"]["refusal"]["sentence"].is_string(), "{found}");
+
+    let refused = inspect("models/sd1", "starter", false);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
 #[test]
 fn hostile_files_are_bad_input() {
     let home = TempDir::new().unwrap();

@@ -2,6 +2,7 @@
 //! channels and answers the dialogs.
 
 mod window {
+    mod adapters;
     pub mod bench;
     mod create;
     mod gallery;

@@ -1,14 +1,18 @@
 //! What `atelier generate` takes besides a prompt and a model: adapters, another autoencoder, a picture to begin with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::domain::{GenerateRequest, Hires, InitImage, LoraUse};
+use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse};
 
 /// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
 const STRENGTH: f64 = 0.6;
 /// The same for the second pass, which is to keep what the first one made.
 const HIRES_STRENGTH: f64 = 0.45;
+/// The same where a picture is enlarged: its shapes stay, and get detail.
+const UPSCALE_STRENGTH: f64 = 0.3;
+/// The same for what is painted around a picture: next to nothing stays of its mirror image but the colours.
+const EXTEND_STRENGTH: f64 = 0.9;
 
 /// What a picture is made with besides a prompt and a model.
 #[derive(clap::Args)]
@@ -32,7 +36,15 @@ pub struct Extras {
     /// A picture whose white parts are painted anew, while the rest of --init stays.
     #[arg(long, value_name = "FILE", requires = "init")]
     mask: Option<PathBuf>,
-    /// How far the picture is taken back to noise, above 0 to 1 [default: 0.6; with a mask 1].
+    /// Paint around the picture, in px: left=64,right=64,top=0,bottom=128. The picture keeps its size, or is made --size.
+    #[arg(long, value_name = "EDGE=PX,…", requires = "init", value_parser = extend)]
+    extend: Option<Extend>,
+    /// Make the picture of --init this many times as wide and high, painting it over in tiles; the prompt says what it
+    /// shows. --size is that of a tile.
+    #[arg(long, value_name = "SCALE", requires = "init", conflicts_with_all = ["mask", "extend", "hires"])]
+    upscale: Option<f64>,
+    /// How far the picture is taken back to noise, above 0 to 1 [default: 0.6; with --mask 1, with --extend 0.9, with
+    /// --upscale 0.3, where it may be 0].
     #[arg(long, value_name = "X", requires = "init")]
     strength: Option<f64>,
     /// A second pass that makes the picture this many times as wide and high.
@@ -44,10 +56,23 @@ pub struct Extras {
 }
 
 impl Extras {
+    /// The picture that something is to be painted around.
+    #[must_use]
+    pub fn extended(&self) -> Option<&Path> {
+        self.init.as_deref().filter(|_| self.extend.is_some())
+    }
+
     /// Adds what was asked for to a request.
     #[must_use]
     pub fn into_request(self, request: GenerateRequest) -> GenerateRequest {
-        let strength = self.strength.unwrap_or(if self.mask.is_some() { 1.0 } else { STRENGTH });
+        let strength = self.strength.unwrap_or(match (self.upscale, &self.extend, &self.mask) {
+            (Some(_), _, _) => UPSCALE_STRENGTH,
+            (_, Some(_), _) => EXTEND_STRENGTH,
+            (_, _, Some(_)) => 1.0,
+            (None, None, None) => STRENGTH,
+        });
+        let extend = self.extend.unwrap_or_default();
+        let (wide, high) = extend.sides();
         let loras = self.loras.into_iter().map(|Lora { path, weight }| LoraUse {
             path,
             unet_weight: weight,
@@ -58,11 +83,33 @@ impl Extras {
             guidance_rescale: self.guidance_rescale,
             vae: self.vae,
             loras: loras.collect(),
-            init: self.init.map(|picture| InitImage { picture, mask: self.mask, strength }),
+            // The whole is as much larger as is painted around.
+            width_px: request.width_px.saturating_add(wide),
+            height_px: request.height_px.saturating_add(high),
+            init: self.init.map(|picture| InitImage { picture, mask: self.mask, strength, extend }),
+            upscale: self.upscale,
             hires: self.hires.map(|scale| Hires { scale, strength: self.hires_strength }),
             ..request
         }
     }
+}
+
+/// `left=64,top=8`: what is not named is 0.
+fn extend(text: &str) -> Result<Extend, String> {
+    let mut extend = Extend::default();
+    for part in text.split(',').map(str::trim) {
+        let wrong = || format!("{part:?} is none of left, right, top and bottom with a number of px, such as left=64");
+        let (edge, px) = part.split_once('=').ok_or_else(wrong)?;
+        let px: u32 = px.trim().trim_end_matches("px").trim().parse().map_err(|_| wrong())?;
+        *match edge.trim() {
+            "left" => &mut extend.left,
+            "right" => &mut extend.right,
+            "top" => &mut extend.top,
+            "bottom" => &mut extend.bottom,
+            _ => return Err(wrong()),
+        } = px;
+    }
+    if extend.is_none() { Err("nothing is painted around the picture".to_owned()) } else { Ok(extend) }
 }
 
 /// `FILE=WEIGHT`, or `FILE` for a weight of 1.
@@ -89,6 +136,16 @@ impl FromStr for Lora {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn edges_are_named() {
+        let of = |left, right, top, bottom| Ok(Extend { left, right, top, bottom });
+        assert_eq!(extend("left=64,right=8"), of(64, 8, 0, 0));
+        assert_eq!(extend("top = 16px, bottom=24"), of(0, 0, 16, 24));
+        for text in ["", "left", "left=-8", "middle=8", "left=0", "left=8;top=8"] {
+            assert!(extend(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_lora_may_have_a_weight() {

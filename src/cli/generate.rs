@@ -10,9 +10,10 @@ use serde_json::json;
 use super::extras::Extras;
 use super::size::Size;
 use crate::domain::{
-    Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, SamplerId, ScheduleId, UserError,
+    Cancel, Extend, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, SamplerId, ScheduleId,
+    UserError,
 };
-use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, write_atomically};
+use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, read_picture, write_atomically};
 use crate::models::{self, Model};
 use crate::pipeline::{self, Assets, Progress};
 
@@ -82,7 +83,7 @@ pub fn run(args: Args) -> Result<()> {
     let draw = Draw { json: args.json, safety: args.safety, bar: progress_bar(args.json) };
     draw.say(&format!("Loading {model_ref}"));
     let mut model = models::open(&model_ref, args.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
-    let request = request(args, model_ref, &model);
+    let request = request(args, model_ref, &model)?;
     // Pictures that go elsewhere can be made by users without a home.
     let assets = Paths::from_env().map_or_else(
         |_| Assets::default(),
@@ -94,11 +95,17 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn request(args: Args, model: ModelRef, loaded: &Model) -> GenerateRequest {
+fn request(args: Args, model: ModelRef, loaded: &Model) -> Result<GenerateRequest> {
     let family = &loaded.family.capabilities;
-    let (width_px, height_px) = match args.size {
-        Some(size) => (size.width_px, size.height_px),
-        None => (family.native_side_px, family.native_side_px),
+    let (width_px, height_px) = match (args.size, args.extras.extended()) {
+        (Some(size), _) => (size.width_px, size.height_px),
+        // Its own px stay: the canvas grows around them.
+        (None, Some(picture)) => {
+            let read = read_picture(picture)?;
+            let whole = |px: u32| px / Extend::MULTIPLE_PX * Extend::MULTIPLE_PX;
+            (whole(read.width_px), whole(read.height_px))
+        }
+        (None, None) => (family.native_side_px, family.native_side_px),
     };
     let request = GenerateRequest {
         prompt: args.prompt,
@@ -114,7 +121,7 @@ fn request(args: Args, model: ModelRef, loaded: &Model) -> GenerateRequest {
         count: args.count,
         ..GenerateRequest::default()
     };
-    args.extras.into_request(request)
+    Ok(args.extras.into_request(request))
 }
 
 fn safety_mode(name: &str) -> std::result::Result<SafetyMode, String> {
@@ -227,15 +234,15 @@ impl Draw {
             }
         };
         self.bar.finish_and_clear();
-        self.print(&path, &recipe, &notices)
+        self.print(&path, (picture.width_px, picture.height_px), &recipe, &notices)
     }
 
-    fn print(&self, path: &Path, recipe: &Recipe, notices: &[String]) -> Result<()> {
+    fn print(&self, path: &Path, (width_px, height_px): (u32, u32), recipe: &Recipe, notices: &[String]) -> Result<()> {
         let request = &recipe.request;
         let mut out = std::io::stdout().lock();
         let written = if self.json {
             let line = json!({
-                "path": path, "seed": request.seed, "width": request.width_px, "height": request.height_px,
+                "path": path, "seed": request.seed, "width": width_px, "height": height_px,
                 "steps": request.num_inference_steps, "seconds": recipe.elapsed_secs,
             });
             writeln!(out, "{line}")

@@ -7,11 +7,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Cancel, ErrorKind, ModelEntry, ModelState, Result, Secret, TransferProgress, TransferStage, UserError, bytes_text,
+    Cancel, ErrorKind, LoraFit, ModelEntry, ModelRef, ModelState, Result, Secret, TransferProgress, TransferStage,
+    UserError, bytes_text,
 };
-use crate::engine::shelf::{self, Places};
+use crate::engine::shelf::{self, Fitted, Places};
 use crate::hub::{Hub, HubConfig, PlanOptions, Progress};
 use crate::library::{Paths, load_settings};
+use crate::models::EmbeddingReport;
 
 /// Arguments of `atelier models`.
 #[derive(clap::Args)]
@@ -35,11 +37,14 @@ enum Work {
     Inspect {
         /// A .safetensors, .ckpt, .pt or .bin file, or a model's folder.
         path: PathBuf,
+        /// Of a `LoRA` or an embedding: say how it fits this model (starter, a file or a folder).
+        #[arg(long, value_name = "MODEL")]
+        model: Option<String>,
         /// Print all that is known as one line of JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Copy a file into the models folder, with a check of its values.
+    /// Copy a file into the models folder (a `LoRA` into loras, an embedding into embeddings), with a check of its values.
     Import {
         /// The file.
         file: PathBuf,
@@ -84,7 +89,7 @@ enum Work {
 pub fn run(args: Args) -> Result<()> {
     match args.work {
         Work::List { folder, json } => list(folder, json),
-        Work::Inspect { path, json } => inspect(&path, json),
+        Work::Inspect { path, model, json } => inspect(&path, model.as_deref(), json),
         Work::Import { file, json } => import(&file, json),
         Work::Download { repo, revision, file, full, plan, json } => {
             let options = (file.is_some() || full).then_some(PlanOptions { prefer_fp16: !full, file });
@@ -94,12 +99,24 @@ pub fn run(args: Args) -> Result<()> {
     }
 }
 
-/// Where models are looked for, and the hub that the settings and the environment name.
-fn places() -> Result<(Places, Hub)> {
+/// Where models are looked for.
+fn own_places() -> Result<Places> {
     let paths = Paths::from_env()?;
     let settings = load_settings(&paths).settings;
-    let hub = Hub::new(HubConfig::from_env(settings.hub_token.as_ref().map(Secret::reveal))?);
-    Ok((Places { models_dir: paths.models_dir, folders: settings.model_folders, token: settings.hub_token }, hub))
+    Ok(Places {
+        models_dir: paths.models_dir,
+        folders: settings.model_folders,
+        loras_dir: paths.loras_dir,
+        embeddings_dir: paths.embeddings_dir,
+        token: settings.hub_token,
+    })
+}
+
+/// The same, and the hub that the settings and the environment name.
+fn places() -> Result<(Places, Hub)> {
+    let places = own_places()?;
+    let hub = Hub::new(HubConfig::from_env(places.token.as_ref().map(Secret::reveal))?);
+    Ok((places, hub))
 }
 
 fn list(folders: Vec<PathBuf>, as_json: bool) -> Result<()> {
@@ -146,13 +163,17 @@ fn entry_text(entry: &ModelEntry) -> String {
     format!("{}\n    {what}, {}, {licence}\n    {}", entry.name, bytes_text(entry.size_bytes), entry.path.display())
 }
 
-fn inspect(path: &std::path::Path, as_json: bool) -> Result<()> {
+fn inspect(path: &std::path::Path, model: Option<&str>, as_json: bool) -> Result<()> {
     let (found, licence) = shelf::inspect(path)?;
+    let fitted = model.map(|model| shelf::fit(path, found.kind, &ModelRef::parse(model))).transpose()?;
     if as_json {
         let mut line = serde_json::to_value(&found)
             .map_err(|error| UserError::failed(format!("Could not write the result: {error}")))?;
         line["path"] = json!(path);
         line["licence"] = json!(licence);
+        if let Some(fitted) = &fitted {
+            line["fit"] = fitted.json();
+        }
         return say(&format!("{line}\n"));
     }
     let mut out = format!("{}\n", found.description);
@@ -175,6 +196,35 @@ fn inspect(path: &std::path::Path, as_json: bool) -> Result<()> {
     for problem in &found.problems {
         fact("problem", Some(problem.clone()));
     }
+    match fitted {
+        Some(Fitted::Lora(report)) => {
+            let LoraFit { keys: _, keys_matched: _, parts, made_for, form, ignored, first_ignored, notes, refusal } =
+                shelf::lora_fit(&report);
+            fact("matched", Some(format!("{} of {} keys", report.keys_matched, report.keys)));
+            for (part, matched, keys) in parts {
+                fact("", Some(format!("{part}: {matched} of {keys}")));
+            }
+            fact("made for", made_for);
+            fact("form", form);
+            for one in &first_ignored {
+                fact("ignored", Some(one.clone()));
+            }
+            if ignored > first_ignored.len() {
+                fact("ignored", Some(format!("and {} more", ignored - first_ignored.len())));
+            }
+            for text in notes {
+                fact("note", Some(text));
+            }
+            fact("refused", refusal.map(|error| error.sentence));
+        }
+        Some(Fitted::Embedding(EmbeddingReport { embedding, refusal })) => {
+            for part in &embedding.parts {
+                fact("vectors", Some(format!("{} of width {}", part.vectors, part.width)));
+            }
+            fact("refused", refusal.map(|error| error.sentence));
+        }
+        None => {}
+    }
     say(&out)
 }
 
@@ -184,9 +234,9 @@ fn text_of(value: &impl serde::Serialize) -> Option<String> {
 }
 
 fn import(file: &std::path::Path, as_json: bool) -> Result<()> {
-    let models_dir = Paths::from_env()?.models_dir;
+    let places = own_places()?;
     let bar = bar();
-    let imported = shelf::import(file, &models_dir, &Cancel::default(), &mut |progress| show(&bar, progress));
+    let imported = shelf::import(file, &places, &Cancel::default(), &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let imported = imported?;
     if as_json {

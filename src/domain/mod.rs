@@ -1,5 +1,6 @@
 //! Floor 0: plain data that every other module speaks in. No I/O, no tensors, no window.
 
+mod adapters;
 mod error;
 mod event;
 mod family;
@@ -15,6 +16,7 @@ mod secret;
 mod settings;
 mod shelf;
 
+pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Cancel, Command, Event, Job, JobId};
 pub use family::{Capabilities, FamilyId, ModelInfo};
@@ -24,7 +26,7 @@ pub use gallery::{
 };
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
-pub use request::{GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
+pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
 pub use secret::Secret;

@@ -22,6 +22,10 @@ pub mod limits {
     pub const MAX_PROMPT_BYTES: usize = 100_000;
     /// Most layers of a text encoder that are left out: CLIP ViT-L has 12.
     pub const MAX_CLIP_SKIP: u32 = 11;
+    /// How many times as wide and high a finished picture is made at most.
+    pub const MAX_UPSCALE: f64 = 8.0;
+    /// Most px of an enlarged picture. Each takes 24 bytes while it is made, and a copy.
+    pub const MAX_UPSCALED_PX: u64 = 4096 * 4096;
     /// Strongest weight of an adapter.
     pub const MAX_LORA_WEIGHT: f64 = 10.0;
 }
@@ -79,8 +83,56 @@ pub struct InitImage {
     /// A picture of the same shape: what is white in it is painted anew, the rest stays.
     #[serde(default)]
     pub mask: Option<PathBuf>,
-    /// How far the picture is taken back to noise, above 0 to 1.
+    /// How far the picture is taken back to noise, above 0 to 1; where it is enlarged also 0.
     pub strength: f64,
+    /// How much is painted around it. The request's size is that of the whole.
+    #[serde(default, skip_serializing_if = "Extend::is_none")]
+    pub extend: Extend,
+}
+
+/// How much is painted beyond each edge of a picture, in px.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extend {
+    /// To the left of it.
+    pub left: u32,
+    /// To the right of it.
+    pub right: u32,
+    /// Above it.
+    pub top: u32,
+    /// Below it.
+    pub bottom: u32,
+}
+
+impl Extend {
+    /// All four are multiples of this, in px: a latent stands for as much.
+    pub const MULTIPLE_PX: u32 = 8;
+
+    /// Whether nothing is painted around.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How much wider and higher the whole is than the picture.
+    #[must_use]
+    pub fn sides(self) -> (u32, u32) {
+        (self.left.saturating_add(self.right), self.top.saturating_add(self.bottom))
+    }
+
+    /// What is wrong with it on a canvas of this size.
+    fn problem(self, width_px: u32, height_px: u32) -> Option<String> {
+        let Self { left, right, top, bottom } = self;
+        let multiple = Self::MULTIPLE_PX;
+        let (wide, high) = self.sides();
+        if [left, right, top, bottom].iter().any(|side| side % multiple != 0) {
+            Some(format!("What is painted around a picture must be multiples of {multiple} px"))
+        } else if wide.saturating_add(multiple) > width_px || high.saturating_add(multiple) > height_px {
+            Some(format!("Nothing is left of the picture: the whole is {width_px} × {height_px} px"))
+        } else {
+            None
+        }
+    }
 }
 
 /// A second pass at a larger size ("hires fix"), which begins with the first one's picture.
@@ -134,6 +186,10 @@ pub struct GenerateRequest {
     /// A second pass at a larger size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hires: Option<Hires>,
+    /// How many times as wide and high the picture to begin with is made: it keeps its own size then, and the request's
+    /// is that of the tiles which it is painted over in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upscale: Option<f64>,
 }
 
 impl Default for GenerateRequest {
@@ -156,6 +212,7 @@ impl Default for GenerateRequest {
             loras: Vec::new(),
             init: None,
             hires: None,
+            upscale: None,
         }
     }
 }
@@ -229,15 +286,37 @@ impl GenerateRequest {
         for (field, strength) in
             [("init", self.init.as_ref().map(|init| init.strength)), ("hires", self.hires.map(|hires| hires.strength))]
         {
-            if let Some(strength) = strength.filter(|strength| !(*strength > 0.0 && *strength <= 1.0)) {
+            let is_right = |strength: f64| match (field, self.upscale) {
+                ("init", Some(_)) => (0.0..=1.0).contains(&strength),
+                _ => strength > 0.0 && strength <= 1.0,
+            };
+            if let Some(strength) = strength.filter(|strength| !is_right(*strength)) {
                 add(field, format!("The strength must be above 0 and at most 1, not {strength}"));
             }
         }
-        if family.needs_mask && self.init.as_ref().is_none_or(|init| init.mask.is_none()) {
+        if family.needs_mask && self.init.as_ref().is_none_or(|init| init.mask.is_none() && init.extend.is_none()) {
             add("init", "This model paints parts of a picture anew: it needs a picture and a mask".to_owned());
         }
-        if self.hires.is_some() && self.init.as_ref().is_some_and(|init| init.mask.is_some()) {
+        if self.hires.is_some() && self.init.as_ref().is_some_and(|init| init.mask.is_some() || !init.extend.is_none())
+        {
             add("hires", "A second pass would paint what the mask keeps: use one of the two".to_owned());
+        }
+        if let Some(sentence) = self.init.as_ref().and_then(|init| init.extend.problem(self.width_px, self.height_px)) {
+            add("extend", sentence);
+        }
+        if let Some(scale) = self.upscale {
+            let extended = self.init.as_ref().is_some_and(|init| init.mask.is_some() || !init.extend.is_none());
+            if self.init.is_none() {
+                add("upscale", "There is no picture to enlarge: choose one to begin with".to_owned());
+            } else if family.needs_mask || extended || self.hires.is_some() {
+                let sentence = "A picture is enlarged whole: without a mask, a second pass, and anything around it";
+                add("upscale", sentence.to_owned());
+            }
+            if scale.is_nan() || scale <= 1.0 || scale > limits::MAX_UPSCALE {
+                let sentence =
+                    format!("A picture can be made up to {} times as large, not {scale} times", limits::MAX_UPSCALE);
+                add("upscale", sentence);
+            }
         }
         if let Some(hires) = self.hires {
             let (width, height) = hires.size_of(self, family.size_multiple_px);

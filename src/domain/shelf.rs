@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Secret, UserError};
+use super::{AdapterCards, ModelRef, Secret, UserError};
 
 /// A model to begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +217,8 @@ pub enum ModelsCommand {
     UseToken(Option<Secret>),
     /// Say what a file or folder is. Answered by `Inspected`.
     Inspect(PathBuf),
+    /// Say how the adapters and embeddings of the user's folders fit a model. Answered by `Fitted`.
+    Fit(ModelRef),
     /// Ask the hub what a download would bring. Answered by `Planned` or `TransferEnded`.
     Plan(String),
     /// Download a repository, or go on with it. Answered by `TransferMoved`, then `TransferEnded`.
@@ -249,6 +251,13 @@ pub enum ModelsEvent {
         path: PathBuf,
         /// What it is.
         found: Result<ModelSummary, UserError>,
+    },
+    /// How the adapters and embeddings fit a model, or why that cannot be told.
+    Fitted {
+        /// The model.
+        model: ModelRef,
+        /// One card a file.
+        cards: Result<AdapterCards, UserError>,
     },
     /// What a download would bring.
     Planned {

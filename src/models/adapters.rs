@@ -15,7 +15,9 @@ use super::load::Model;
 use super::unet::UNet;
 use crate::domain::{Result, UserError};
 use crate::nn::Params;
-use crate::weights::lora::{Adapter, Component, Contribution, FitReport, LoraFile, ModelModules, Module, merge, read};
+use crate::weights::lora::{
+    Adapter, Component, Contribution, Fit, FitReport, LoraFile, ModelModules, Module, merge, read,
+};
 use crate::weights::{TensorFile, open_file, read_json};
 
 /// An adapter in a mix.
@@ -110,28 +112,37 @@ impl Wardrobe {
 
 impl Opened {
     fn open(path: &Path, modified: Option<SystemTime>, modules: &ModelModules) -> Result<Self> {
-        let file = open_file(path)?.file;
-        let config = path.with_file_name("adapter_config.json");
-        let adapter_config = match std::fs::read_to_string(&config) {
-            Ok(text) => Some(read_json(&text, &config)?),
-            Err(_) => None,
-        };
-        let lora = LoraFile {
-            tensors: file.tensors().iter().map(|(name, info)| (name.clone(), info.shape.clone())).collect(),
-            metadata: file.metadata().clone(),
-            // peft keeps an adapter for each part in the part's own folder.
-            component: adapter_config.as_ref().and_then(|_| part_of(path)),
-            adapter_config,
-        };
-        let scalar = |name: &str| {
-            let values = file.read_f32(name)?;
-            values.first().copied().ok_or_else(|| UserError::input(format!("The LoRA's tensor {name} is empty")))
-        };
-        let fit = read(&lora, modules, &scalar);
+        let (file, fit) = fit_file(path, modules)?;
         let report = fit.report.clone();
         let adapter = fit.into_adapter().map_err(|error| error.path(path))?;
         Ok(Self { path: path.to_path_buf(), modified, file, adapter, report })
     }
+}
+
+/// Opens an adapter's file and looks its names up in a model.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn fit_file(path: &Path, modules: &ModelModules) -> Result<(TensorFile, Fit)> {
+    let file = open_file(path)?.file;
+    let config = path.with_file_name("adapter_config.json");
+    let adapter_config = match std::fs::read_to_string(&config) {
+        Ok(text) => Some(read_json(&text, &config)?),
+        Err(_) => None,
+    };
+    let lora = LoraFile {
+        tensors: file.tensors().iter().map(|(name, info)| (name.clone(), info.shape.clone())).collect(),
+        metadata: file.metadata().clone(),
+        // peft keeps an adapter for each part in the part's own folder.
+        component: adapter_config.as_ref().and_then(|_| part_of(path)),
+        adapter_config,
+    };
+    let scalar = |name: &str| {
+        let values = file.read_f32(name)?;
+        values.first().copied().ok_or_else(|| UserError::input(format!("The LoRA's tensor {name} is empty")))
+    };
+    let fit = read(&lora, modules, &scalar);
+    Ok((file, fit))
 }
 
 /// The part that the folder of a file is named after.

@@ -56,6 +56,19 @@ pub struct StepDone<'a> {
     pub denoised: &'a [f32],
 }
 
+/// What the network is asked at one evaluation.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    /// The latents as the network takes them.
+    pub input: &'a [f32],
+    /// What an inpainting network sees besides them.
+    pub seen: Option<&'a Tensor>,
+    /// What it is told of the noise.
+    pub timestep: f64,
+    /// The step, from 1.
+    pub step: u32,
+}
+
 /// The loop from noise to latents.
 pub struct Denoiser<'a> {
     /// The network.
@@ -84,6 +97,22 @@ impl Denoiser<'_> {
         cancel: &Cancel,
         done: &mut dyn FnMut(StepDone<'_>),
     ) -> Result<Vec<f32>> {
+        let shape = self.shape;
+        self.run_by(start, noise, cancel, done, &mut |denoiser, at| denoiser.predict(shape, at))
+    }
+
+    /// As [`Self::run`], with a prediction that is made by `predict`, such as tile by tile.
+    ///
+    /// # Errors
+    /// As there, and those of `predict`.
+    pub(super) fn run_by(
+        &mut self,
+        start: Start,
+        noise: &mut dyn FnMut(&mut [f32]),
+        cancel: &Cancel,
+        done: &mut dyn FnMut(StepDone<'_>),
+        predict: &mut dyn FnMut(&Self, Moment<'_>) -> Result<Vec<f32>>,
+    ) -> Result<Vec<f32>> {
         let Start { mut latents, first_call, seen, blend } = start;
         let calls = self.sampler.timesteps().len();
         let mut input = vec![0.0; latents.len()];
@@ -95,7 +124,8 @@ impl Denoiser<'_> {
             self.sampler.scale_model_input(call, &latents, &mut input);
             let timestep = self.sampler.timesteps()[call];
             let step = step_of(call + 1 - first_call, calls - first_call, self.steps);
-            let prediction = self.predict(&input, seen.as_ref(), timestep, step)?;
+            let moment = Moment { input: &input, seen: seen.as_ref(), timestep, step };
+            let prediction = predict(self, moment)?;
             let noise = self.sampler.draws_noise(call).then(|| {
                 noise(&mut drawn);
                 drawn.as_slice()
@@ -116,10 +146,14 @@ impl Denoiser<'_> {
         Ok(latents)
     }
 
-    /// The guided prediction for latents as the network takes them.
-    fn predict(&self, input: &[f32], seen: Option<&Tensor>, timestep: f64, step: u32) -> Result<Vec<f32>> {
+    /// The guided prediction for latents of `shape` (`[batch, channels, height, width]`) as the network takes them.
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub(super) fn predict(&self, shape: [usize; 4], at: Moment<'_>) -> Result<Vec<f32>> {
         let Conditioning { prompts, negative, guidance_scale, guidance_rescale } = &self.conditioning;
-        let [batch, channels, height, width] = self.shape;
+        let [batch, channels, height, width] = shape;
+        let Moment { input, seen, timestep, step } = at;
         let run = || -> candle_core::Result<Vec<f32>> {
             let mut latents = Tensor::from_slice(input, (batch, channels, height, width), &Device::Cpu)?;
             if let Some(seen) = seen {

@@ -7,6 +7,7 @@ use super::image::{picture_from_tensor, tensor_from_picture};
 use super::prompt::condition;
 use super::source::{keep_rest, resized, source};
 use super::start::{Source, Start};
+use super::upscale::upscale;
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
 use crate::models::Model;
 use crate::models::vae_tiling::{Tiling, decode_tiled};
@@ -56,6 +57,9 @@ pub fn generate(
         return Err(UserError::input(sentences.join(". ")));
     }
 
+    if let (Some(init), Some(scale)) = (&request.init, request.upscale) {
+        return upscale(model, request, (init, scale), cancel, progress);
+    }
     let source = request.init.as_ref().map(|init| source(init, request)).transpose()?;
     let first = pass(model, request, source.as_ref(), cancel, progress)?;
     let Some(hires) = request.hires else { return Ok(first) };

@@ -2,9 +2,9 @@
 
 use super::assets::Assets;
 use super::generate::{Progress, generate};
-use crate::domain::prompt::{Prompt, expand, extract_networks};
+use crate::domain::prompt::{Prompt, expand, extract_networks, find_word};
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError, Verdict};
-use crate::models::{AdapterUse, Model, Word, find_word};
+use crate::models::{AdapterUse, Model, Word};
 use crate::sampling::CounterRng;
 use crate::weights::Shelf;
 use crate::weights::lora::FitReport;

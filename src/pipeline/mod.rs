@@ -2,6 +2,7 @@
 
 mod assets;
 mod denoise;
+mod extend;
 mod generate;
 mod image;
 mod make;
@@ -9,6 +10,7 @@ mod prompt;
 mod source;
 mod start;
 mod text;
+mod upscale;
 
 pub use assets::Assets;
 pub use denoise::{Conditioning, Denoiser, Scheduled, StepDone};

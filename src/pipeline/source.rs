@@ -6,9 +6,10 @@ use candle_core::{Device, Result as TensorResult, Tensor};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
+use super::extend;
 use super::image::{picture_from_tensor, tensor_from_picture};
 use super::start::Source;
-use crate::domain::{GenerateRequest, InitImage, Picture, Result, UserError};
+use crate::domain::{GenerateRequest, InitImage, Picture, Result, UserError, limits};
 use crate::nn::engine_error;
 
 /// Most memory that decoding a picture may take, in bytes.
@@ -18,12 +19,15 @@ const FEATHER_PX: f32 = 3.0;
 /// A mask is painted anew where it is at least half white, as in diffusers.
 const MASK_LEVEL: u8 = 128;
 
-/// Reads the picture and the mask of a request. What has another shape is cut at its longer sides.
+/// Reads the picture and the mask of a request. What has another shape is cut at its longer sides. Where something is
+/// painted around the picture, the request's size is that of the whole.
 ///
 /// # Errors
 /// When a file cannot be read, or is no picture.
 pub fn source(init: &InitImage, request: &GenerateRequest) -> Result<Source> {
-    let size = (request.width_px, request.height_px);
+    let (wide, high) = init.extend.sides();
+    // A request is validated before.
+    let size = (request.width_px.saturating_sub(wide), request.height_px.saturating_sub(high));
     let rgba = fitted(&read(&init.picture)?, size).to_rgba8();
     let picture = Picture { width_px: size.0, height_px: size.1, rgba: rgba.into_raw() };
     let mask = match &init.mask {
@@ -40,8 +44,31 @@ pub fn source(init: &InitImage, request: &GenerateRequest) -> Result<Source> {
         }
         None => None,
     };
+    let (picture, mask) = if init.extend.is_none() {
+        (picture, mask)
+    } else {
+        let mask = extend::mask(mask.as_ref(), size, init.extend).map_err(engine_error)?;
+        (extend::canvas(&picture, init.extend, request.seed), Some(mask))
+    };
     let picture = tensor_from_picture(&picture).map_err(engine_error)?;
     Ok(Source { picture, mask, strength: init.strength })
+}
+
+/// Reads a picture and makes it `scale` times as large, with sides that are multiples of `multiple`.
+///
+/// # Errors
+/// When the file cannot be read, is no picture, or becomes larger than can be worked on.
+pub fn enlarged(path: &Path, scale: f64, multiple: u32) -> Result<Picture> {
+    let rgba = read(path)?.to_rgba8();
+    let (width_px, height_px) = rgba.dimensions();
+    // Casting saturates.
+    let side = |px: u32| (f64::from(px) * scale / f64::from(multiple)).round().max(1.0) as u32;
+    let size = (side(width_px).saturating_mul(multiple), side(height_px).saturating_mul(multiple));
+    if u64::from(size.0) * u64::from(size.1) > limits::MAX_UPSCALED_PX {
+        let sentence = format!("The picture would become {} × {} px, which is too large", size.0, size.1);
+        return Err(UserError::input(sentence).path(path).hint("make it fewer times as large"));
+    }
+    Ok(resized(Picture { width_px, height_px, rgba: rgba.into_raw() }, size))
 }
 
 /// Puts the px that were not painted anew back into a picture: decoding changes all of them a little. The two run into
@@ -112,6 +139,7 @@ fn fitted(picture: &DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Extend;
 
     fn request(width_px: u32, height_px: u32) -> GenerateRequest {
         GenerateRequest { width_px, height_px, ..GenerateRequest::default() }
@@ -123,7 +151,8 @@ mod tests {
         let (picture, mask) = (folder.path().join("a.png"), folder.path().join("m.png"));
         image::RgbaImage::from_pixel(40, 20, image::Rgba([255, 0, 0, 255])).save(&picture).unwrap();
         image::GrayImage::from_fn(16, 16, |x, _| image::Luma([if x < 8 { 0 } else { 255 }])).save(&mask).unwrap();
-        let init = InitImage { picture: picture.clone(), mask: Some(mask.clone()), strength: 0.5 };
+        let init =
+            InitImage { picture: picture.clone(), mask: Some(mask.clone()), strength: 0.5, extend: Extend::default() };
         let read = source(&init, &request(16, 16)).unwrap();
         assert_eq!((read.picture.dims(), read.strength), (&[1, 3, 16, 16][..], 0.5));
         let first: Vec<f32> = read.picture.flatten_all().unwrap().to_vec1().unwrap();

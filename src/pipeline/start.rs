@@ -134,7 +134,7 @@ impl Start {
 }
 
 /// The evaluation at which a picture joins: `strength` of the steps are left.
-fn first_call(sampler: &dyn Sampler, steps: usize, strength: f64) -> Result<usize> {
+pub(super) fn first_call(sampler: &dyn Sampler, steps: usize, strength: f64) -> Result<usize> {
     let left = ((steps as f64 * strength) as usize).min(steps);
     if left == 0 {
         return Err(UserError::input(format!("A strength of {strength} leaves none of {steps} steps"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{DialogAnswer, Extra, Place, ShelfAction};
+use super::{AdapterAction, DialogAnswer, Extra, Place, ShelfAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +72,8 @@ pub enum Action {
     Edit(Edit),
     /// Change what a picture is made with besides the prompt.
     Extra(Extra),
+    /// Something with adapters and embeddings.
+    Adapter(AdapterAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -80,6 +82,8 @@ pub enum Action {
     ChooseVae,
     /// Begin with the picture in view.
     BeginWithSelected,
+    /// Make the picture in view larger.
+    UpscaleSelected,
     /// Files were dropped on the window.
     Dropped(Vec<PathBuf>),
     /// Swap width and height.
@@ -306,6 +310,11 @@ impl Action {
             Self::BeginWithSelected => {
                 info("Begin with it", "Make this picture into something new: it takes the place of the noise", None)
             }
+            Self::UpscaleSelected => info(
+                "Upscale 2×",
+                "Make this picture twice as wide and high, and paint detail into it with what made it",
+                None,
+            ),
             Self::SwapSides => info("Swap sides", "Swap width and height", None),
             Self::RollSeed => info("New seed", "Draw another seed, for another picture", Some(Shortcut::ctrl(Key::R))),
             Self::ToggleSeedLock => info(
@@ -314,6 +323,7 @@ impl Action {
                 None,
             ),
             Self::Shelf(action) => action.info(),
+            Self::Adapter(action) => action.info(),
             Self::ChooseModel => {
                 info("Open model folder…", "A Stable Diffusion model as a folder with model_index.json", None)
             }

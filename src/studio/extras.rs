@@ -2,14 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Hires, InitImage, UserError};
+use crate::domain::{Extend, GenerateRequest, Hires, InitImage, UserError};
 
-use super::{DialogRequest, Draft, Effect, Info, Place, ShelfAction, State};
+use super::{DialogRequest, Draft, Effect, Info, Place, ShelfAction, Size, State};
 
 /// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
 const STRENGTH: f64 = 0.6;
 /// The same for the second pass, which is to keep what the first one made.
 const HIRES_STRENGTH: f64 = 0.45;
+/// The same for what is painted around a picture: next to nothing stays of its mirror image but the colours.
+const EXTEND_STRENGTH: f64 = 0.9;
+/// The same where a picture is enlarged: its shapes stay, and get detail.
+const UPSCALE_STRENGTH: f64 = 0.3;
+/// Most that is painted beyond an edge.
+const MAX_EXTEND_PX: u32 = 4096;
+/// How many times as large a picture becomes by one click.
+const UPSCALE: f64 = 2.0;
 /// Endings of pictures that can be begun with.
 const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 /// Endings of models.
@@ -24,6 +32,10 @@ pub enum Extra {
     Mask(Option<PathBuf>),
     /// How far it is taken back to noise.
     Strength(f64),
+    /// How much is painted around it; the whole grows by as much.
+    Extend(Extend),
+    /// How many times as large it is made, painted over in tiles; `None` is not at all.
+    Upscale(Option<f64>),
     /// How many times as large a second pass makes the picture; `None` is off.
     Hires(Option<f64>),
     /// How far the second pass goes back to noise.
@@ -43,6 +55,12 @@ impl Extra {
             Self::Strength(_) => {
                 ("Strength", "How far the picture is taken back to noise. Low keeps it, 1 keeps next to nothing")
             }
+            Self::Extend(_) => {
+                ("Paint around", "How much is painted beyond each edge of the picture, in px. It stays as it is")
+            }
+            Self::Upscale(_) => {
+                ("Enlarge", "Makes the picture itself larger, and paints detail into it tile by tile (Width × Height)")
+            }
             Self::Hires(_) => (
                 "Second pass",
                 "Makes the picture larger and adds detail (hires fix): models draw best at their own size first",
@@ -61,19 +79,49 @@ impl Draft {
     /// Changes what a picture is made with besides the prompt.
     pub fn edit_extra(&mut self, extra: Extra) {
         let request = &mut self.request;
-        let share = |value: f64| if value.is_finite() { value.clamp(0.05, 1.0) } else { STRENGTH };
+        // What is enlarged may also stay as it is.
+        let least = if request.upscale.is_some() { 0.0 } else { 0.05 };
+        let share = |value: f64| if value.is_finite() { value.clamp(least, 1.0) } else { STRENGTH };
         match extra {
             Extra::Init(Some(picture)) => {
-                // A mask belongs to its picture; the strength is the user's.
+                // A mask belongs to its picture, and so does what is painted around it; the strength is the user's.
+                grow(request, Extend::default());
                 let strength = request.init.as_ref().map_or(STRENGTH, |init| init.strength);
-                request.init = Some(InitImage { picture, mask: None, strength });
+                request.init = Some(InitImage { picture, mask: None, strength, extend: Extend::default() });
             }
-            Extra::Init(None) => request.init = None,
+            Extra::Init(None) => {
+                grow(request, Extend::default());
+                request.init = None;
+                request.upscale = None;
+            }
             Extra::Mask(mask) => {
                 if let Some(init) = &mut request.init {
                     // What is painted anew is usually to be something else.
                     init.strength = if mask.is_some() && init.mask.is_none() { 1.0 } else { init.strength };
                     init.mask = mask;
+                }
+            }
+            Extra::Extend(extend) => {
+                let whole = |px: u32| px.min(MAX_EXTEND_PX).next_multiple_of(Extend::MULTIPLE_PX);
+                let Extend { left, right, top, bottom } = extend;
+                let extend = Extend { left: whole(left), right: whole(right), top: whole(top), bottom: whole(bottom) };
+                let first = request.init.as_ref().is_some_and(|init| init.extend.is_none() && !extend.is_none());
+                grow(request, extend);
+                if let Some(init) = request.init.as_mut().filter(|init| first && init.mask.is_none()) {
+                    init.strength = EXTEND_STRENGTH;
+                }
+            }
+            Extra::Upscale(scale) => {
+                if let Some(init) = request.init.as_mut().filter(|_| scale.is_some() && request.upscale.is_none()) {
+                    init.strength = UPSCALE_STRENGTH;
+                    init.mask = None;
+                    request.hires = None;
+                }
+                request.upscale = scale.filter(|_| request.init.is_some());
+                if request.upscale.is_some() {
+                    grow(request, Extend::default());
+                } else if let Some(init) = &mut request.init {
+                    init.strength = init.strength.max(0.05);
                 }
             }
             Extra::Strength(strength) => {
@@ -115,12 +163,40 @@ impl State {
         Vec::new()
     }
 
-    /// The selected picture is begun with.
+    /// The selected picture is begun with, at its own size where the model can draw that: so nothing of it is cut.
     pub(super) fn begin_with_selected(&mut self) -> Vec<Effect> {
-        let Some(path) = self.subject().and_then(|subject| subject.entry).map(|entry| entry.path.clone()) else {
+        let entry = self.subject().and_then(|subject| subject.entry);
+        let Some((path, width_px, height_px)) =
+            entry.map(|entry| (entry.path.clone(), entry.width_px, entry.height_px))
+        else {
             return Vec::new();
         };
-        self.dropped(vec![path])
+        let effects = self.dropped(vec![path]);
+        let is_right = |side_px| self.size_bounds().is_some_and(|size| size.clamp(side_px) == side_px);
+        if is_right(width_px) && is_right(height_px) {
+            (self.draft.request.width_px, self.draft.request.height_px) = (width_px, height_px);
+        }
+        effects
+    }
+
+    /// The picture in view is made larger, with what made it where that is known: a job of its own, the draft stays.
+    pub(super) fn upscale_selected(&mut self) -> Vec<Effect> {
+        let Some(subject) = self.subject() else { return Vec::new() };
+        let Some(picture) = subject.entry.map(|entry| entry.path.clone()) else {
+            self.notices.info("Only a picture that was saved can be made larger", None);
+            return Vec::new();
+        };
+        let made = subject.recipe.map_or(&self.draft.request, |recipe| &recipe.request).clone();
+        let mut draft = Draft { request: made, seed_locked: true };
+        draft.edit_extra(Extra::Init(None));
+        draft.edit_extra(Extra::Init(Some(picture)));
+        draft.edit_extra(Extra::Upscale(Some(UPSCALE)));
+        draft.request.count = 1;
+        if let Some(family) = self.family_of(&draft.request.model) {
+            let side_px = Size::of(family).clamp(family.native_side_px);
+            (draft.request.width_px, draft.request.height_px) = (side_px, side_px);
+        }
+        self.enqueue(draft.request)
     }
 
     /// A file for one of the extras was chosen.
@@ -134,6 +210,16 @@ impl State {
     }
 }
 
+/// Paints so much around the picture, on a canvas that is as much larger.
+fn grow(request: &mut GenerateRequest, extend: Extend) {
+    let Some(init) = &mut request.init else { return };
+    let (before, after) = (init.extend.sides(), extend.sides());
+    let side = |px: u32, before: u32, after: u32| px.saturating_sub(before).saturating_add(after);
+    request.width_px = side(request.width_px, before.0, after.0);
+    request.height_px = side(request.height_px, before.1, after.1);
+    init.extend = extend;
+}
+
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().is_some_and(|own| endings.iter().any(|ending| own.eq_ignore_ascii_case(ending)))
 }
@@ -143,7 +229,7 @@ mod tests {
     use super::*;
 
     fn draft() -> Draft {
-        Draft { request: crate::domain::GenerateRequest::default(), seed_locked: false }
+        Draft { request: GenerateRequest::default(), seed_locked: false }
     }
 
     #[test]
@@ -157,9 +243,31 @@ mod tests {
         assert_eq!((init.mask, init.strength), (Some("m.png".into()), 1.0));
         draft.edit_extra(Extra::Strength(0.3));
         draft.edit_extra(Extra::Init(Some("b.png".into())));
-        assert_eq!(draft.request.init, Some(InitImage { picture: "b.png".into(), mask: None, strength: 0.3 }));
+        let extend = Extend::default();
+        let expected = InitImage { picture: "b.png".into(), mask: None, strength: 0.3, extend };
+        assert_eq!(draft.request.init, Some(expected));
         draft.edit_extra(Extra::Init(None));
         assert_eq!(draft.request.init, None);
+    }
+
+    #[test]
+    fn the_canvas_grows_by_what_is_painted_around() {
+        let mut draft = draft();
+        draft.edit_extra(Extra::Extend(Extend { left: 8, ..Extend::default() }));
+        assert_eq!(draft.request.width_px, 128, "there is no picture");
+        draft.edit_extra(Extra::Init(Some("a.png".into())));
+        draft.edit_extra(Extra::Extend(Extend { left: 60, right: 8, top: 0, bottom: 16 }));
+        assert_eq!((draft.request.width_px, draft.request.height_px), (128 + 72, 128 + 16));
+        assert_eq!(draft.request.init.as_ref().map(|init| (init.extend.left, init.strength)), Some((64, 0.9)));
+        draft.edit_extra(Extra::Extend(Extend { left: 8, ..Extend::default() }));
+        assert_eq!((draft.request.width_px, draft.request.height_px), (136, 128));
+        draft.edit_extra(Extra::Upscale(Some(2.0)));
+        assert_eq!((draft.request.width_px, draft.request.upscale), (128, Some(2.0)));
+        draft.edit_extra(Extra::Strength(0.0));
+        draft.edit_extra(Extra::Upscale(None));
+        assert_eq!(draft.request.init.as_ref().map(|init| init.strength), Some(0.05));
+        draft.edit_extra(Extra::Init(None));
+        assert_eq!((draft.request.init.clone(), draft.request.upscale, draft.request.width_px), (None, None, 128));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! What the engine and the library's thread say comes in through [`State::on_event`] and [`State::on_library_event`].
 
 mod actions;
+mod adapters;
 mod draft;
 mod effects;
 mod events;
@@ -23,6 +24,7 @@ mod tests;
 mod update;
 
 pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
+pub use adapters::{AdapterAction, Adapters, can_be_named};
 pub use draft::{Draft, Seeds, Size};
 pub use effects::{DialogAnswer, DialogRequest, Effect};
 pub use extras::Extra;

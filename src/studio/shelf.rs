@@ -147,6 +147,8 @@ impl Shelf {
                     look.found = Some(found);
                 }
             }
+            // Not of this place: `State` takes it.
+            ModelsEvent::Fitted { .. } => {}
             ModelsEvent::Planned { repo, page, plan } => {
                 let key = TransferKey::Repo(repo);
                 if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.key == key) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DialogRequest, Effect, Info, Place, State, TransferState, repo_of};
+use super::{AdapterAction, DialogRequest, Effect, Info, Place, State, TransferState, repo_of};
 use crate::domain::{ModelRef, ModelsCommand, ModelsEvent, Secret, TransferEnd, TransferKey, UserError};
 
 /// An act of the user in the Models place.
@@ -68,7 +68,7 @@ impl ShelfAction {
             Self::ChooseFolder => ("Add a folder…", "List the models of a folder; they stay where they are"),
             Self::Inspect(_) => ("Look", "See what this file is"),
             Self::CloseLook(_) | Self::Close(_) => ("Close", "Take this off the list"),
-            Self::Import(_) => ("Import", "Copy it into the models folder, and check its values"),
+            Self::Import(_) => ("Import", "Copy it into the folder for its kind, and check its values"),
             Self::EditRepo(_) => ("Repository", "A model on the hub, named like stabilityai/sd-turbo"),
             Self::PlanTyped => ("Look it up", "See what there is to download, and how large it is"),
             Self::Plan(_) => ("Download…", "See what there is to download, and how large it is"),
@@ -198,18 +198,33 @@ impl State {
 
     /// Takes in what the models' thread says.
     pub fn on_models_event(&mut self, event: ModelsEvent) -> Vec<Effect> {
+        if let ModelsEvent::Fitted { model, cards } = event {
+            self.adapters.fitted(&model, cards);
+            return Vec::new();
+        }
+        // An adapter or embedding that was brought here can be worn at once.
+        let is_adapter = |path: &PathBuf| {
+            [&self.paths.loras_dir, &self.paths.embeddings_dir].iter().any(|folder| path.starts_with(folder))
+        };
+        let effects = match &event {
+            ModelsEvent::TransferEnded { end: TransferEnd::Done(path), .. } if is_adapter(path) => {
+                self.apply_adapter(AdapterAction::Refresh)
+            }
+            _ => Vec::new(),
+        };
         match self.shelf.on_event(event) {
             Some(Ok(sentence)) => self.notices.info(sentence, None),
             Some(Err(error)) => self.notices.error(error),
             None => {}
         }
-        Vec::new()
+        effects
     }
 
     /// A command could not be handed to the models' thread.
     pub fn on_models_refused(&mut self, command: ModelsCommand, error: UserError) {
         let event = match command {
             ModelsCommand::Inspect(path) => ModelsEvent::Inspected { path, found: Err(error) },
+            ModelsCommand::Fit(model) => ModelsEvent::Fitted { model, cards: Err(error) },
             ModelsCommand::Plan(repo) | ModelsCommand::Download(repo) => {
                 ModelsEvent::TransferEnded { key: TransferKey::Repo(repo), end: TransferEnd::Failed(error) }
             }

@@ -12,8 +12,8 @@ use crate::library::{LibraryCommand, Paths};
 
 use super::safety::Revealed;
 use super::{
-    DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf, Size,
-    View,
+    Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
+    Size, View,
 };
 
 /// The places of the window.
@@ -99,6 +99,8 @@ pub struct State {
     pub models: Models,
     /// Which models are here, and how more come.
     pub shelf: Shelf,
+    /// The adapters and embeddings of the user's folders.
+    pub adapters: Adapters,
     /// What is built in.
     pub catalog: Catalog,
     /// Where the user's files are; the pictures, unless [`State::pictures_dir`] says otherwise.
@@ -142,6 +144,7 @@ impl State {
             notices: Notices::default(),
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
+            adapters: Adapters::default(),
             catalog,
             paths,
             theme,
@@ -157,14 +160,16 @@ impl State {
         }
     }
 
-    /// What to do first: list the history, look for new files, load the draft's model.
+    /// What to do first: list the history, look for new files, load the draft's model, see which adapters fit it.
     pub fn start(&mut self) -> Vec<Effect> {
-        vec![
+        let mut effects = vec![
             Effect::Library(LibraryCommand::List),
             Effect::Library(LibraryCommand::Rescan),
             Effect::Models(ModelsCommand::List),
             self.preload(self.draft.request.model.clone()),
-        ]
+        ];
+        effects.extend(self.fit_adapters());
+        effects
     }
 
     /// What is remembered for the next start.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{ImageFormat, ModelRef, PictureId, SafetyMode, UserError};
+use crate::domain::{GenerateRequest, ImageFormat, ModelRef, PictureId, SafetyMode, UserError};
 use crate::library::{LibraryCommand, SaveSource};
 
 use super::{
@@ -38,6 +38,7 @@ impl State {
             Action::ChooseMask => return self.ask(DialogRequest::Mask),
             Action::ChooseVae => return self.ask(DialogRequest::Vae),
             Action::BeginWithSelected => return self.begin_with_selected(),
+            Action::UpscaleSelected => return self.upscale_selected(),
             Action::Dropped(paths) => return self.dropped(paths),
             Action::SwapSides => {
                 let request = &mut self.draft.request;
@@ -53,6 +54,7 @@ impl State {
                 self.mark_dirty();
             }
             Action::Shelf(action) => return self.apply_shelf(action),
+            Action::Adapter(action) => return self.apply_adapter(action),
             Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
             Action::ChoosePicturesFolder => return self.ask(DialogRequest::PicturesFolder),
             Action::ShowLive => self.film.view = View::Live,
@@ -124,17 +126,23 @@ impl State {
             self.notices.info(reason, None);
             return Vec::new();
         }
-        self.notices.dismiss_info();
-        let is_checked = self.safety != SafetyMode::Off;
-        self.queue.add(self.draft.request.clone(), self.pictures_folder().to_path_buf(), is_checked);
+        let request = self.draft.request.clone();
         if !self.draft.seed_locked {
             self.draft.request.seed = self.seeds.draw();
         }
+        let mut effects = vec![self.save_settings()];
+        effects.extend(self.enqueue(request));
+        effects
+    }
+
+    /// Adds a job to the queue, and shows the picture as it forms.
+    pub(super) fn enqueue(&mut self, request: GenerateRequest) -> Vec<Effect> {
+        self.notices.dismiss_info();
+        let is_checked = self.safety != SafetyMode::Off;
+        self.queue.add(request, self.pictures_folder().to_path_buf(), is_checked);
         self.place = Place::Create;
         self.film.view = View::Live;
-        let mut effects = vec![self.save_settings()];
-        effects.extend(self.queue.pump());
-        effects
+        self.queue.pump().into_iter().collect()
     }
 
     pub(super) fn choose_model(&mut self, model: ModelRef) -> Vec<Effect> {
@@ -150,6 +158,7 @@ impl State {
             }
         }
         let mut effects = vec![self.save_settings()];
+        effects.extend(self.fit_adapters());
         if !matches!(self.models.status(&model), Some(ModelStatus::Ready(_) | ModelStatus::Loading)) {
             effects.push(self.preload(model));
         }
@@ -224,6 +233,7 @@ impl State {
                     effects.push(self.preload(request.model.clone()));
                 }
                 self.draft.request = request;
+                effects.extend(self.fit_adapters());
             }
         }
         self.place = Place::Create;

@@ -69,7 +69,12 @@ fn film_picture_ui(
 fn forming_ui(ui: &mut Ui, area: Rect, running: &Running, textures: &mut Textures) {
     let p = palette(ui);
     let request = &running.job.request;
-    let rect = fit(area, request.width_px as f32, request.height_px as f32, theme::MAX_ENLARGEMENT);
+    // One px of the preview stands for 8 of the picture, which may be larger than was asked for.
+    let (width_px, height_px) = match &running.preview {
+        Some(preview) => (8 * preview.width_px, 8 * preview.height_px),
+        None => (request.width_px, request.height_px),
+    };
+    let rect = fit(area, width_px as f32, height_px as f32, theme::MAX_ENLARGEMENT);
     ui.painter().rect_filled(rect, theme::ROUNDING, p.panel);
     let Some(preview) = &running.preview else { return };
     let texture = textures.preview(ui.ctx(), preview);
@@ -160,11 +165,17 @@ fn waiting_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let request = &item.recipe.request;
+    // A second pass and an enlargement make it larger than was asked for.
+    let saved = item.saved.as_ref().ok().map(|entry| (entry.width_px, entry.height_px));
+    let (width_px, height_px) = match &item.picture {
+        Some(picture) => (picture.width_px, picture.height_px),
+        None => saved.unwrap_or((request.width_px, request.height_px)),
+    };
     ui.vertical_centered(|ui| {
         let facts = format!(
             "{} × {} · {} steps · seed {} · {}",
-            request.width_px,
-            request.height_px,
+            width_px,
+            height_px,
             request.num_inference_steps,
             request.seed,
             duration_text(item.recipe.elapsed_secs)
@@ -181,6 +192,7 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         Action::UseAllParameters,
         Action::UseSeed,
         Action::BeginWithSelected,
+        Action::UpscaleSelected,
         Action::Trash,
     ];
     // A row that does not fit is not broken in two: the rarer actions, which the gallery has too, are left out.
@@ -196,7 +208,7 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         })
         .collect();
     let mut shown: Vec<usize> = (0..buttons.len()).collect();
-    for dropped in [3, 2, 1, 4] {
+    for dropped in [3, 2, 1, 4, 5] {
         if shown.iter().map(|&i| widths[i]).sum::<f32>() - spacing <= ui.available_width() {
             break;
         }

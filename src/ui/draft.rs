@@ -5,6 +5,7 @@ use egui::{Button, Frame, Id, Margin, Panel, RichText, ScrollArea, TextEdit, Ui,
 use crate::domain::{ModelRef, Problem};
 use crate::studio::{Action, Edit, ModelStatus, State};
 
+use super::adapters::adapters_ui;
 use super::draft_fields::{combo_ui, count_ui, guidance_ui, sampler_and_schedule_ui, seed_ui, size_ui, steps_ui};
 use super::extras::{init_ui, more_ui};
 use super::theme::{self, palette};
@@ -27,6 +28,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Ve
             prompt_ui(ui, state, focus_prompt, &problems, actions);
             ui.add_space(gap);
             model_ui(ui, state, actions);
+            adapters_ui(ui, state, actions);
             ui.add_space(gap);
             size_ui(ui, state, &problems, actions);
             ui.add_space(gap);

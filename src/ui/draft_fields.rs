@@ -146,8 +146,18 @@ pub struct NumberRange {
 
 /// A name, a slider and a field in a row. Returns the new value.
 pub fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> Option<f64> {
-    const NAME_WIDTH: f32 = 68.0;
-    const FIELD_WIDTH: f32 = 56.0;
+    named_number_ui(ui, info, None, value, range)
+}
+
+const NAME_WIDTH: f32 = 68.0;
+const FIELD_WIDTH: f32 = 56.0;
+
+/// As [`number_ui`]; `of` tells a screen reader what the number belongs to, where it stands several times on a page.
+pub fn named_number_ui(ui: &mut Ui, info: &Info, of: Option<&str>, value: f64, range: &NumberRange) -> Option<f64> {
+    let named = |response: egui::Response, name: &egui::Response| match of {
+        Some(of) => response.accessible_name(format!("{} of {of}", info.text)),
+        None => response.labelled_by(name.id),
+    };
     let mut changed = None;
     ui.horizontal(|ui| {
         let row = ui.available_width();
@@ -170,7 +180,7 @@ pub fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> O
                 .show_value(false)
                 .step_by(range.step)
                 .clamping(SliderClamping::Edits);
-            let response = ui.add(slider).labelled_by(name.id).on_hover_text(info.tooltip);
+            let response = named(ui.add(slider), &name).on_hover_text(info.tooltip);
             if response.changed() {
                 changed = Some(slid);
             }
@@ -183,7 +193,7 @@ pub fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> O
             .min_decimals(range.decimals)
             .max_decimals(range.decimals.max(if range.decimals == 0 { 0 } else { 2 }))
             .update_while_editing(false);
-        let field = ui.add_sized(vec2(ui.available_width(), theme::CONTROL_HEIGHT), field).labelled_by(name.id);
+        let field = named(ui.add_sized(vec2(ui.available_width(), theme::CONTROL_HEIGHT), field), &name);
         if field.changed() && (typed - value).abs() > f64::EPSILON {
             changed = Some(typed);
         }

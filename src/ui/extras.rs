@@ -4,7 +4,7 @@ use std::path::Path;
 
 use egui::{CollapsingHeader, ComboBox, DragValue, RichText, Ui, vec2};
 
-use crate::domain::{Problem, limits};
+use crate::domain::{Extend, Problem, limits};
 use crate::studio::{Action, Extra, State};
 
 use super::draft::problem_of;
@@ -13,6 +13,8 @@ use super::icons::Icon;
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, field_name_ui, hint_ui, icon_button_ui, problem_ui, snippet};
 
+/// Sizes of an enlargement, in times of the picture.
+const UPSCALES: [f64; 4] = [1.5, 2.0, 3.0, 4.0];
 /// Sizes of the second pass, in times of the first.
 const SCALES: [f64; 3] = [1.5, 2.0, 3.0];
 
@@ -28,11 +30,22 @@ pub fn init_ui(ui: &mut Ui, state: &State, problems: &[Problem], actions: &mut V
         }
         Some(init) => {
             file_ui(ui, &init.picture, "Begin with noise", Extra::Init(None), actions);
-            let range = NumberRange { slider: 0.05..=1.0, typed: 0.05..=1.0, step: 0.05, decimals: 2 };
+            let upscale = state.draft.request.upscale;
+            // What is enlarged may stay as it is.
+            let least = if upscale.is_some() { 0.0 } else { 0.05 };
+            let range = NumberRange { slider: least..=1.0, typed: least..=1.0, step: 0.05, decimals: 2 };
             let info = Extra::Strength(0.0).into_action().info();
             if let Some(strength) = number_ui(ui, &info, init.strength, &range) {
                 actions.push(Extra::Strength(strength).into_action());
             }
+            enlarge_ui(ui, upscale, actions);
+            problem_ui(ui, problem_of(problems, "upscale"));
+            if upscale.is_some() {
+                problem_ui(ui, problem_of(problems, "init"));
+                return;
+            }
+            extend_ui(ui, init.extend, actions);
+            problem_ui(ui, problem_of(problems, "extend"));
             if let Some(mask) = &init.mask {
                 field_name_ui(ui, &Extra::Mask(None).into_action().info());
                 file_ui(ui, mask, "Without the mask", Extra::Mask(None), actions);
@@ -42,6 +55,58 @@ pub fn init_ui(ui: &mut Ui, state: &State, problems: &[Problem], actions: &mut V
         }
     }
     problem_ui(ui, problem_of(problems, "init"));
+}
+
+/// How many times as large the picture is made.
+fn enlarge_ui(ui: &mut Ui, upscale: Option<f64>, actions: &mut Vec<Action>) {
+    ui.horizontal(|ui| {
+        let name = field_name_ui(ui, &Extra::Upscale(None).into_action().info());
+        ComboBox::from_id_salt("upscale")
+            .selected_text(upscale.map_or_else(|| "Off".to_owned(), times))
+            .show_ui(ui, |ui| {
+                for scale in std::iter::once(None).chain(UPSCALES.map(Some)) {
+                    let text = scale.map_or_else(|| "Off".to_owned(), times);
+                    if ui.selectable_label(upscale == scale, text).clicked() {
+                        actions.push(Extra::Upscale(scale).into_action());
+                    }
+                }
+            })
+            .response
+            .labelled_by(name.id);
+    });
+}
+
+/// One of the edges of what is painted around a picture.
+type Edge = fn(&mut Extend) -> &mut u32;
+
+/// How much is painted beyond each edge.
+fn extend_ui(ui: &mut Ui, extend: Extend, actions: &mut Vec<Action>) {
+    let info = Extra::Extend(extend).into_action().info();
+    field_name_ui(ui, &info);
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = theme::UNIT;
+        let width = ((ui.available_width() - 3.0 * theme::UNIT) / 4.0).floor();
+        let edges: [(&str, Edge); 4] = [
+            ("Left", |extend| &mut extend.left),
+            ("Right", |extend| &mut extend.right),
+            ("Top", |extend| &mut extend.top),
+            ("Bottom", |extend| &mut extend.bottom),
+        ];
+        for (name, edge) in edges {
+            let mut edited = extend;
+            let field = DragValue::new(edge(&mut edited))
+                .speed(f64::from(Extend::MULTIPLE_PX) / 4.0)
+                .prefix(format!("{}  ", &name[..1]))
+                // Otherwise the first digit that is typed would already be made a multiple.
+                .update_while_editing(false);
+            let response = ui.add_sized(vec2(width, theme::CONTROL_HEIGHT), field);
+            let response = response.accessible_name(format!("Paint around: {}", name.to_lowercase()));
+            let tooltip = format!("{}. {name}: a multiple of {}", info.tooltip, Extend::MULTIPLE_PX);
+            if response.on_hover_text(tooltip).changed() && edited != extend {
+                actions.push(Extra::Extend(edited).into_action());
+            }
+        }
+    });
 }
 
 /// What few pictures need.

@@ -1,5 +1,6 @@
 //! Floor 7: the panels. They draw the state and push actions; they never wait and never compute.
 
+mod adapters;
 mod canvas;
 mod draft;
 mod draft_fields;

@@ -135,7 +135,11 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     section_ui(ui, "Recipe");
     let facts = [
         ("Model", format!("{model_name}\n{model_hash}").trim_end().to_owned()),
-        ("Size", format!("{} × {} px", request.width_px, request.height_px)),
+        (
+            if request.upscale.is_some() { "Tiles" } else { "Size" },
+            format!("{} × {} px", request.width_px, request.height_px),
+        ),
+        ("Enlarged", request.upscale.map(|scale| format!("{scale} times")).unwrap_or_default()),
         ("Steps", request.num_inference_steps.to_string()),
         ("Guidance", format!("{}", request.guidance_scale)),
         ("Sampler", studio::sampler(request.sampler).name.to_owned()),
@@ -169,7 +173,10 @@ fn buttons_ui(ui: &mut Ui, has_recipe: bool, actions: &mut Vec<Action>) {
     let wide = vec2(width, 36.0);
     let narrow = vec2(half, theme::CONTROL_HEIGHT);
     button(ui, Action::UseAllParameters, Emphasis::Primary, wide, true);
-    button(ui, Action::BeginWithSelected, Emphasis::Normal, vec2(width, theme::CONTROL_HEIGHT), false);
+    ui.horizontal(|ui| {
+        button(ui, Action::BeginWithSelected, Emphasis::Normal, narrow, false);
+        button(ui, Action::UpscaleSelected, Emphasis::Normal, narrow, false);
+    });
     ui.horizontal(|ui| {
         button(ui, Action::UsePrompt, Emphasis::Normal, narrow, true);
         button(ui, Action::UseSeed, Emphasis::Normal, narrow, true);

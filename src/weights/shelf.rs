@@ -48,6 +48,11 @@ impl Shelf {
         self.loras.keys().map(String::as_str)
     }
 
+    /// The files of all adapters, by name.
+    pub fn lora_files(&self) -> impl Iterator<Item = &Path> {
+        self.loras.values().map(PathBuf::as_path)
+    }
+
     /// The embeddings: name in lower case, and file.
     pub fn embeddings(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.embeddings.iter().map(|(name, path)| (name.as_str(), path.as_path()))

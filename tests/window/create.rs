@@ -1,14 +1,15 @@
 //! Create: the draft, the queue, the forming picture, errors.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use atelier::domain::{Command, Event, FamilyId, ModelRef, UserError};
+use atelier::domain::{Command, Event, Extend, FamilyId, ModelRef, Recipe, UserError, Verdict};
 use atelier::library::{LibraryCommand, SaveSource};
-use atelier::studio::{DialogAnswer, View};
+use atelier::studio::{DialogAnswer, Place, View};
 use egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
 
-use super::bench::{Bench, SD1, STARTER, garment, model_info, recipe};
+use super::bench::{Bench, SD1, STARTER, entry, garment, model_info, recipe};
 
 #[test]
 fn the_first_start_needs_only_ctrl_enter() {
@@ -221,7 +222,7 @@ fn an_opened_model_brings_its_bounds_and_defaults() {
     assert_eq!(bench.draft().num_inference_steps, SD1.default_steps);
     bench.type_number("Width", "5000");
     assert_eq!(bench.draft().width_px, SD1.max_side_px);
-    assert_eq!(bench.state().settings().model_paths, [std::path::PathBuf::from(folder)]);
+    assert_eq!(bench.state().settings().model_paths, [PathBuf::from(folder)]);
 }
 
 #[test]
@@ -258,4 +259,75 @@ fn a_picture_of_the_session_is_shown_while_another_forms() {
     assert!(bench.has("Step 2 of 20") && !bench.has("The picture as it forms"));
     bench.click("Watch");
     assert!(bench.has("The picture as it forms"));
+}
+
+/// A file that is let go over the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("the window reads no files".to_owned())
+    }
+}
+
+fn drop_file(bench: &mut Bench, path: &str) {
+    bench.harness.input_mut().dropped_files.push(Arc::new(Dropped(PathBuf::from(path))));
+    bench.harness.run();
+}
+
+#[test]
+fn a_picture_dropped_on_the_window_is_begun_with() {
+    let mut bench = Bench::first_start();
+    bench.go_to("Settings");
+    drop_file(&mut bench, "/home/kim/cat.JPG");
+    assert_eq!(bench.state().place, Place::Create);
+    let init = bench.draft().init.clone().expect("a picture to begin with");
+    assert_eq!(init.picture, Path::new("/home/kim/cat.JPG"));
+    assert!(bench.has("cat.JPG"));
+    bench.type_number("Strength", "0.4");
+    assert_eq!(bench.draft().init.as_ref().map(|init| init.strength), Some(0.4));
+    bench.click("Begin with noise");
+    assert_eq!(bench.draft().init, None);
+
+    drop_file(&mut bench, "/home/kim/notes.txt");
+    assert!(bench.has("This file is neither a picture nor a model"));
+    assert_eq!(bench.draft().init, None);
+}
+
+#[test]
+fn a_canvas_is_painted_around_a_picture() {
+    // High enough for all fields.
+    let mut bench = Bench::with(atelier::domain::Settings::default(), [1280.0, 1200.0]);
+    drop_file(&mut bench, "/home/kim/cat.png");
+    bench.type_number("Paint around: left", "30");
+    bench.type_number("Paint around: bottom", "16");
+    let init = bench.draft().init.clone().expect("a picture to begin with");
+    assert_eq!(init.extend, Extend { left: 32, right: 0, top: 0, bottom: 16 });
+    assert_eq!((bench.draft().width_px, bench.draft().height_px), (160, 144), "the canvas grows by as much");
+    bench.type_number("Paint around: right", "160");
+    assert!(bench.has("The width must be a multiple of 8 from 64 to 192 px, not 320"));
+    bench.click("Begin with noise");
+    assert_eq!((bench.draft().width_px, bench.draft().height_px), (128, 128));
+}
+
+#[test]
+fn a_flagged_picture_is_hidden_until_it_is_asked_for() {
+    let mut bench = Bench::first_start();
+    bench.press(Modifiers::COMMAND, Key::Enter);
+    let job = bench.sent_job().expect("a job was sent");
+    let verdict = Verdict { flagged: true, score: 0.02 };
+    let recipe = Recipe { safety: Some(verdict), ..recipe(job.request.single(0)) };
+    let saved = Ok(Box::new(entry(1, &recipe)));
+    let picture = Arc::new(garment(128, 128, 1));
+    bench.engine(Event::Finished { job: job.id, index: 0, picture, recipe: Box::new(recipe), saved });
+    bench.engine(Event::Done { job: job.id });
+    let shown = format!("Picture: {}", STARTER.example_prompt);
+    assert!(bench.has("Hidden picture") && bench.has("This picture may be unsafe") && !bench.has(&shown));
+    bench.click("Show it");
+    assert!(bench.has(&shown) && !bench.has("Hidden picture"));
 }

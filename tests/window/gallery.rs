@@ -217,3 +217,18 @@ fn copy_puts_picture_and_prompt_on_the_clipboard() {
     bench.click("Copy prompt");
     assert!(bench.has("The prompt is on the clipboard"));
 }
+
+#[test]
+fn a_picture_is_made_larger_with_what_made_it() {
+    let mut bench = opened();
+    let draft = bench.draft().clone();
+    bench.click("Upscale 2×");
+    let job = bench.sent_job().expect("a job of its own");
+    let request = &job.request;
+    assert_eq!((request.prompt.as_str(), request.seed, request.count), ("a leather boot number 9", 1009, 1));
+    assert_eq!((request.upscale, request.width_px, request.height_px), (Some(2.0), 128, 128), "native tiles");
+    let init = request.init.as_ref().expect("the picture itself");
+    assert!(init.picture.ends_with("00009-1009.png") && init.strength == 0.3 && init.mask.is_none());
+    assert_eq!(bench.state().place, Place::Create);
+    assert_eq!(*bench.draft(), draft, "the draft stays");
+}

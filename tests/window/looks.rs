@@ -7,12 +7,12 @@ use atelier::domain::{
     UserError,
 };
 use atelier::library::{LibraryCommand, LibraryEvent};
-use egui::{Key, Modifiers};
+use egui::{Key, Modifiers, Role};
 use egui_kittest::SnapshotOptions;
 use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
-use super::models;
+use super::{adapters, models};
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -140,4 +140,13 @@ fn bring_thumbnails(bench: &mut Bench) {
             }
         }
     }
+}
+
+#[test]
+fn adapters_with_their_fit() {
+    let mut bench = adapters::open(adapters::cards());
+    bench.harness.get_by_role_and_label(Role::CheckBox, "Ink wash").click();
+    bench.harness.run();
+    adapters::disclose(&mut bench, "256 of 264 keys · Stable Diffusion 1");
+    snapshot(&mut bench, "adapters");
 }

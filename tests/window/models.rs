@@ -18,7 +18,8 @@ pub const REPO: &str = "stabilityai/sd-turbo";
 /// The Models place of a first start.
 pub fn open() -> Bench {
     let mut bench = Bench::with(atelier::domain::Settings::default(), [1280.0, 1400.0]);
-    assert_eq!(bench.asked_of_models(), [ModelsCommand::List], "the models are listed at the start");
+    let start = [ModelsCommand::List, ModelsCommand::Fit(ModelRef::Starter)];
+    assert_eq!(bench.asked_of_models(), start, "the models are listed at the start, and adapters fitted");
     bench.harness.get_by_role_and_label(Role::Tab, "Models").click();
     bench.harness.run_steps(4);
     assert_eq!(bench.state().place, Place::Models);

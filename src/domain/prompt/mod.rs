@@ -32,6 +32,7 @@ mod properties;
 mod schedule;
 mod text;
 mod wildcards;
+mod words;
 mod yaml;
 
 pub use attention::{Attention, MAX_WEIGHT, Piece, Span, SpanKind, parse as parse_attention, spans as attention_spans};
@@ -40,9 +41,10 @@ pub use compose::{Composition, Part, split as split_composition};
 pub use dynamic::{Expansion, MAX_DEPTH, MAX_DRAWS, expand};
 pub use edit::{Edit, adjust_weight};
 pub use highlight::highlight;
-pub use networks::{Extracted, Network, extract as extract_networks};
+pub use networks::{Extracted, Network, extract as extract_networks, with_network, without_network};
 pub use schedule::{Schedule, ScheduledText};
 pub use wildcards::{Choice, WildcardLists, WildcardProblem};
+pub use words::{find_word, with_word, without_word};
 
 use serde::{Deserialize, Serialize};
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::PromptProblem;
 use super::attention::MAX_WEIGHT;
 use super::text::is_word;
+use crate::domain::limits::MAX_LORA_WEIGHT;
 
 /// An adapter that the prompt asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,49 @@ pub fn extract(text: &str) -> Extracted {
     }
     found.text.push_str(&text[start..]);
     found
+}
+
+/// The text with the adapter `name` at these weights: its tag is changed where it stands, or added at the end. Where it is
+/// named several times, the first tag stays: weights add up, so that the others would be added to these.
+#[must_use]
+pub fn with_network(text: &str, name: &str, text_encoder_weight: f64, unet_weight: f64) -> String {
+    // Two digits: no eye sees a hundredth of a weight.
+    let round = |weight: f64| (weight.clamp(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT) * 100.0).round() / 100.0 + 0.0;
+    let (te, unet) = (round(text_encoder_weight), round(unet_weight));
+    let tag = if te == unet { format!("<lora:{name}:{te}>") } else { format!("<lora:{name}:{te}:{unet}>") };
+    let ranges = named(text, name);
+    let Some(first) = ranges.first() else {
+        let between = if text.is_empty() || text.ends_with(char::is_whitespace) { "" } else { " " };
+        return format!("{text}{between}{tag}");
+    };
+    let rest = ranges[1..].iter().rev().fold(text.to_owned(), |text, range| cut(&text, range));
+    format!("{}{tag}{}", &rest[..first.start], &rest[first.end..])
+}
+
+/// The text without any tag of the adapter `name`.
+#[must_use]
+pub fn without_network(text: &str, name: &str) -> String {
+    named(text, name).iter().rev().fold(text.to_owned(), |text, range| cut(&text, range))
+}
+
+/// Where tags of an adapter stand, in any case.
+fn named(text: &str, name: &str) -> Vec<Range<usize>> {
+    let is_it = |tag: &Tag<'_>| {
+        let own = tag.arguments.split(':').find(|argument| argument.matches('=').count() != 1);
+        matches!(tag.kind, "lora" | "lyco")
+            && own.is_some_and(|own| own.trim().to_lowercase() == name.trim().to_lowercase())
+    };
+    tags(text).into_iter().filter(is_it).map(|tag| tag.range).collect()
+}
+
+/// Takes a tag out, and the space before it where another, a comma or nothing follows.
+fn cut(text: &str, range: &Range<usize>) -> String {
+    let (before, after) = (&text[..range.start], &text[range.end..]);
+    let before = match before.strip_suffix(' ') {
+        Some(shorter) if after.is_empty() || after.starts_with(|c: char| c == ',' || c.is_whitespace()) => shorter,
+        _ => before,
+    };
+    format!("{before}{after}")
 }
 
 /// One `<kind:arguments>`.
@@ -167,5 +211,29 @@ mod tests {
         assert_eq!(found.networks[0].unet_weight, 1.0);
         let problem = PromptProblem::NetworkWeightIsNoNumber { name: "x".to_owned(), weight: "much".to_owned() };
         assert_eq!(found.problems, [problem]);
+    }
+
+    #[test]
+    fn a_tag_is_added_changed_and_taken_out() {
+        for (text, te, unet, expected) in [
+            ("", 1.0, 1.0, "<lora:Ink:1>"),
+            ("a cat", 0.8, 0.8, "a cat <lora:Ink:0.8>"),
+            ("a\n", 0.5, -0.25, "a\n<lora:Ink:0.5:-0.25>"),
+            ("a <lyco:ink:0.3:te=2> b", 0.7, 0.7, "a <lora:Ink:0.7> b"),
+            ("<lora:INK> a <lora:ink:0.5>, <lora:inky>", 0.123, 99.0, "<lora:Ink:0.12:10> a, <lora:inky>"),
+            ("a", -0.001, 0.0, "a <lora:Ink:0>"),
+        ] {
+            let with = with_network(text, "Ink", te, unet);
+            assert_eq!(with, expected, "{text}");
+            assert_eq!(named(&with, "ink").len(), 1);
+        }
+        for (text, expected) in [
+            ("a cat <lora:ink:0.8>", "a cat"),
+            ("a <lora:ink> b <lora:INK:2>", "a b"),
+            ("<lora:te=1:ink> b", " b"),
+            ("<lora:inky> <hypernet:ink:1>", "<lora:inky> <hypernet:ink:1>"),
+        ] {
+            assert_eq!(without_network(text, "ink"), expected, "{text}");
+        }
     }
 }

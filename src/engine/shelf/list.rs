@@ -27,6 +27,10 @@ pub struct Places {
     pub models_dir: PathBuf,
     /// Folders that the user named; nothing in them is changed.
     pub folders: Vec<PathBuf>,
+    /// Adapters that prompts can name.
+    pub loras_dir: PathBuf,
+    /// Embeddings that prompts can name.
+    pub embeddings_dir: PathBuf,
     /// What to sign in to the hub with.
     pub token: Option<Secret>,
 }

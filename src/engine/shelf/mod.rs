@@ -4,6 +4,7 @@
 //! from [`weights::layout`](crate::weights::layout), what a repository holds from [`hub`](crate::hub); nothing is loaded.
 
 mod describe;
+mod fit;
 mod handle;
 mod import;
 mod list;
@@ -14,6 +15,7 @@ mod transfer;
 mod tests;
 
 pub use describe::{check_finite, inspect, summarise};
+pub use fit::{Fitted, fit, fit_all, lora_fit};
 pub use handle::{COMMAND_CAPACITY, EVENT_CAPACITY, ModelsHandle};
 pub use import::import;
 pub use list::{Listing, Places, find, list, remove};

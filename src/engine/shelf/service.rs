@@ -13,12 +13,14 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::describe::summarise;
+use super::fit::fit_all;
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, ModelsHandle};
 use super::import::import;
 use super::list::{Listing, Places, list, remove};
 use super::transfer::{Planned, plan, progress_of};
 use crate::domain::{
-    Cancel, ModelEntry, ModelsCommand, ModelsEvent, Result, Secret, TokenSource, TransferEnd, TransferKey, UserError,
+    AdapterCards, Cancel, ModelEntry, ModelRef, ModelsCommand, ModelsEvent, Result, Secret, TokenSource, TransferEnd,
+    TransferKey, UserError,
 };
 use crate::hub::{Hub, HubConfig, Progress, RepoId};
 
@@ -48,7 +50,7 @@ pub fn spawn_with(places: Places, wake: Wake, configure: Configure) -> Result<Mo
     let thread = std::thread::Builder::new()
         .name("atelier-models".to_owned())
         .spawn(move || {
-            let (done_sender, done) = bounded(MAX_PLANS + 2);
+            let (done_sender, done) = bounded(MAX_PLANS + 3);
             let outbox = Outbox { events, wake };
             Service {
                 places,
@@ -62,6 +64,8 @@ pub fn spawn_with(places: Places, wake: Wake, configure: Configure) -> Result<Mo
                 running: None,
                 is_listing: false,
                 is_stale: false,
+                fitting: None,
+                fit_next: None,
                 done: done_sender,
             }
             .run(&commands, &done);
@@ -104,6 +108,7 @@ enum Done {
     Planned(String, Result<Box<Planned>>),
     Moved(Result<PathBuf>),
     Listed(Result<Listing>),
+    Fitted(ModelRef, Result<AdapterCards>),
 }
 
 /// What is to happen when the running transfer has stopped.
@@ -136,6 +141,9 @@ struct Service {
     is_listing: bool,
     /// Whether something changed since the listing under way began.
     is_stale: bool,
+    /// The model that adapters are being fitted to, and the one that they are to be fitted to next.
+    fitting: Option<ModelRef>,
+    fit_next: Option<ModelRef>,
     done: Sender<Done>,
 }
 
@@ -177,6 +185,7 @@ impl Service {
                 let found = guarded(|| summarise(&path));
                 self.outbox.send(ModelsEvent::Inspected { path, found });
             }
+            ModelsCommand::Fit(model) => self.fit(model),
             ModelsCommand::Plan(repo) => self.plan(repo),
             ModelsCommand::Download(repo) => self.enqueue(TransferKey::Repo(repo)),
             ModelsCommand::Import(path) => self.enqueue(TransferKey::File(path)),
@@ -245,6 +254,23 @@ impl Service {
         self.outbox.send(ModelsEvent::Listed { entries, problems });
     }
 
+    /// Fits adapters on a thread of its own, one model after the other; of those that wait only the last counts.
+    fn fit(&mut self, model: ModelRef) {
+        if self.fitting.is_some() {
+            self.fit_next = Some(model);
+            return;
+        }
+        let (places, done, wanted) = (self.places.clone(), self.done.clone(), model.clone());
+        let begun = thread("atelier-fit", move || {
+            let cards = guarded(|| fit_all(&places, &wanted));
+            let _ = done.send(Done::Fitted(wanted, cards));
+        });
+        match begun {
+            Ok(_) => self.fitting = Some(model),
+            Err(error) => self.outbox.send(ModelsEvent::Fitted { model, cards: Err(error) }),
+        }
+    }
+
     fn remove(&mut self, path: PathBuf) {
         let hub = self.hub();
         let removed = match self.entries.iter().find(|entry| entry.path == path) {
@@ -307,10 +333,10 @@ impl Service {
         let told = key.clone();
         let work: Box<dyn FnOnce() -> Result<PathBuf> + Send> = match key.clone() {
             TransferKey::File(path) => {
-                let folder = self.places.models_dir.clone();
+                let places = self.places.clone();
                 Box::new(move || {
                     let mut report = |progress: &Progress| outbox.moved(&told, progress);
-                    Ok(import(&path, &folder, &for_thread, &mut report)?.path)
+                    Ok(import(&path, &places, &for_thread, &mut report)?.path)
                 })
             }
             TransferKey::Repo(repo) => {
@@ -396,6 +422,13 @@ impl Service {
                     self.list();
                 } else {
                     self.listed(listing);
+                }
+            }
+            Done::Fitted(model, cards) => {
+                self.fitting = None;
+                match self.fit_next.take() {
+                    Some(next) => self.fit(next),
+                    None => self.outbox.send(ModelsEvent::Fitted { model, cards }),
                 }
             }
             Done::Moved(result) => {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{
-    Cancel, ModelEntry, ModelHome, ModelState, ModelsCommand, ModelsEvent, Secret, TokenSource, TransferEnd,
+    Cancel, ModelEntry, ModelHome, ModelRef, ModelState, ModelsCommand, ModelsEvent, Secret, TokenSource, TransferEnd,
     TransferKey, UserError,
 };
 use crate::hub::tests::hub_server::{Fault, HubServer, Served};
@@ -53,7 +53,13 @@ impl Bench {
     }
 
     fn places(&self) -> Places {
-        Places { models_dir: self.home.path().join("models"), folders: Vec::new(), token: None }
+        let below = |name: &str| self.home.path().join(name);
+        Places {
+            models_dir: below("models"),
+            loras_dir: below("loras"),
+            embeddings_dir: below("embeddings"),
+            ..Places::default()
+        }
     }
 
     fn spawn(&self) -> ModelsHandle {
@@ -183,13 +189,22 @@ fn models_are_found_wherever_they_lie_and_broken_ones_are_named() {
 #[test]
 fn a_file_is_imported_when_it_is_sound() {
     let home = tempfile::tempdir().unwrap();
-    let models = home.path().join("models");
-    let import = |from: &Path| import(from, &models, &Cancel::default(), &mut |_| ());
+    let [models, words, loras] = ["models", "embeddings", "loras"].map(|name| home.path().join(name));
+    let places = Places {
+        models_dir: models.clone(),
+        embeddings_dir: words.clone(),
+        loras_dir: loras.clone(),
+        ..Places::default()
+    };
+    let import = |from: &Path| import(from, &places, &Cancel::default(), &mut |_| ());
     let imported = import(&reference("single_file/sd2.safetensors")).unwrap();
     assert_eq!(imported.path, models.join("sd2.safetensors"));
     let word = home.path().join("word.safetensors");
     fs::write(&word, weights(&[0.5; 8])).unwrap();
-    import(&word).unwrap();
+    // Each kind goes where it is looked for.
+    assert_eq!(import(&word).unwrap().path, words.join("word.safetensors"));
+    let lora = import(&reference("lora/alpha/kohya/lora.safetensors")).unwrap();
+    assert_eq!(lora.path, loras.join("lora.safetensors"));
     for (name, content, expected) in [
         ("nan.safetensors", weights(&[0.5, f32::NAN, 1.0]), "<word>"),
         ("endless.safetensors", weights(&[f32::INFINITY]), "<word>"),
@@ -208,9 +223,10 @@ fn a_file_is_imported_when_it_is_sound() {
     }
     // A folder is listed where it lies.
     assert!(import(&reference("models/sd1")).unwrap_err().sentence.contains("single files"));
-    let mut names: Vec<_> = fs::read_dir(&models).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["sd2.safetensors", "word.safetensors"]);
+    for (folder, expected) in [(models, "sd2.safetensors"), (words, "word.safetensors"), (loras, "lora.safetensors")] {
+        let names: Vec<_> = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, [expected], "nothing is left of what was refused");
+    }
 }
 
 #[test]
@@ -378,5 +394,45 @@ fn looking_at_a_file_says_what_it_is_or_why_not() {
     assert!(look(reference("models/inpaint")).is_err());
     assert_eq!(look(bench.home.path().join("nothing")).unwrap_err().exit_code(), 2);
     assert!(look(bench.home.path().to_path_buf()).unwrap_err().hint.is_some());
+    handle.shut_down();
+}
+
+#[test]
+fn adapters_are_fitted_to_the_model_that_was_asked_for_last() {
+    let bench = Bench::new();
+    let places = bench.places();
+    for (dir, from, name) in [
+        (&places.loras_dir, "lora/alpha/kohya/lora.safetensors", "Ink.safetensors"),
+        (&places.embeddings_dir, "lora/textual_inversion/emb_params.safetensors", "word.safetensors"),
+    ] {
+        fs::create_dir_all(dir).unwrap();
+        fs::copy(reference(from), dir.join(name)).unwrap();
+    }
+    fs::write(places.loras_dir.join("broken.safetensors"), "no").unwrap();
+    let handle = bench.spawn();
+    let model = ModelRef::Path(reference("models/sd1"));
+    for wanted in [ModelRef::Path("/nowhere".into()), ModelRef::Starter, model.clone()] {
+        handle.send(ModelsCommand::Fit(wanted)).unwrap();
+    }
+    let cards = until(&handle, |event| match event {
+        ModelsEvent::Fitted { model: of, cards } if of == model => Some(cards),
+        // Those before may have been answered, or passed over.
+        _ => None,
+    })
+    .unwrap();
+    let names: Vec<&str> = cards.loras.iter().map(|card| card.name.as_str()).collect();
+    assert_eq!(names, ["broken", "Ink"]);
+    assert_eq!(cards.loras[0].fit.as_ref().unwrap_err().path, Some(places.loras_dir.join("broken.safetensors")));
+    let fit = cards.loras[1].fit.as_ref().unwrap();
+    assert!(fit.keys > 0 && fit.keys == fit.keys_matched && fit.refusal.is_none(), "{fit:?}");
+    let word = cards.embeddings[0].fit.as_ref().unwrap();
+    assert!(cards.embeddings[0].name == "word" && word.vectors > 0 && word.refusal.is_none(), "{word:?}");
+
+    handle.send(ModelsCommand::Fit(ModelRef::Path("/nowhere".into()))).unwrap();
+    let error = until(&handle, |event| match event {
+        ModelsEvent::Fitted { cards, .. } => cards.err(),
+        _ => None,
+    });
+    assert_eq!(error.exit_code(), 2);
     handle.shut_down();
 }

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    use crate::domain::{GenerateRequest, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Verdict};
+    use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Verdict};
 
     fn any_recipe() -> impl Strategy<Value = Recipe> {
         let words = ("(?s).{0,60}", "(?s).{0,40}", "[^/\0]{1,20}", 0..SamplerId::ALL.len(), 0..ScheduleId::ALL.len());
@@ -116,8 +116,14 @@ mod tests {
                         .map(|file| LoraUse { path: file.into(), unet_weight: share, text_encoder_weight: -share })
                         .into_iter()
                         .collect(),
-                    init: file.map(|file| InitImage { picture: file.into(), mask: None, strength: share }),
+                    init: file.map(|file| InitImage {
+                        picture: file.into(),
+                        mask: None,
+                        strength: share,
+                        extend: Extend { left: steps, bottom: 8 * clip_skip, ..Extend::default() },
+                    }),
                     hires: second_pass.then_some(Hires { scale: 1.0 + share, strength: share }),
+                    upscale: second_pass.then_some(2.0 * share),
                 },
                 model_name: model,
                 model_hash: "6ce0161689".into(),

@@ -34,6 +34,7 @@ pub fn to_text(recipe: &Recipe) -> String {
         ("Clip skip", if request.clip_skip > 0 { (request.clip_skip + 1).to_string() } else { String::new() }),
         ("Denoising strength", strength.map(|strength| strength.to_string()).unwrap_or_default()),
         ("Hires upscale", request.hires.map(|hires| hires.scale.to_string()).unwrap_or_default()),
+        ("Upscale", request.upscale.map(|scale| scale.to_string()).unwrap_or_default()),
         ("RNG", "CPU".to_owned()),
         ("Version", recipe.version.clone()),
     ];

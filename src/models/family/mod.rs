@@ -109,7 +109,7 @@ fn is_turbo(scheduler: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{GenerateRequest, InitImage};
+    use crate::domain::{Extend, GenerateRequest, InitImage};
 
     #[test]
     fn every_family_is_told_from_its_configurations() {
@@ -153,7 +153,12 @@ mod tests {
             assert_eq!(row.family, family);
             let mask = row.needs_mask.then(|| "mask.png".into());
             let mut request = GenerateRequest {
-                init: mask.map(|mask| InitImage { picture: "a.png".into(), mask: Some(mask), strength: 1.0 }),
+                init: mask.map(|mask| InitImage {
+                    picture: "a.png".into(),
+                    mask: Some(mask),
+                    strength: 1.0,
+                    extend: Extend::default(),
+                }),
                 num_inference_steps: row.default_steps,
                 guidance_scale: row.default_guidance,
                 sampler: row.default_sampler,
