@@ -24,7 +24,8 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
 /// `2ˣ` for x that is not above 127; NaN and minus infinity as they should be.
 #[inline(always)]
 pub(super) fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
-    const P: [f32; 7] = [1.535_325_7e-4, 0.001_339_900_3, 0.009_618_439, 0.055_503_32, 0.240_226_48, 0.693_147_2, 1.0];
+    const P: [f32; 7] =
+        [1.535_325_7e-4, 0.001_339_900_3, 0.009_618_439, 0.055_503_32, 0.240_226_48, std::f32::consts::LN_2, 1.0];
     let x = s.max(s.splat(-127.0), x);
     let n = s.round(x);
     s.mul(polynomial(s, &P, s.sub(x, n)), s.pow2(n))
@@ -69,9 +70,9 @@ mod tests {
             padded.resize(x.len().next_multiple_of(LANES), 0.0);
             let (values, _) = padded.as_chunks_mut();
             if portable {
-                Powers { of_two, values }.run(Portable)
+                Powers { of_two, values }.run(Portable);
             } else {
-                dispatch(Powers { of_two, values })
+                dispatch(Powers { of_two, values });
             }
             padded.truncate(x.len());
             padded

@@ -33,6 +33,7 @@ impl<'a> Values<'a> {
     ///
     /// # Panics
     /// When there are fewer.
+    #[must_use]
     pub fn part(self, first: usize, len: usize) -> Self {
         match self {
             Self::F32(values) => Self::F32(&values[first..][..len]),

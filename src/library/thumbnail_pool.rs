@@ -166,7 +166,7 @@ mod tests {
         let write = |id: i64| {
             let path = dir.join(format!("{id}.png"));
             let picture = Picture { width_px: 300, height_px: 300, rgba: [id as u8, 0, 0, 255].repeat(90_000) };
-            fs::write(&path, png_file::encode(&picture, &Default::default()).unwrap()).unwrap();
+            fs::write(&path, png_file::encode(&picture, &Embedded::default()).unwrap()).unwrap();
             (PictureId(id), path)
         };
         (0..count).map(write).collect()

@@ -227,7 +227,7 @@ pub fn spread(x: &Tensor, rows: usize) -> Result<Tensor> {
     if batch == rows {
         return Ok(x.clone());
     }
-    if batch == 0 || rows % batch != 0 {
+    if batch == 0 || !rows.is_multiple_of(batch) {
         candle_core::bail!("a batch of {batch} cannot stand for {rows}")
     }
     Tensor::cat(&vec![x; rows / batch], 0)

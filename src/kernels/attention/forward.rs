@@ -231,7 +231,9 @@ impl Plan {
                 let query = first + panel * cols;
                 let result = &mut results[panel * self.padded_dim * lanes..][..head_dim * lanes];
                 let sums = &mut sums[panel * lanes..][..lanes];
-                sums.iter_mut().for_each(|sum| *sum = 1.0 / *sum);
+                for sum in sums.iter_mut() {
+                    *sum = 1.0 / *sum;
+                }
                 for row in result.chunks_exact_mut(lanes) {
                     row.iter_mut().zip(&*sums).for_each(|(value, inverse)| *value *= inverse);
                 }
@@ -252,7 +254,9 @@ impl Plan {
         }
         transpose(queries, self.attention.head_dim, q, self.attention.width(), panel, cols);
         let scale = self.attention.scale * std::f32::consts::LOG2_E;
-        panel.iter_mut().for_each(|value| *value *= scale);
+        for value in panel.iter_mut() {
+            *value *= scale;
+        }
     }
 
     /// The scores of `keys` keys, the first of which `k` begins with: `[keys, lanes]`.

@@ -114,9 +114,9 @@ mod tests {
                 result: &mut result,
             };
             if portable {
-                task.run(Portable)
+                task.run(Portable);
             } else {
-                dispatch(task)
+                dispatch(task);
             }
             for (key, i, d) in (0..keys * cols * DIM).map(|at| (at / DIM / cols, at / DIM % cols, at % DIM)) {
                 result[d * lanes + i] += room[key * cols + i] * values_of_keys[(first + key) * DIM + d];

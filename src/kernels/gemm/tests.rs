@@ -157,7 +157,7 @@ fn what_comes_after_the_product_equals_steps_of_their_own() {
         for activation in [Activation::None, Activation::Silu, Activation::Gelu, Activation::QuickGelu] {
             for (accumulate, with_residual) in [(false, false), (true, false), (false, true)] {
                 let mut expected: Vec<f32> = before.clone();
-                for at in 0..m * n {
+                for (at, sum) in sums.iter().enumerate() {
                     let (i, j) = (at / n, at % n);
                     let bias = match bias {
                         Bias::None => 0.0,
@@ -167,7 +167,7 @@ fn what_comes_after_the_product_equals_steps_of_their_own() {
                     let here = i * stride + j;
                     let more =
                         if accumulate { before[here] } else { 0.0 } + if with_residual { residual[here] } else { 0.0 };
-                    let sum = [(sums[at] + f64::from(bias) + f64::from(more)) as f32];
+                    let sum = [(sum + f64::from(bias) + f64::from(more)) as f32];
                     let mut value = sum;
                     match activation {
                         Activation::None => {}

@@ -45,7 +45,7 @@ impl Moments {
 
     const NONE: Self = Self { count: 0.0, mean: 0.0, squares: 0.0 };
 
-    /// Of both together (Chan, Golub and LeVeque 1979).
+    /// Of both together (Chan, Golub and `LeVeque` 1979).
     #[inline(always)]
     fn join(self, other: Self) -> Self {
         let count = self.count + other.count;

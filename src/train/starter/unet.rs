@@ -56,7 +56,8 @@ impl Default for UNetSettings {
 /// blocks and of the network, and the transformers' projections back (as `zero_module` in the code of Dhariwal and
 /// Nichol 2021 and of latent diffusion); in the text encoder the last layers of attention and feed-forward, so that it
 /// begins by passing each word on as it is.
-const ZERO: &[&str] = &["conv_out.weight", "conv2.weight", "proj_out.weight", "self_attn.out_proj.weight", "fc2.weight"];
+const ZERO: &[&str] =
+    &["conv_out.weight", "conv2.weight", "proj_out.weight", "self_attn.out_proj.weight", "fc2.weight"];
 /// The text encoder learns more slowly than the network that reads it, so that this can follow.
 const TEXT_LR_FACTOR: f64 = 0.3;
 /// Prompts that are looked at, all of held-out combinations: two of each kind.
