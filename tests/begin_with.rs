@@ -339,7 +339,7 @@ fn the_command_line_paints_around_enlarges_and_hides() {
         // The picture's own size, and what is painted around it.
         (&["--init", init, "--extend", "left=16,bottom=8"][..], 88, 72),
         (&["--init", init, "--upscale", "2", "--strength", "0"], 144, 128),
-        (&["--init", init, "--upscale", "1.5", "--strength", "0.5", "--size", "64x64"], 104, 96),
+        (&["--init", init, "--upscale", "1.5", "--strength", "0.5", "--size", "64x64"], 112, 96),
     ] {
         let (printed, _) = run(&model_path(), arguments);
         assert_eq!((&printed["width"], &printed["height"]), (&width.into(), &height.into()), "{printed}");

@@ -160,6 +160,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::library::metadata::Embedded;
     use crate::library::png_file;
 
     fn pictures(dir: &Path, count: i64) -> Vec<(PictureId, PathBuf)> {

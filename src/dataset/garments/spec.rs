@@ -278,7 +278,7 @@ mod tests {
             }
         }
         let mut seen = HashSet::new();
-        for index in 0..4000 {
+        for index in 0..12_000 {
             for split in [Split::Train, Split::HeldOut] {
                 let spec = GarmentSpec::sample(1, index, split);
                 assert_eq!(Split::of(spec.kind, spec.colour, spec.pattern), split);
