@@ -44,7 +44,7 @@ pub fn concat(batch: usize, a: &[f32], b: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Undoes [`concat`]: `of_a` values of each of the pictures of `x` go to `a`, the rest to `b`.
+/// Undoes [`concat()`]: `of_a` values of each of the pictures of `x` go to `a`, the rest to `b`.
 pub fn split(batch: usize, x: &[f32], a: &mut [f32], b: &mut [f32]) {
     check_len("split: the input", x, a.len() + b.len());
     assert!(batch > 0 || x.is_empty(), "split: no pictures, but values");

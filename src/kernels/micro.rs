@@ -1,6 +1,6 @@
 //! The innermost loop of every matrix product: one tile of the result, kept in registers while `k` goes by.
 //!
-//! The loop is written once, over [`Vector`], and compiled for each instruction set. Each element is a sum from zero in
+//! The loop is written once, over `Vector`, and compiled for each instruction set. Each element is a sum from zero in
 //! the order of `k`, with one rounding a step where the processor can (all but the portable one); what was there is
 //! added last. So an element does not depend on the tile it lies in, nor on which thread computes it.
 
