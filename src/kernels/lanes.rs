@@ -50,14 +50,6 @@ pub(super) fn map<S: Simd, F: Lanewise<N>, const N: usize>(s: S, function: &F, i
     }
 }
 
-/// `values[i] = function(values[i], others[i])`.
-#[inline(always)]
-pub(super) fn update<S: Simd, F: Lanewise<2>>(s: S, function: &F, values: &mut [f32], others: &[f32]) {
-    for (value, other) in values.chunks_mut(LANES).zip(others.chunks(LANES)) {
-        store_some(s, function.apply(s, [load_some(s, value), load_some(s, other)]), value);
-    }
-}
-
 /// Eight values, or as many as are left and then zeros.
 #[inline(always)]
 pub(super) fn load_some<S: Simd>(s: S, from: &[f32]) -> S::F {

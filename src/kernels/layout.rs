@@ -1,4 +1,4 @@
-//! Changes of layout: from maps of px to rows of tokens and back, and maps beside one another.
+//! Changes of layout: from maps of px to rows of tokens and back.
 
 use rayon::prelude::*;
 
@@ -27,43 +27,6 @@ pub fn transpose_each(batch: usize, rows: usize, cols: usize, x: &[f32], out: &m
     });
 }
 
-/// Maps beside one another: `a` `[batch, of_a]` and `b` `[batch, of_b]` to `out` `[batch, of_a + of_b]`, where a row is
-/// channels times px.
-pub fn concat(batch: usize, a: &[f32], b: &[f32], out: &mut [f32]) {
-    check_len("concat: the result", out, a.len() + b.len());
-    assert!(batch > 0 || out.is_empty(), "concat: no pictures, but values");
-    let (of_a, of_b) = (a.len() / batch.max(1), b.len() / batch.max(1));
-    assert!(
-        a.len() == batch * of_a && b.len() == batch * of_b,
-        "concat: the values do not divide into {batch} pictures"
-    );
-    for (i, out) in out.chunks_mut((of_a + of_b).max(1)).enumerate() {
-        let (to_a, to_b) = out.split_at_mut(of_a);
-        copy(&a[i * of_a..][..of_a], to_a);
-        copy(&b[i * of_b..][..of_b], to_b);
-    }
-}
-
-/// Undoes [`concat()`]: `of_a` values of each of the pictures of `x` go to `a`, the rest to `b`.
-pub fn split(batch: usize, x: &[f32], a: &mut [f32], b: &mut [f32]) {
-    check_len("split: the input", x, a.len() + b.len());
-    assert!(batch > 0 || x.is_empty(), "split: no pictures, but values");
-    let (of_a, of_b) = (a.len() / batch.max(1), b.len() / batch.max(1));
-    assert!(
-        a.len() == batch * of_a && b.len() == batch * of_b,
-        "split: the values do not divide into {batch} pictures"
-    );
-    for (i, x) in x.chunks((of_a + of_b).max(1)).enumerate() {
-        copy(&x[..of_a], &mut a[i * of_a..][..of_a]);
-        copy(&x[of_a..], &mut b[i * of_b..][..of_b]);
-    }
-}
-
-/// Copies, in parallel.
-fn copy(from: &[f32], to: &mut [f32]) {
-    to.par_chunks_mut(8 * PIECE).zip(from.par_chunks(8 * PIECE)).for_each(|(to, from)| to.copy_from_slice(from));
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -85,29 +48,15 @@ mod tests {
             transpose_each(batch, cols, rows, &out, &mut back);
             prop_assert_eq!(back, x);
         }
-
-        #[test]
-        fn concat_and_split_equal_plain_loops(batch in 0_usize..4, of_a in 0_usize..40, of_b in 0_usize..40) {
-            let (a, b) = (values(1, batch * of_a), values(2, batch * of_b));
-            let expected: Vec<f32> =
-                (0..batch).flat_map(|i| [&a[i * of_a..][..of_a], &b[i * of_b..][..of_b]].concat()).collect();
-            let mut out = unwritten(a.len() + b.len());
-            concat(batch, &a, &b, &mut out);
-            prop_assert_eq!(&out, &expected);
-            let (mut back_a, mut back_b) = (unwritten(a.len()), unwritten(b.len()));
-            split(batch, &out, &mut back_a, &mut back_b);
-            prop_assert_eq!((back_a, back_b), (a, b));
-        }
     }
 
     #[test]
     fn the_threads_change_nothing() {
         let x = values(1, 2 * 100 * 1003);
         assert_same_on_any_thread_count(|| {
-            let (mut tokens, mut both) = (unwritten(x.len()), unwritten(2 * x.len()));
+            let mut tokens = unwritten(x.len());
             transpose_each(2, 100, 1003, &x, &mut tokens);
-            concat(2, &x, &tokens, &mut both);
-            both
+            tokens
         });
     }
 }

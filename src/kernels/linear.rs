@@ -80,32 +80,6 @@ impl Linear<'_> {
     }
 }
 
-/// [`Linear::forward`] with a weight in f32 and nothing behind it.
-pub fn linear_forward(
-    rows: usize,
-    in_features: usize,
-    out_features: usize,
-    x: &[f32],
-    w: &[f32],
-    bias: Option<&[f32]>,
-    out: &mut [f32],
-) {
-    let layer = Linear { in_features, out_features, weight: w.into(), bias };
-    layer.forward(rows, x, None, Activation::None, out);
-}
-
-/// [`Linear::backward_input`] with a weight in f32.
-pub fn linear_backward_input(
-    rows: usize,
-    in_features: usize,
-    out_features: usize,
-    gy: &[f32],
-    w: &[f32],
-    gx: &mut [f32],
-) {
-    Linear { in_features, out_features, weight: w.into(), bias: None }.backward_input(rows, gy, gx);
-}
-
 /// `gw = gyᵀ x`: `gw` is `[out_features, in_features]`.
 pub fn linear_backward_weight(
     rows: usize,

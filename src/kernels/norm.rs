@@ -10,7 +10,8 @@ mod tests;
 
 use rayon::prelude::*;
 
-use self::group::{ChannelSums, GroupBackward, forward_group};
+pub use self::group::Normal;
+use self::group::{ChannelSums, GroupBackward, forward_group, normals_of_group};
 use self::layer::{LayerBackward, LayerForward};
 use super::check_len;
 use super::linear::add_all;
@@ -64,6 +65,29 @@ impl GroupNorm {
             let (gamma, beta) = (&gamma[first..][..per_group], &beta[first..][..per_group]);
             forward_group(self, x, gamma, beta, out);
         });
+    }
+
+    /// What the normalisation does to each channel of each picture, `[batch, channels]`, for a kernel that normalises what
+    /// it reads. With `shifts`, of that shape, it is the normalisation of `x` with each channel moved by its shift.
+    pub fn normals(&self, x: &[f32], shifts: Option<&[f32]>, gamma: &[f32], beta: &[f32]) -> Vec<Normal> {
+        let len = self.check(x, gamma, beta);
+        let mut normals = vec![Normal::default(); self.batch * self.channels];
+        if let Some(shifts) = shifts {
+            check_len("group norm: the shifts", shifts, normals.len());
+        }
+        if len == 0 {
+            return normals;
+        }
+        let per_group = self.channels / self.groups;
+        normals.par_chunks_mut(per_group).zip(x.par_chunks(per_group * self.pixels)).enumerate().for_each(
+            |(i, (normals, x))| {
+                let first = i % self.groups * per_group;
+                let (gamma, beta) = (&gamma[first..][..per_group], &beta[first..][..per_group]);
+                let shifts = shifts.map(|shifts| &shifts[i * per_group..][..per_group]);
+                normals_of_group(self, x, shifts, gamma, beta, normals);
+            },
+        );
+        normals
     }
 
     /// The gradients of [`GroupNorm::forward`] for the result's gradient `gy`: of the input, the scale and the shift.

@@ -53,22 +53,22 @@ impl ResnetBlock {
     }
 
     /// `x` `[batch, in, height, width]` and the activated embedding `[batch, time_embed_dim]` to
-    /// `[batch, out, height, width]`. The embedding has `SiLU` behind it already: it is the same for every block.
+    /// `[batch, out, height, width]`. The embedding has `SiLU` behind it already: it is the same for every block. `x` is
+    /// given away, so that a large map need not outlive its use.
     ///
     /// # Errors
     /// When the shapes do not fit.
-    pub fn forward(&self, x: &Tensor, activated_embedding: Option<&Tensor>) -> Result<Tensor> {
-        let mut hidden = self.conv1.forward(&self.norm1.forward_silu(x)?)?;
-        if let (Some(projection), Some(embedding)) = (&self.time_emb_proj, activated_embedding) {
-            let shift = projection.forward(embedding)?.unsqueeze(2)?.unsqueeze(3)?; // [batch, out, 1, 1]
-            hidden = hidden.broadcast_add(&shift)?;
-        }
-        let hidden = self.norm2.forward_silu(&hidden)?;
-        let around = match &self.conv_shortcut {
-            Some(conv) => conv.forward(x)?,
-            None => x.clone(),
+    pub fn forward(&self, x: Tensor, activated_embedding: Option<&Tensor>) -> Result<Tensor> {
+        let hidden = self.norm1.forward_silu_conv(&x, None, &self.conv1, None)?;
+        let shift = match (&self.time_emb_proj, activated_embedding) {
+            (Some(projection), Some(embedding)) => Some(projection.forward(embedding)?), // [batch, out]
+            _ => None,
         };
-        Ok(self.probe.see(self.conv2.forward_onto(&hidden, &around)?))
+        let around = match &self.conv_shortcut {
+            Some(conv) => conv.forward(&x)?,
+            None => x,
+        };
+        Ok(self.probe.see(self.norm2.forward_silu_conv(&hidden, shift.as_ref(), &self.conv2, Some(&around))?))
     }
 }
 

@@ -194,7 +194,7 @@ impl SpatialTransformer {
         let mut tokens = match &self.projection {
             // The reference looks at the convolution's map.
             Projection::Convolution { proj_in, .. } if self.in_probe.active() => {
-                tokens(&self.in_probe.see(proj_in.forward(&normed)?))?
+                ops::to_tokens(&self.in_probe.see(proj_in.forward(&normed)?))?
             }
             Projection::Convolution { proj_in, .. } => proj_in.as_linear()?.forward_to_tokens(&normed)?,
             Projection::Linear { proj_in, .. } => self.in_probe.see(proj_in.forward_to_tokens(&normed)?),
@@ -206,10 +206,10 @@ impl SpatialTransformer {
         // The reference looks at the layer before it is added.
         let sum = match &self.projection {
             Projection::Convolution { proj_out, .. } if self.out_probe.active() => {
-                (self.out_probe.see(proj_out.forward(&map(&tokens, height, width)?)?) + x)?
+                (self.out_probe.see(proj_out.forward(&ops::from_tokens(&tokens, height, width)?)?) + x)?
             }
             Projection::Linear { proj_out, .. } if self.out_probe.active() => {
-                (map(&self.out_probe.see(proj_out.forward(&tokens)?), height, width)? + x)?
+                (ops::from_tokens(&self.out_probe.see(proj_out.forward(&tokens)?), height, width)? + x)?
             }
             Projection::Convolution { proj_out, .. } => proj_out.as_linear()?.forward_onto_map(&tokens, &x)?,
             Projection::Linear { proj_out, .. } => proj_out.forward_onto_map(&tokens, &x)?,
@@ -231,15 +231,4 @@ pub fn spread(x: &Tensor, rows: usize) -> Result<Tensor> {
         candle_core::bail!("a batch of {batch} cannot stand for {rows}")
     }
     Tensor::cat(&vec![x; rows / batch], 0)
-}
-
-/// `[batch, channels, height, width]` to `[batch, height * width, channels]`.
-pub fn tokens(map: &Tensor) -> Result<Tensor> {
-    map.flatten_from(2)?.transpose(1, 2)?.contiguous()
-}
-
-/// `[batch, height * width, channels]` to `[batch, channels, height, width]`.
-pub fn map(tokens: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-    let (batch, _, channels) = tokens.dims3()?;
-    tokens.transpose(1, 2)?.contiguous()?.reshape((batch, channels, height, width))
 }

@@ -16,8 +16,9 @@ struct Layer {
 }
 
 impl Layer {
-    fn forward(&self, x: &Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let x = self.resnet.forward(x, Some(&embedding.narrow(0, 0, x.dim(0)?)?))?;
+    fn forward(&self, x: Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let embedding = embedding.narrow(0, 0, x.dim(0)?)?;
+        let x = self.resnet.forward(x, Some(&embedding))?;
         match &self.attention {
             Some(attention) => attention.forward(&x, context),
             None => Ok(x),
@@ -187,7 +188,7 @@ impl UNet {
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
             for layer in &block.layers {
-                x = layer.forward(&x, &embedding, context)?;
+                x = layer.forward(x, &embedding, context)?;
                 skips.push(x.clone());
             }
             if let Some(downsample) = &block.downsample {
@@ -196,13 +197,13 @@ impl UNet {
             }
             x = block.probe.see(x);
         }
-        x = self.mid_block.forward(&spread(&x, rows)?, &embedding, context)?;
+        x = self.mid_block.forward(spread(&x, rows)?, &embedding, context)?;
         for block in &self.up_blocks {
             for layer in &block.layers {
                 if let Some(skip) = skips.pop() {
                     x = Tensor::cat(&[&x, &spread(&skip, rows)?], 1)?;
                 }
-                x = layer.forward(&x, &embedding, context)?;
+                x = layer.forward(x, &embedding, context)?;
             }
             if let (Some(upsample), Some(skip)) = (&block.upsample, skips.last()) {
                 let (_, _, height, width) = skip.dims4()?;
@@ -214,15 +215,15 @@ impl UNet {
         if self.conv_norm_out.1.active() {
             let _ = self.conv_norm_out.1.see(self.conv_norm_out.0.forward(&x)?);
         }
-        Ok(self.conv_out.1.see(self.conv_out.0.forward(&self.conv_norm_out.0.forward_silu(&x)?)?))
+        Ok(self.conv_out.1.see(self.conv_norm_out.0.forward_silu_conv(&x, None, &self.conv_out.0, None)?))
     }
 }
 
 impl MidBlock {
-    fn forward(&self, x: &Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
         let x = self.first.forward(x, Some(embedding))?;
         let x = self.attention.forward(&x, context)?;
-        Ok(self.probe.see(self.last.forward(&x, Some(embedding))?))
+        Ok(self.probe.see(self.last.forward(x, Some(embedding))?))
     }
 }
 

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
-use super::transformer::{Attention, map, tokens};
+use super::transformer::Attention;
 use crate::domain::{Result, UserError};
 use crate::nn::probe::Probe;
-use crate::nn::{Conv2d, GroupNorm, Params};
+use crate::nn::{Conv2d, GroupNorm, Params, ops};
 
 /// All norms of the autoencoder have this epsilon.
 const EPS: f64 = 1e-6;
@@ -162,14 +162,15 @@ impl MidBlock {
         }
     }
 
-    fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+    fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
         let mut x = self.first.forward(x, None)?;
         if let Some(mid) = &self.attention {
             let (_, _, height, width) = x.dims4()?;
-            let rows = tokens(&mid.group_norm.forward(&x)?)?;
-            x = mid.probe.see(map(&mid.attention.forward_onto(&rows, &rows, &tokens(&x)?)?, height, width)?);
+            let rows = ops::to_tokens(&mid.group_norm.forward(&x)?)?;
+            let sum = mid.attention.forward_onto(&rows, &rows, &ops::to_tokens(&x)?)?;
+            x = mid.probe.see(ops::from_tokens(&sum, height, width)?);
         }
-        Ok(self.probe.see(self.last.forward(&x, None)?))
+        Ok(self.probe.see(self.last.forward(x, None)?))
     }
 }
 
@@ -209,7 +210,7 @@ impl Head {
         if self.norm_probe.active() {
             let _ = self.norm_probe.see(self.norm.forward(x)?);
         }
-        Ok(self.conv_probe.see(self.conv.forward(&self.norm.forward_silu(x)?)?))
+        Ok(self.conv_probe.see(self.norm.forward_silu_conv(x, None, &self.conv, None)?))
     }
 }
 
@@ -265,14 +266,14 @@ impl Encoder {
         let mut x = self.conv_in.1.see(self.conv_in.0.forward(image)?);
         for level in &self.levels {
             for resnet in &level.resnets {
-                x = resnet.forward(&x, None)?;
+                x = resnet.forward(x, None)?;
             }
             if let Some(downsample) = &level.downsample {
                 x = downsample.forward(&x)?;
             }
             x = level.probe.see(x);
         }
-        self.head.forward(&self.mid_block.forward(&x)?)
+        self.head.forward(&self.mid_block.forward(x)?)
     }
 }
 
@@ -302,10 +303,10 @@ impl Decoder {
     }
 
     fn forward(&self, latents: &Tensor) -> TensorResult<Tensor> {
-        let mut x = self.mid_block.forward(&self.conv_in.1.see(self.conv_in.0.forward(latents)?))?;
+        let mut x = self.mid_block.forward(self.conv_in.1.see(self.conv_in.0.forward(latents)?))?;
         for level in &self.levels {
             for resnet in &level.resnets {
-                x = resnet.forward(&x, None)?;
+                x = resnet.forward(x, None)?;
             }
             if let Some(upsample) = &level.upsample {
                 let (_, _, height, width) = x.dims4()?;

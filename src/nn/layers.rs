@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::ops::{self, ConvWay, Padding};
+use super::ops::{self, ConvWay, Convolved, GroupNormWay, Normed, Padding};
 use super::{Init, Params, shared_norms};
 
 /// `y = x Wᵀ + b` over the last dimension.
@@ -158,7 +158,7 @@ impl GroupNorm {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        shared_norms::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, false)
+        shared_norms::group_norm(x, self.normed(false))
     }
 
     /// The same, followed by `SiLU`.
@@ -166,7 +166,28 @@ impl GroupNorm {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
-        shared_norms::group_norm(x, &self.weight, &self.bias, self.groups, self.eps, true)
+        shared_norms::group_norm(x, self.normed(true))
+    }
+
+    /// The same of the sum of `x` and `shift` `[batch, channels]`, with `SiLU` and a convolution behind it, added to
+    /// `residual`, which has the result's shape.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward_silu_conv(
+        &self,
+        x: &Tensor,
+        shift: Option<&Tensor>,
+        conv: &Conv2d,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let conv = Convolved { weight: &conv.weight, bias: &conv.bias, way: conv.way };
+        shared_norms::norm_conv2d(x, shift, self.normed(true), conv, residual)
+    }
+
+    fn normed(&self, silu: bool) -> Normed<'_> {
+        let way = GroupNormWay { groups: self.groups, eps: self.eps, silu };
+        Normed { weight: &self.weight, bias: &self.bias, way }
     }
 }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::ops;
+use super::ops::{self, Convolved, GroupNormWay, Normed};
 
 /// What one norm measures: mean and variance of each group of each picture of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,14 +65,9 @@ impl SharedNorms {
 ///
 /// # Errors
 /// As there, and when statistics are given that do not belong to this network.
-pub(super) fn group_norm(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    groups: usize,
-    eps: f64,
-    silu: bool,
-) -> Result<Tensor> {
+pub(super) fn group_norm(x: &Tensor, norm: Normed) -> Result<Tensor> {
+    let Normed { weight, bias, way } = norm;
+    let GroupNormWay { groups, eps, silu } = way;
     let given = MODE.with_borrow_mut(|mode| match mode {
         Mode::Own => Ok(None),
         Mode::Recording(norms) => {
@@ -86,7 +81,7 @@ pub(super) fn group_norm(
         }
     })?;
     let Some(Moments(moments)) = given else {
-        return ops::group_norm(x, weight, bias, groups, eps, silu);
+        return ops::group_norm(x, weight, bias, way);
     };
     let (batch, channels, height, width) = x.dims4()?;
     if groups == 0 || channels % groups != 0 || moments.len() != batch * groups {
@@ -105,6 +100,25 @@ pub(super) fn group_norm(
     });
     let y = Tensor::from_vec(values, x.shape(), x.device())?;
     if silu { ops::silu(&y) } else { Ok(y) }
+}
+
+/// [`ops::norm_conv2d`] with the statistics that hold on this thread.
+///
+/// # Errors
+/// As there, and when statistics are given that do not belong to this network.
+pub(super) fn norm_conv2d(
+    x: &Tensor,
+    shift: Option<&Tensor>,
+    norm: Normed,
+    conv: Convolved,
+    residual: Option<&Tensor>,
+) -> Result<Tensor> {
+    if MODE.with_borrow(|mode| matches!(mode, Mode::Own)) {
+        return ops::norm_conv2d(x, shift, norm, conv, residual);
+    }
+    let shifted = shift.map(|shift| ops::add_channels(x, shift)).transpose()?;
+    let normed = group_norm(shifted.as_ref().unwrap_or(x), norm)?;
+    ops::conv2d(&normed, conv.weight, Some(conv.bias), residual, conv.way)
 }
 
 fn measured(x: &Tensor, groups: usize) -> Result<Moments> {
@@ -143,8 +157,9 @@ mod tests {
     fn statistics_of_the_same_picture_change_nothing() {
         let (x, weight, bias) = sample(2);
         for silu in [false, true] {
-            let norm = || group_norm(&x, &weight, &bias, 2, 1e-6, silu).unwrap();
-            let expected = ops::group_norm(&x, &weight, &bias, 2, 1e-6, silu).unwrap();
+            let way = GroupNormWay { groups: 2, eps: 1e-6, silu };
+            let norm = || group_norm(&x, Normed { weight: &weight, bias: &bias, way }).unwrap();
+            let expected = ops::group_norm(&x, &weight, &bias, way).unwrap();
             let (own, norms) = SharedNorms::recorded(norm);
             assert_eq!(difference(&own, &expected), 0.0);
             assert!(difference(&norms.given(norm), &expected) < 1e-5);
@@ -155,7 +170,8 @@ mod tests {
     #[test]
     fn a_part_is_normalised_as_it_is_within_the_whole() {
         let (x, weight, bias) = sample(1);
-        let norm = |x: &Tensor| group_norm(x, &weight, &bias, 2, 1e-6, true).unwrap();
+        let way = GroupNormWay { groups: 2, eps: 1e-6, silu: true };
+        let norm = |x: &Tensor| group_norm(x, Normed { weight: &weight, bias: &bias, way }).unwrap();
         let (whole, norms) = SharedNorms::recorded(|| norm(&x));
         let part = norms.given(|| norm(&x.narrow(2, 1, 2).unwrap()));
         assert!(difference(&part, &whole.narrow(2, 1, 2).unwrap()) < 1e-5);
@@ -164,7 +180,8 @@ mod tests {
     #[test]
     fn statistics_of_another_network_are_refused() {
         let (x, weight, bias) = sample(1);
-        let norm = |groups| group_norm(&x, &weight, &bias, groups, 1e-6, false);
+        let way = |groups| GroupNormWay { groups, eps: 1e-6, silu: false };
+        let norm = |groups| group_norm(&x, Normed { weight: &weight, bias: &bias, way: way(groups) });
         let (_, norms) = SharedNorms::recorded(|| norm(2));
         assert!(norms.given(|| norm(4)).is_err());
         assert!(norms.given(|| norm(2).and_then(|_| norm(2))).is_err());

@@ -21,6 +21,7 @@ use self::winograd::Winograd;
 use super::check_len;
 use super::gemm::{Bias, Finish, Matrix, gemm, gemm_serial, product};
 use super::micro::micro;
+use super::norm::Normal;
 use super::upsample::nearest_backward;
 use super::values::Values;
 
@@ -101,21 +102,39 @@ impl Conv2d {
 
     /// `out` = the convolution of `x` with `w`, plus `bias` `[out_channels]`, plus `residual`, of the shape of `out`.
     pub fn forward(&self, x: &[f32], w: Values, bias: Option<&[f32]>, residual: Option<&[f32]>, out: &mut [f32]) {
-        check_len("conv2d: the input", x, self.in_len());
-        self.check_weight(w);
-        check_len("conv2d: the output", out, self.out_len());
-        if let Some(bias) = bias {
-            check_len("conv2d: the bias", bias, self.out_channels);
-        }
-        if let Some(residual) = residual {
-            check_len("conv2d: the residual", residual, self.out_len());
-        }
+        self.check(x, w, bias, residual, out);
         let added = Added { bias, residual };
         if self.is_product() {
             self.product(self.out_channels, Matrix::new(w, self.in_channels), x, added, out);
         } else {
-            run(self.source(), self.out_channels, Weights::Plain(w), x, added, out);
+            run(self.source(), self.out_channels, Weights::Plain(w), None, x, added, out);
         }
+    }
+
+    /// Whether [`Conv2d::forward_normed`] can be called.
+    pub fn normalises(&self) -> bool {
+        Winograd::pays(&self.source(), self.out_channels)
+    }
+
+    /// The same as [`Conv2d::forward`] of `x` after a group normalisation and `SiLU`, which are done when a value is read:
+    /// `normals` `[batch, in_channels]` says what normalisation does to each channel.
+    ///
+    /// # Panics
+    /// Where [`Conv2d::normalises`] says no.
+    pub fn forward_normed(
+        &self,
+        x: &[f32],
+        normals: &[Normal],
+        w: Values,
+        bias: Option<&[f32]>,
+        residual: Option<&[f32]>,
+        out: &mut [f32],
+    ) {
+        assert!(self.normalises(), "conv2d: no convolution of this shape normalises its input");
+        self.check(x, w, bias, residual, out);
+        let expected = self.batch * self.in_channels;
+        assert!(normals.len() == expected, "conv2d: {} channels are normalised of {expected}", normals.len());
+        run(self.source(), self.out_channels, Weights::Plain(w), Some(normals), x, Added { bias, residual }, out);
     }
 
     /// `gx` = the gradient of the input for the result's gradient `gy`.
@@ -186,6 +205,19 @@ impl Conv2d {
     fn seen(&self) -> (usize, usize) {
         let scale = if self.enlarged { 2 } else { 1 };
         (scale * self.in_height, scale * self.in_width)
+    }
+
+    #[track_caller]
+    fn check(&self, x: &[f32], w: Values, bias: Option<&[f32]>, residual: Option<&[f32]>, out: &[f32]) {
+        check_len("conv2d: the input", x, self.in_len());
+        self.check_weight(w);
+        check_len("conv2d: the output", out, self.out_len());
+        if let Some(bias) = bias {
+            check_len("conv2d: the bias", bias, self.out_channels);
+        }
+        if let Some(residual) = residual {
+            check_len("conv2d: the residual", residual, self.out_len());
+        }
     }
 
     #[track_caller]
@@ -304,11 +336,11 @@ impl Conv2d {
             .collect();
         let weights = Weights::Turned { weights: w, kernel: self.kernel_height * self.kernel_width, taps: &taps };
         if self.stride == 1 {
-            run(source, self.in_channels, weights, gy, Added::NOTHING, gx);
+            run(source, self.in_channels, weights, None, gy, Added::NOTHING, gx);
             return;
         }
         let mut of_phase = vec![0.0; self.batch * self.in_channels * rows.count * cols.count];
-        run(source, self.in_channels, weights, gy, Added::NOTHING, &mut of_phase);
+        run(source, self.in_channels, weights, None, gy, Added::NOTHING, &mut of_phase);
         let planes = gx.par_chunks_mut(self.in_height * self.in_width);
         planes.zip(of_phase.par_chunks(rows.count * cols.count)).for_each(|(gx, from)| {
             for (gx, from) in
@@ -321,10 +353,17 @@ impl Conv2d {
 }
 
 /// The convolution of a source, by the way that suits its shape.
-fn run(source: Source, out_channels: usize, weights: Weights, x: &[f32], added: Added, out: &mut [f32]) {
-    let micro = micro();
-    if Winograd::pays(&source, out_channels, micro) {
-        Winograd { source, out_channels, weights, micro }.run(x, added, out);
+fn run(
+    source: Source,
+    out_channels: usize,
+    weights: Weights,
+    normals: Option<&[Normal]>,
+    x: &[f32],
+    added: Added,
+    out: &mut [f32],
+) {
+    if Winograd::pays(&source, out_channels) {
+        Winograd { source, out_channels, weights, normals, micro: micro() }.run(x, added, out);
     } else {
         Direct { source, out_channels, weights }.run(x, added, out);
     }

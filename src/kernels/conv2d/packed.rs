@@ -4,6 +4,8 @@
 //! a fixed offset: no edge is tested, nothing is unfolded. A stride is undone by keeping every stride-th row and column
 //! apart, as planes of their own.
 
+use std::ops::Range;
+
 use crate::kernels::simd::LANES;
 
 /// Results of one strip, including those that fill up the last vector of a row.
@@ -186,13 +188,19 @@ impl Strip {
 }
 
 impl Source {
+    /// Where a packed row of `len` values holds values of the input, which begin `padding` values into the padded row.
+    #[inline]
+    pub fn span(&self, padding: isize, len: usize) -> Range<usize> {
+        let reach = |at: isize| (at.max(0) as usize).div_ceil(self.stride).min(len);
+        let begin = reach(padding);
+        begin..reach(padding + self.width as isize).max(begin)
+    }
+
     /// Every `stride`-th value of a row, which begins `padding` values into the padded row; zeros around.
     #[inline]
     pub fn pack_row(&self, from: &[f32], padding: isize, to: &mut [f32]) {
         let stride = self.stride;
-        let reach = |at: isize| (at.max(0) as usize).div_ceil(stride).min(to.len());
-        let begin = reach(padding);
-        let end = reach(padding + self.width as isize).max(begin);
+        let Range { start: begin, end } = self.span(padding, to.len());
         clear(to, begin, end);
         if begin == end {
             return;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use half::{bf16, f16};
 
 use super::{Conv2d, Padding};
+use crate::kernels::norm::GroupNorm;
 use crate::kernels::testing::{assert_near, assert_same_on_any_thread_count, unwritten, values};
 use crate::kernels::values::Values;
 
@@ -193,4 +194,45 @@ fn the_threads_change_nothing() {
 #[should_panic(expected = "conv2d: the weight holds 1 values, its shape 9")]
 fn a_wrong_length_is_told() {
     conv(1, (1, 1), (4, 4), 3, 1).forward(&[0.0; 16], Values::F32(&[0.0]), None, None, &mut [0.0; 16]);
+}
+
+#[test]
+fn a_norm_within_equals_one_before() {
+    // Larger than a piece of work, and sides that are no multiples of a tile.
+    for (batch, (height, width), channels) in [(2, (9, 13), (36, 33)), (1, (3, 3), (40, 32)), (1, (70, 66), (32, 35))] {
+        let conv = Conv2d {
+            batch,
+            in_channels: channels.0,
+            in_height: height,
+            in_width: width,
+            out_channels: channels.1,
+            kernel_height: 3,
+            kernel_width: 3,
+            stride: 1,
+            padding: Padding { top: 1, bottom: 0, left: 2, right: 1 },
+            enlarged: false,
+        };
+        assert!(conv.normalises());
+        let pixels = height * width;
+        let norm = GroupNorm { batch, channels: channels.0, pixels, groups: 4, eps: 1e-5, silu: true };
+        let (x, w, bias) = (values(1, conv.in_len()), values(2, conv.weight_len()), values(3, channels.1));
+        let (gamma, beta) = (values(4, channels.0), values(5, channels.0));
+        let shifts = values(6, batch * channels.0);
+        let moved: Vec<f32> = x.iter().enumerate().map(|(at, x)| x + shifts[at / pixels]).collect();
+        for (seen, shifts) in [(&x, None), (&moved, Some(shifts.as_slice()))] {
+            let mut normed = unwritten(x.len());
+            norm.forward(seen, &gamma, &beta, &mut normed);
+            let mut expected = unwritten(conv.out_len());
+            conv.forward(&normed, Values::F32(&w), Some(&bias), None, &mut expected);
+            let run = || {
+                let mut out = unwritten(conv.out_len());
+                let normals = norm.normals(&x, shifts, &gamma, &beta);
+                conv.forward_normed(&x, &normals, Values::F32(&w), Some(&bias), None, &mut out);
+                out
+            };
+            let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+            assert_near("out", &run(), &expected, TOLERANCE);
+            assert_same_on_any_thread_count(run);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use half::f16;
 use proptest::prelude::*;
 
-use super::{Linear, Values, linear_backward_input, linear_backward_weight, linear_forward, sum_rows};
+use super::{Linear, Values, linear_backward_weight, sum_rows};
 use crate::kernels::activation::geglu_forward;
 use crate::kernels::gemm::Activation;
 use crate::kernels::testing::{assert_near, assert_same_on_any_thread_count, unwritten, values};
@@ -26,10 +26,12 @@ fn check(rows: usize, inputs: usize, outputs: usize, with_bias: bool) {
         }
     }
     let mut actual = unwritten(out.len());
-    linear_forward(rows, inputs, outputs, &x, &w, with_bias.then_some(&bias[..]), &mut actual);
+    let bias = with_bias.then_some(&bias[..]);
+    let layer = Linear { in_features: inputs, out_features: outputs, weight: w[..].into(), bias };
+    layer.forward(rows, &x, None, Activation::None, &mut actual);
     assert_near("out", &actual, &out, 5e-6);
     let mut actual = unwritten(gx.len());
-    linear_backward_input(rows, inputs, outputs, &gy, &w, &mut actual);
+    layer.backward_input(rows, &gy, &mut actual);
     assert_near("gx", &actual, &gx, 5e-6);
     let mut actual = unwritten(gw.len());
     linear_backward_weight(rows, inputs, outputs, &x, &gy, &mut actual);

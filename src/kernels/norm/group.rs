@@ -1,4 +1,5 @@
-//! Group normalisation of one group of one picture.
+//! Group normalisation of one group of one picture; what it comes to for each channel, for a kernel that normalises what
+//! it reads.
 
 use rayon::prelude::*;
 
@@ -13,12 +14,54 @@ const RUN: usize = 1024;
 /// A group of more values than this (half of a common second cache) is split over the threads.
 const LARGE: usize = 1 << 16;
 
+/// What normalisation does to one channel of one picture: `(x - mean) scale + shift`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Normal {
+    mean: f32,
+    scale: f32,
+    shift: f32,
+}
+
+impl Normal {
+    /// Normalises values of the channel where they are, and applies `SiLU`.
+    #[inline(always)]
+    pub fn silu_in_place<S: Simd>(self, s: S, values: &mut [f32]) {
+        let function = Apply::<true>(self);
+        for values in values.chunks_mut(LANES) {
+            store_some(s, function.apply(s, [load_some(s, values)]), values);
+        }
+    }
+}
+
+/// The channels of one group, each of which `shifts` has moved before, if it is given; `gamma` and `beta` are theirs.
+pub(super) fn normals_of_group(
+    norm: &GroupNorm,
+    x: &[f32],
+    shifts: Option<&[f32]>,
+    gamma: &[f32],
+    beta: &[f32],
+    normals: &mut [Normal],
+) {
+    let moments = match shifts {
+        None => Moments::of(x),
+        Some(shifts) => x
+            .chunks(norm.pixels)
+            .zip(shifts)
+            .fold(Moments::NONE, |all, (x, shift)| all.join(Moments::of(x).shifted(*shift))),
+    };
+    let (mean, inverse) = moments.normal(norm.eps);
+    for (channel, normal) in normals.iter_mut().enumerate() {
+        let moved = shifts.map_or(0.0, |shifts| shifts[channel]);
+        *normal = Normal { mean: mean - moved, scale: gamma[channel] * inverse, shift: beta[channel] };
+    }
+}
+
 /// Normalises one group; `gamma` and `beta` are those of its channels.
 pub(super) fn forward_group(norm: &GroupNorm, x: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
-    let (mean, inverse) = Moments::of(x).normal(norm.eps);
-    let channel = |(channel, (out, x))| {
-        let (scale, shift) = (gamma[channel] * inverse, beta[channel]);
-        dispatch(Apply { silu: norm.silu, mean, scale, shift, x, out });
+    let mut normals = vec![Normal::default(); gamma.len()];
+    normals_of_group(norm, x, None, gamma, beta, &mut normals);
+    let channel = |(channel, (out, x)): (usize, (&mut [f32], &[f32]))| {
+        dispatch(Channel { silu: norm.silu, normal: normals[channel], x, out });
     };
     let pixels = norm.pixels;
     if x.len() > LARGE {
@@ -29,39 +72,34 @@ pub(super) fn forward_group(norm: &GroupNorm, x: &[f32], gamma: &[f32], beta: &[
 }
 
 /// One channel of the group.
-struct Apply<'a> {
+struct Channel<'a> {
     silu: bool,
-    mean: f32,
-    scale: f32,
-    shift: f32,
+    normal: Normal,
     x: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl Task for Apply<'_> {
+impl Task for Channel<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { silu, mean, scale, shift, x, out } = self;
+        let Self { silu, normal, x, out } = self;
         if silu {
-            map(s, &Normal::<true> { mean, scale, shift }, [x], out);
+            map(s, &Apply::<true>(normal), [x], out);
         } else {
-            map(s, &Normal::<false> { mean, scale, shift }, [x], out);
+            map(s, &Apply::<false>(normal), [x], out);
         }
     }
 }
 
-/// `(x - mean) scale + shift`, then `SiLU` if so asked.
-struct Normal<const SILU: bool> {
-    mean: f32,
-    scale: f32,
-    shift: f32,
-}
+/// What a [`Normal`] does, then `SiLU` if so asked.
+struct Apply<const SILU: bool>(Normal);
 
-impl<const SILU: bool> Lanewise<1> for Normal<SILU> {
+impl<const SILU: bool> Lanewise<1> for Apply<SILU> {
     #[inline(always)]
     fn apply<S: Simd>(&self, s: S, [x]: [S::F; 1]) -> S::F {
-        let y = s.mul_add(s.sub(x, s.splat(self.mean)), s.splat(self.scale), s.splat(self.shift));
+        let Normal { mean, scale, shift } = self.0;
+        let y = s.mul_add(s.sub(x, s.splat(mean)), s.splat(scale), s.splat(shift));
         if SILU { Silu::value(s, y) } else { y }
     }
 }

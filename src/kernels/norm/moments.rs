@@ -38,16 +38,21 @@ impl Moments {
         all
     }
 
+    /// Of the same values, each with `shift` added.
+    pub fn shifted(self, shift: f32) -> Self {
+        Self { mean: self.mean + f64::from(shift), ..self }
+    }
+
     /// The mean, and `1 / √(variance + eps)`.
     pub fn normal(self, eps: f32) -> (f32, f32) {
         (self.mean as f32, (1.0 / (self.squares / self.count + f64::from(eps)).sqrt()) as f32)
     }
 
-    const NONE: Self = Self { count: 0.0, mean: 0.0, squares: 0.0 };
+    pub const NONE: Self = Self { count: 0.0, mean: 0.0, squares: 0.0 };
 
     /// Of both together (Chan, Golub and `LeVeque` 1979).
     #[inline(always)]
-    fn join(self, other: Self) -> Self {
+    pub fn join(self, other: Self) -> Self {
         let count = self.count + other.count;
         let (distance, share) = (other.mean - self.mean, other.count / count);
         Self {

@@ -19,7 +19,7 @@ pub struct ConvWay {
     pub enlarged: bool,
 }
 
-struct Conv(Conv2d);
+pub(super) struct Conv(pub(super) Conv2d);
 
 /// Convolves `x` `[batch, in, height, width]` with `weight` `[out, in, kernel_height, kernel_width]` and adds `bias`
 /// `[out]` and `residual`, of the result's shape; the result is `[batch, out, out_height, out_width]`.
@@ -33,41 +33,14 @@ pub fn conv2d(
     residual: Option<&Tensor>,
     way: ConvWay,
 ) -> Result<Tensor> {
-    let (batch, in_channels, in_height, in_width) = x.dims4()?;
-    let (out_channels, weight_in, kernel_height, kernel_width) = weight.dims4()?;
-    let ConvWay { stride, padding, enlarged } = way;
-    let scale = if enlarged { 2 } else { 1 };
-    let fits = weight_in == in_channels
-        && stride > 0
-        && scale * in_height + padding.top + padding.bottom >= kernel_height
-        && scale * in_width + padding.left + padding.right >= kernel_width
-        && bias.is_none_or(|bias| bias.dims() == [out_channels]);
-    if !fits {
-        bail!("conv2d: input {:?} does not fit weight {:?}", x.dims(), weight.dims())
-    }
-    let op = Conv(Conv2d {
-        batch,
-        in_channels,
-        in_height,
-        in_width,
-        out_channels,
-        kernel_height,
-        kernel_width,
-        stride,
-        padding,
-        enlarged,
-    });
-    let out_shape = op.out_shape();
-    if residual.is_some_and(|residual| *residual.shape() != out_shape) {
-        bail!("conv2d: a residual of another shape than the result {out_shape:?}")
-    }
+    let op = Conv::new(x, weight, bias, residual, way)?;
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
     if !host::tracked([&x, &weight].into_iter().chain(&bias).chain(&residual)) {
         let (bias, residual) =
             (bias.as_ref().map(Host::new).transpose()?, residual.as_ref().map(Host::new).transpose()?);
         let out = op.run(&Host::new(&x)?, Host::weight(&weight)?.values(), bias.as_deref(), residual.as_deref());
-        return host::tensor(out, &out_shape);
+        return host::tensor(out, &op.out_shape());
     }
     let out = match &bias {
         Some(bias) => x.apply_op3(&weight, bias, op)?,
@@ -80,7 +53,46 @@ pub fn conv2d(
 }
 
 impl Conv {
-    fn out_shape(&self) -> Shape {
+    /// Looks whether everything fits.
+    pub(super) fn new(
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        residual: Option<&Tensor>,
+        way: ConvWay,
+    ) -> Result<Self> {
+        let (batch, in_channels, in_height, in_width) = x.dims4()?;
+        let (out_channels, weight_in, kernel_height, kernel_width) = weight.dims4()?;
+        let ConvWay { stride, padding, enlarged } = way;
+        let scale = if enlarged { 2 } else { 1 };
+        let fits = weight_in == in_channels
+            && stride > 0
+            && scale * in_height + padding.top + padding.bottom >= kernel_height
+            && scale * in_width + padding.left + padding.right >= kernel_width
+            && bias.is_none_or(|bias| bias.dims() == [out_channels]);
+        if !fits {
+            bail!("conv2d: input {:?} does not fit weight {:?}", x.dims(), weight.dims())
+        }
+        let op = Self(Conv2d {
+            batch,
+            in_channels,
+            in_height,
+            in_width,
+            out_channels,
+            kernel_height,
+            kernel_width,
+            stride,
+            padding,
+            enlarged,
+        });
+        let out_shape = op.out_shape();
+        if residual.is_some_and(|residual| *residual.shape() != out_shape) {
+            bail!("conv2d: a residual of another shape than the result {out_shape:?}")
+        }
+        Ok(op)
+    }
+
+    pub(super) fn out_shape(&self) -> Shape {
         let conv = &self.0;
         (conv.batch, conv.out_channels, conv.out_height(), conv.out_width()).into()
     }

@@ -1,25 +1,12 @@
-//! Sums, element by element and channel by channel.
+//! Sums channel by channel.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
 use crate::kernels::elementwise as kernel;
 
-struct Add;
-
 struct AddChannels {
     pixels: usize,
-}
-
-/// `a + b`, both of the same shape.
-///
-/// # Errors
-/// When the shapes differ, or the tensors are not f32 on a CPU.
-pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if a.dims() != b.dims() {
-        bail!("add: {:?} and {:?} differ", a.dims(), b.dims())
-    }
-    a.contiguous()?.apply_op2(&b.contiguous()?, Add)
 }
 
 /// `x` `[batch, channels, …]` plus `shift` `[batch, channels]`, the same for all px of a channel.
@@ -32,23 +19,6 @@ pub fn add_channels(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
     }
     let pixels = x.dims()[2..].iter().product();
     x.contiguous()?.apply_op2(&shift.contiguous()?, AddChannels { pixels })
-}
-
-impl CustomOp2 for Add {
-    fn name(&self) -> &'static str {
-        "add"
-    }
-
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let a = host::slice(s1, l1)?;
-        let mut out = vec![0.0; a.len()];
-        kernel::add(a, host::slice(s2, l2)?, &mut out);
-        Ok(host::output(out, l1.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((Some(grad.clone()), Some(grad.clone())))
-    }
 }
 
 impl CustomOp2 for AddChannels {

@@ -12,16 +12,18 @@ mod host;
 mod layout;
 mod linear;
 mod norm;
+mod norm_conv;
 mod upsample;
 mod widen;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::{ConvWay, conv2d};
-pub use elementwise::{add, add_channels};
-pub use layout::{concat_channels, from_tokens, to_tokens};
+pub use elementwise::add_channels;
+pub use layout::{from_tokens, to_tokens};
 pub use linear::{linear, linear_geglu, map_to_tokens_linear, tokens_to_map_linear};
-pub use norm::{group_norm, layer_norm};
+pub use norm::{GroupNormWay, group_norm, layer_norm};
+pub use norm_conv::{Convolved, Normed, norm_conv2d};
 pub use upsample::upsample_nearest;
 pub(super) use widen::widened;
 

@@ -8,25 +8,42 @@ use crate::kernels::norm::{GroupNorm, LayerNorm};
 /// Gradients of input, scale and shift.
 type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
+/// How group normalisation is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GroupNormWay {
+    /// Groups that the channels fall into.
+    pub groups: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether `SiLU` follows.
+    pub silu: bool,
+}
+
 struct Group(GroupNorm);
 struct Layer(LayerNorm);
 
-/// Normalises `x` `[batch, channels, …]` over `groups` groups of channels, scales and shifts by `weight` and `bias`
-/// `[channels]`, and applies `SiLU` after it where `silu` says so.
+/// Normalises `x` `[batch, channels, …]` over groups of channels, and scales and shifts by `weight` and `bias`
+/// `[channels]`.
 ///
 /// # Errors
 /// When the channels do not divide into the groups, or the tensors are not f32 on a CPU.
-pub fn group_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, groups: usize, eps: f64, silu: bool) -> Result<Tensor> {
+pub fn group_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, way: GroupNormWay) -> Result<Tensor> {
+    let op = Group(group_norm_shape(x, weight, bias, way)?);
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+}
+
+/// The kernel of a group normalisation, if everything fits.
+pub(super) fn group_norm_shape(x: &Tensor, weight: &Tensor, bias: &Tensor, way: GroupNormWay) -> Result<GroupNorm> {
     let (batch, channels) = match x.dims() {
         [batch, channels, ..] => (*batch, *channels),
         dims => bail!("group_norm: input {dims:?} has no channels"),
     };
+    let GroupNormWay { groups, eps, silu } = way;
     if groups == 0 || channels % groups != 0 || weight.dims() != [channels] || bias.dims() != [channels] {
         bail!("group_norm: {channels} channels do not fit {groups} groups and weight {:?}", weight.dims())
     }
     let pixels = x.elem_count() / (batch * channels).max(1);
-    let op = Group(GroupNorm { batch, channels, pixels, groups, eps: eps as f32, silu });
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    Ok(GroupNorm { batch, channels, pixels, groups, eps: eps as f32, silu })
 }
 
 /// Normalises `x` `[…, width]` over its last dimension, scales and shifts by `weight` and `bias` `[width]`.

@@ -122,7 +122,7 @@ fn every_operation_has_the_right_gradient() {
     check("to a map", &[tokens, weight, map], |t| tokens_to_map_linear(&t[0], &t[1], None, &t[2]));
     for silu in [false, true] {
         check("group_norm", &[var(&[2, 6, 3, 2], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
-            group_norm(&t[0], &t[1], &t[2], 3, 1e-5, silu)
+            group_norm(&t[0], &t[1], &t[2], GroupNormWay { groups: 3, eps: 1e-5, silu })
         });
     }
     check("layer_norm", &[var(&[2, 3, 6], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
@@ -136,11 +136,9 @@ fn every_operation_has_the_right_gradient() {
     check("cross-attention", &[var(&[2, 5, 6], 0.1), var(&[2, 3, 6], 0.2), var(&[2, 3, 6], 0.3)], |t| {
         attention(&t[0], &t[1], &t[2], 3, false)
     });
-    check("add", &[var(&[2, 3, 4], 0.1), var(&[2, 3, 4], 0.2)], |t| add(&t[0], &t[1]));
     check("add_channels", &[var(&[2, 3, 4, 5], 0.1), var(&[2, 3], 0.2)], |t| add_channels(&t[0], &t[1]));
     check("to_tokens", &[var(&[2, 3, 4, 5], 0.1)], |t| to_tokens(&t[0]));
     check("from_tokens", &[var(&[2, 20, 3], 0.1)], |t| from_tokens(&t[0], 4, 5));
-    check("concat_channels", &[var(&[2, 3, 4, 5], 0.1), var(&[2, 2, 4, 5], 0.2)], |t| concat_channels(&t[0], &t[1]));
     check("silu", &[var(&[3, 5], 0.1)], |t| silu(&t[0]));
     check("gelu", &[var(&[3, 5], 0.1)], |t| gelu(&t[0]));
     check("quick_gelu", &[var(&[3, 5], 0.1)], |t| quick_gelu(&t[0]));
@@ -150,7 +148,7 @@ fn every_operation_has_the_right_gradient() {
 
 #[test]
 fn layouts_equal_candles_own() {
-    let [a, b, shift] = [var(&[2, 3, 4, 5], 0.1), var(&[2, 2, 4, 5], 0.2), var(&[2, 3], 0.3)];
+    let [a, shift] = [var(&[2, 3, 4, 5], 0.1), var(&[2, 3], 0.3)];
     let same = |ours: Tensor, theirs: Tensor| {
         assert_eq!(ours.dims(), theirs.dims());
         let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -159,10 +157,36 @@ fn layouts_equal_candles_own() {
     let tokens = to_tokens(&a).unwrap();
     same(tokens.clone(), a.flatten_from(2).unwrap().transpose(1, 2).unwrap());
     same(from_tokens(&tokens, 4, 5).unwrap(), a.as_tensor().clone());
-    same(concat_channels(&a, &b).unwrap(), Tensor::cat(&[a.as_tensor(), b.as_tensor()], 1).unwrap());
-    same(add(&a, &a).unwrap(), (a.as_tensor() + a.as_tensor()).unwrap());
     let wide = shift.unsqueeze(2).unwrap().unsqueeze(3).unwrap();
     same(add_channels(&a, &shift).unwrap(), a.broadcast_add(&wide).unwrap());
+}
+
+/// The fused operation, which runs where nobody asks for gradients, against the three that have one.
+#[test]
+fn a_norm_within_a_convolution_equals_one_before_it() {
+    let parts = [
+        var(&[2, 32, 5, 6], 0.1), // x
+        var(&[2, 32], 0.2),       // shift
+        var(&[32], 0.3),          // norm
+        var(&[32], 0.4),
+        var(&[33, 32, 3, 3], 0.5), // convolution
+        var(&[33], 0.6),
+        var(&[2, 33, 5, 6], 0.7), // residual
+    ];
+    let fused: Vec<Tensor> = parts.iter().map(|part| part.as_tensor().detach()).collect();
+    let tracked: Vec<Tensor> = parts.iter().map(|part| part.as_tensor().clone()).collect();
+    let run = |t: &[Tensor], shifted: bool, added: bool| {
+        let norm = Normed { weight: &t[2], bias: &t[3], way: GroupNormWay { groups: 4, eps: 1e-5, silu: true } };
+        let padding = Padding { top: 1, bottom: 1, left: 1, right: 1 };
+        let way = ConvWay { stride: 1, padding, enlarged: false };
+        let conv = Convolved { weight: &t[4], bias: &t[5], way };
+        norm_conv2d(&t[0], shifted.then_some(&t[1]), norm, conv, added.then_some(&t[6])).unwrap()
+    };
+    for (shifted, added) in [(false, false), (false, true), (true, false), (true, true)] {
+        let difference = (run(&fused, shifted, added) - run(&tracked, shifted, added)).unwrap().abs().unwrap();
+        let largest = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(largest < 2e-5, "{shifted} {added}: {largest}");
+    }
 }
 
 #[test]
@@ -182,12 +206,11 @@ fn shapes_that_do_not_fit_are_errors() {
     assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 2, 3, 3]), None, None, bare).is_err());
     assert!(conv2d(&t(&[1, 3, 1, 1]), &t(&[4, 3, 3, 3]), None, None, bare).is_err());
     assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 3, 3, 3]), None, Some(&t(&[1, 4, 4, 4])), bare).is_err());
-    assert!(group_norm(&t(&[1, 6, 2]), &t(&[6]), &t(&[6]), 4, 1e-5, false).is_err());
+    let way = GroupNormWay { groups: 4, eps: 1e-5, silu: false };
+    assert!(group_norm(&t(&[1, 6, 2]), &t(&[6]), &t(&[6]), way).is_err());
     assert!(layer_norm(&t(&[1, 6]), &t(&[5]), &t(&[5]), 1e-5).is_err());
     assert!(attention(&t(&[1, 2, 6]), &t(&[1, 2, 6]), &t(&[1, 2, 6]), 4, false).is_err());
     assert!(geglu(&t(&[2, 3])).is_err());
-    assert!(add(&t(&[2, 3]), &t(&[3, 2])).is_err());
     assert!(add_channels(&t(&[2, 3, 4]), &t(&[2, 4])).is_err());
     assert!(from_tokens(&t(&[1, 6, 2]), 2, 2).is_err());
-    assert!(concat_channels(&t(&[1, 2, 4]), &t(&[1, 2, 5])).is_err());
 }

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::points::{INPUTS, PRODUCTS, RESULTS, of_inputs};
 use super::{Shared, further, store_at};
 use crate::kernels::conv2d::packed::Source;
+use crate::kernels::norm::Normal;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{LANES, Simd, Task, dispatch};
 
@@ -15,11 +16,20 @@ const CHANNELS: usize = 4;
 const PANELS: usize = 32;
 const PIECES_WANTED: usize = 32;
 
+/// What is read.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    pub source: &'a Source,
+    pub x: &'a [f32],
+    /// As [`Winograd`](super::Winograd) has them.
+    pub normals: Option<&'a [Normal]>,
+}
+
 /// Writes the factors of the strip that begins at panel `first_panel`, `panels` long.
 ///
 /// # Safety
 /// `to` must have room for `36 * plan.input_stride` values, which nobody else uses meanwhile.
-pub unsafe fn transform(plan: &Plan, source: &Source, x: &[f32], first_panel: usize, panels: usize, to: Shared) {
+pub unsafe fn transform(plan: &Plan, input: Input, first_panel: usize, panels: usize, to: Shared) {
     let blocks = plan.channels.div_ceil(CHANNELS);
     let size = panels.div_ceil(PIECES_WANTED.div_ceil(blocks)).min(PANELS);
     let pieces = panels.div_ceil(size);
@@ -35,7 +45,7 @@ pub unsafe fn transform(plan: &Plan, source: &Source, x: &[f32], first_panel: us
             panels: size.min(panels - panel),
         };
         // SAFETY: no two pieces have a channel and a panel in common; the rest is the caller's word.
-        unsafe { piece.run(source, x, to) };
+        unsafe { piece.run(input, to) };
     });
 }
 
@@ -53,7 +63,7 @@ struct Piece<'a> {
 impl Piece<'_> {
     /// # Safety
     /// As for [`transform`], for the factors of this piece.
-    unsafe fn run(&self, source: &Source, x: &[f32], to: Shared) {
+    unsafe fn run(&self, input: Input, to: Shared) {
         let plan = self.plan;
         let last_tile = (self.first_tile + self.panels * plan.cols).min(plan.tiles) - 1;
         let first_row = self.first_tile / plan.tile_cols;
@@ -61,7 +71,7 @@ impl Piece<'_> {
         let len = rows * plan.staged_row();
         with_scratch(self.channels * len, |staged| {
             for (channel, staged) in staged.chunks_exact_mut(len).enumerate() {
-                stage(plan, source, x, self.channel + channel, first_row, staged);
+                dispatch(Stage { plan, input, channel: self.channel + channel, first_row, staged });
             }
             // Where each tile begins; what fills up the last panel repeats the last tile.
             let places: Vec<usize> = (self.first_tile..self.first_tile + self.panels * plan.cols)
@@ -74,16 +84,46 @@ impl Piece<'_> {
 }
 
 /// Copies a channel's rows of tiles, from `first_row` of all pictures on: for each the six rows of the padded picture
-/// that it reads. So no tile has to look where the picture ends.
-fn stage(plan: &Plan, source: &Source, x: &[f32], channel: usize, first_row: usize, staged: &mut [f32]) {
-    for (i, of_tiles) in staged.chunks_exact_mut(plan.staged_row()).enumerate() {
-        let (picture, tile_row) = ((first_row + i) / plan.tile_rows, (first_row + i) % plan.tile_rows);
-        let plane = source.plane(x, picture, channel);
-        for (row, to) in of_tiles.chunks_exact_mut(plan.pitch()).enumerate() {
-            let y = (tile_row * RESULTS + row) as isize - source.top;
-            match source.row(plane, y) {
-                Some(from) => source.pack_row(from, source.left, to),
-                None => to.fill(0.0),
+/// that it reads, normalised if so asked. So no tile has to look where the picture ends.
+struct Stage<'a> {
+    plan: &'a Plan,
+    input: Input<'a>,
+    channel: usize,
+    first_row: usize,
+    staged: &'a mut [f32],
+}
+
+impl Task for Stage<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { plan, input: Input { source, x, normals }, channel, first_row, staged } = self;
+        let (pitch, tile_row_len) = (plan.pitch(), plan.staged_row());
+        let inside = source.span(source.left, pitch);
+        for i in 0..staged.len() / tile_row_len {
+            let (picture, tile_row) = ((first_row + i) / plan.tile_rows, (first_row + i) % plan.tile_rows);
+            let plane = source.plane(x, picture, channel);
+            let normal = normals.map(|normals| normals[picture * source.channels + channel]);
+            let (before, of_tiles) = staged.split_at_mut(i * tile_row_len);
+            let mut row = 0;
+            // The last rows of the tiles above are the first of these.
+            if i > 0 && tile_row > 0 {
+                row = INPUTS - RESULTS;
+                of_tiles[..row * pitch].copy_from_slice(&before[before.len() - row * pitch..]);
+            }
+            while row < INPUTS {
+                let to = &mut of_tiles[row * pitch..][..pitch];
+                let y = (tile_row * RESULTS + row) as isize - source.top;
+                match source.row(plane, y) {
+                    Some(from) => {
+                        source.pack_row(from, source.left, to);
+                        if let Some(normal) = normal {
+                            normal.silu_in_place(s, &mut to[inside.clone()]);
+                        }
+                    }
+                    None => to.fill(0.0),
+                }
+                row += 1;
             }
         }
     }

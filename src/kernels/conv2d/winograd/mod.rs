@@ -23,6 +23,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::buffer::with_buffer;
+use self::inputs::Input;
 use self::plan::Plan;
 use self::points::PRODUCTS;
 use self::results::Results;
@@ -31,6 +32,7 @@ use super::Added;
 use super::direct::Weights;
 use super::packed::Source;
 use crate::kernels::micro::Micro;
+use crate::kernels::norm::Normal;
 use crate::kernels::scratch::with_scratch;
 use crate::kernels::simd::{LANES, Simd};
 
@@ -44,13 +46,14 @@ pub struct Winograd<'a> {
     pub source: Source,
     pub out_channels: usize,
     pub weights: Weights<'a>,
+    /// If given, each channel of the input is normalised so, with `SiLU` behind, when it is read: `[batch, channels]`.
+    pub normals: Option<&'a [Normal]>,
     pub micro: &'static Micro,
 }
 
 impl Winograd<'_> {
     /// Whether a convolution is one of these, and faster so than directly.
-    pub fn pays(source: &Source, out_channels: usize, micro: &Micro) -> bool {
-        let _ = micro;
+    pub fn pays(source: &Source, out_channels: usize) -> bool {
         (source.kernel_height, source.kernel_width, source.stride) == (3, 3, 1)
             && source.channels.min(out_channels) >= 32
     }
@@ -86,7 +89,7 @@ impl Winograd<'_> {
                 let tile_panels = plan.strip.min(plan.tile_panels - first_tiles);
                 // SAFETY: each part has the room that the plan says, apart from the others, and each step ends before
                 // the next begins. Strips and groups cut the results into parts of which each is written once.
-                unsafe { inputs::transform(plan, &self.source, x, first_tiles, tile_panels, inputs) };
+                unsafe { inputs::transform(plan, self.input(x), first_tiles, tile_panels, inputs) };
                 for first_panel in (0..plan.channel_panels).step_by(plan.group) {
                     let panels = plan.group.min(plan.channel_panels - first_panel);
                     // SAFETY: as above.
@@ -114,7 +117,7 @@ impl Winograd<'_> {
         with_buffer(of_inputs, |buffer| {
             let inputs = Shared(buffer.as_mut_ptr());
             // SAFETY: the buffer has the room that the plan says.
-            unsafe { inputs::transform(plan, &self.source, x, 0, tile_panels, inputs) };
+            unsafe { inputs::transform(plan, self.input(x), 0, tile_panels, inputs) };
             (0..plan.channel_panels.div_ceil(plan.group)).into_par_iter().for_each(|i| {
                 let first_panel = i * plan.group;
                 let panels = plan.group.min(plan.channel_panels - first_panel);
@@ -135,6 +138,10 @@ impl Winograd<'_> {
                 });
             });
         });
+    }
+
+    fn input<'a>(&'a self, x: &'a [f32]) -> Input<'a> {
+        Input { source: &self.source, x, normals: self.normals }
     }
 
     fn kernels(&self) -> Kernels<'_> {

@@ -73,7 +73,7 @@ fn run(
     let taps: Vec<usize> = (0..9).rev().collect();
     let weights = if turned { Weights::Turned { weights, kernel: 9, taps: &taps } } else { Weights::Plain(weights) };
     let mut out = unwritten(source.batch * outs * source.out_height * source.out_width);
-    Winograd { source, out_channels: outs, weights, micro }.run(x, added, &mut out);
+    Winograd { source, out_channels: outs, weights, normals: None, micro }.run(x, added, &mut out);
     out
 }
 
