@@ -8,13 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use candle_core::Tensor;
-
 use super::clip::ClipTextEncoder;
 use super::load::Model;
 use super::unet::UNet;
 use crate::domain::{Result, UserError};
-use crate::nn::Params;
+use crate::nn::{Params, Weight};
 use crate::weights::lora::{
     Adapter, Component, Contribution, Fit, FitReport, LoraFile, ModelModules, Module, merge, read,
 };
@@ -55,7 +53,7 @@ pub(super) struct Dressed {
     /// Its weights as they were published, under the names that its network asks for.
     pub file: TensorFile,
     /// Its weights as they are.
-    pub tensors: BTreeMap<String, Tensor>,
+    pub weights: BTreeMap<String, Weight>,
     /// The paths of those that adapters changed.
     pub changed: BTreeSet<String>,
 }
@@ -63,12 +61,12 @@ pub(super) struct Dressed {
 impl Dressed {
     /// A part that no adapter has changed, from what its network was built with.
     pub fn new(component: Component, file: TensorFile, params: &Params) -> Self {
-        Self { component, file, tensors: params.frozen(), changed: BTreeSet::new() }
+        Self { component, file, weights: params.frozen(), changed: BTreeSet::new() }
     }
 
     /// Number of its parameters.
     pub fn elements(&self) -> u64 {
-        self.tensors.values().map(|tensor| tensor.elem_count() as u64).sum()
+        self.weights.values().map(|weight| weight.elem_count() as u64).sum()
     }
 }
 
@@ -183,7 +181,7 @@ impl Model {
             if changed.is_empty() && part.changed.is_empty() {
                 continue;
             }
-            let mut kept = part.tensors.clone();
+            let mut kept = part.weights.clone();
             kept.retain(|path, _| !changed.contains(path) && !part.changed.contains(path));
             let params =
                 Params::changed(part.file.clone(), kept, move |path, values| change(component, &uses, path, values));
@@ -191,7 +189,7 @@ impl Model {
             dressed.push((component, network, params.frozen(), changed));
         }
         // Everything could be made: from here on nothing fails.
-        for (component, network, tensors, changed) in dressed {
+        for (component, network, weights, changed) in dressed {
             match network {
                 Network::UNet(unet) => self.unet = *unet,
                 Network::Text(encoder) => self.text.encoder = *encoder,
@@ -202,7 +200,7 @@ impl Model {
                 }
             }
             if let Some(part) = self.wardrobe.parts.iter_mut().find(|part| part.component == component) {
-                (part.tensors, part.changed) = (tensors, changed);
+                (part.weights, part.changed) = (weights, changed);
             }
         }
         self.wardrobe.worn = mix.to_vec();

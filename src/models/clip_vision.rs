@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::clip::Activation;
 use crate::domain::{Result, UserError};
-use crate::nn::{Init, LayerNorm, Linear, Params, ops};
+use crate::nn::{Init, LayerNorm, Linear, Params, Weight, ops};
 
 /// Beyond what any published picture encoder has; a larger number in a config.json is a fault.
 const MOST: ClipVisionConfig = ClipVisionConfig {
@@ -211,7 +211,7 @@ impl ClipVisionEncoder {
             .reshape(vec![batch, channels, grid, patch, grid, patch])?
             .permute(vec![0, 2, 4, 1, 3, 5])? // [batch, grid, grid, channels, patch, patch]
             .reshape((batch, grid * grid, channels * patch * patch))?;
-        ops::linear(&squares, &self.patch_embedding.flatten_from(1)?, None, None)
+        ops::linear(&squares, &Weight::from(&self.patch_embedding.flatten_from(1)?), None, None)
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
         let encoder = ClipVisionEncoder::new(&params, &config);
         let pixels = Tensor::arange(0f32, 216.0, &Device::Cpu).unwrap().reshape((2, 3, 6, 6)).unwrap();
         let way = ConvWay { stride: 3, padding: Padding::all(0), enlarged: false };
-        let convolved = ops::conv2d(&pixels, &encoder.patch_embedding, None, None, way).unwrap();
+        let convolved = ops::conv2d(&pixels, &Weight::from(&encoder.patch_embedding), None, None, way).unwrap();
         let expected = convolved.flatten_from(2).unwrap().transpose(1, 2).unwrap();
         let difference = (encoder.embed(&pixels).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-3);

@@ -18,7 +18,7 @@ use super::words::Word;
 use crate::domain::{
     Cancel, GenerateRequest, ModelInfo, ModelRef, PredictionType, Recipe, Result, SchedulerConfig, UserError, Verdict,
 };
-use crate::nn::Params;
+use crate::nn::{Params, Weight};
 use crate::weights::layout::Component;
 use crate::weights::lora;
 use crate::weights::{Fingerprint, ModelFiles};
@@ -198,11 +198,10 @@ pub fn open(
     let text_2 = second.as_ref().map(|config| text(Component::TextEncoder2, "tokenizer_2", config)).transpose()?;
     next(Part::UNet)?;
     let file = source.weights(Component::Unet)?;
-    let fingerprint = Fingerprint::of(file.clone());
     let params = Params::from_file(file.clone());
     let unet = UNet::new(&params, &unet_config);
     params.finish("UNet")?;
-    dressed.push(Dressed::new(lora::Component::UNet, file, &params));
+    dressed.push(Dressed::new(lora::Component::UNet, file.clone(), &params));
     next(Part::Vae)?;
     let vae_params = Params::from_file(source.weights(Component::Vae)?);
     let vae = AutoencoderKl::new(&vae_params, &vae_config);
@@ -228,7 +227,8 @@ pub fn open(
         scheduler_json,
         preview,
         other_vae: vae_path.map(Path::to_path_buf),
-        fingerprint,
+        // Not before: the hash would take a processor from the loading.
+        fingerprint: Fingerprint::of(file),
         files: source.files,
         safety: Safety::default(),
         wardrobe: Wardrobe::new(dressed),
@@ -315,6 +315,18 @@ impl Model {
             elapsed_secs,
             safety,
         }
+    }
+
+    /// Lets the system take back the memory of a part's weights where they lie in a file, when the part has nothing to do
+    /// for a while. They come back as they are read again: from memory, unless that was short.
+    pub fn release(&self, part: Part) {
+        let components: &[lora::Component] = match part {
+            Part::TextEncoder => &[lora::Component::TextEncoder, lora::Component::TextEncoder2],
+            Part::UNet => &[lora::Component::UNet],
+            Part::Vae => &[],
+        };
+        let parts = self.wardrobe.parts.iter().filter(|part| components.contains(&part.component));
+        parts.flat_map(|part| part.weights.values()).for_each(Weight::release);
     }
 
     /// What its network predicts.

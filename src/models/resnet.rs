@@ -65,7 +65,11 @@ impl ResnetBlock {
             _ => None,
         };
         let around = match &self.conv_shortcut {
-            Some(conv) => conv.forward(&x)?,
+            Some(conv) => {
+                let around = conv.forward(&x)?;
+                drop(x);
+                around
+            }
             None => x,
         };
         Ok(self.probe.see(self.norm2.forward_silu_conv(&hidden, shift.as_ref(), &self.conv2, Some(&around))?))

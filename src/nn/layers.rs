@@ -2,12 +2,12 @@
 
 use candle_core::{Result, Tensor};
 
-use super::ops::{self, ConvWay, Convolved, GroupNormWay, Normed, Padding};
+use super::ops::{self, ConvWay, Convolved, GroupNormWay, Normed, Padding, Weight};
 use super::{Init, Params, shared_norms};
 
 /// `y = x Wᵀ + b` over the last dimension.
 pub struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
 }
 
@@ -68,7 +68,7 @@ impl Linear {
 
 /// A 2-D convolution with a bias and a square kernel.
 pub struct Conv2d {
-    weight: Tensor,
+    weight: Weight,
     bias: Tensor,
     way: ConvWay,
 }
@@ -120,7 +120,7 @@ impl Conv2d {
     /// When its kernel is larger.
     pub fn as_linear(&self) -> Result<Linear> {
         let (out_features, in_features, _, _) = self.weight.dims4()?;
-        let weight = self.weight.reshape((out_features, in_features))?;
+        let weight = self.weight.reshaped((out_features, in_features))?;
         Ok(Linear { weight, bias: Some(self.bias.clone()) })
     }
 
@@ -220,7 +220,7 @@ impl LayerNorm {
 
 /// A table of vectors.
 pub struct Embedding {
-    weight: Tensor,
+    weight: Weight,
 }
 
 impl Embedding {
@@ -236,8 +236,8 @@ impl Embedding {
     /// When an id is not in the table.
     pub fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let mut shape = ids.dims().to_vec();
-        shape.push(self.weight.dim(1)?);
-        ops::widened(&self.weight.index_select(&ids.flatten_all()?, 0)?)?.reshape(shape)
+        shape.push(self.weight.dims2()?.1);
+        self.weight.rows(&ids.flatten_all()?)?.reshape(shape)
     }
 }
 

@@ -9,4 +9,5 @@ pub mod shared_norms;
 
 pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
+pub use ops::Weight;
 pub use params::{Init, Params};

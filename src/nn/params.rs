@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::engine_error;
+use super::ops::Weight;
 use crate::domain::{Result, UserError};
-use crate::weights::{TensorFile, Values};
+use crate::weights::{Numbers, TensorFile, Values};
 
 /// How a weight begins where there is no file, in `PyTorch`'s default manner.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +37,7 @@ type Change = Box<dyn Fn(&str, &mut [f32]) -> Result<()> + Send + Sync>;
 enum Source {
     File(TensorFile),
     /// A file whose weights were read before and are taken again, but for those that are changed.
-    Changed(TensorFile, BTreeMap<String, Tensor>, Change),
+    Changed(TensorFile, BTreeMap<String, Weight>, Change),
     Fresh(Initialiser),
 }
 
@@ -49,7 +50,7 @@ struct Record {
     not_finite: Vec<String>,
     failed: Option<UserError>,
     trainable: BTreeMap<String, Var>,
-    frozen: BTreeMap<String, Tensor>,
+    frozen: BTreeMap<String, Weight>,
     elements: u64,
 }
 
@@ -78,7 +79,7 @@ impl Params {
     #[must_use]
     pub fn changed(
         file: TensorFile,
-        kept: BTreeMap<String, Tensor>,
+        kept: BTreeMap<String, Weight>,
         change: impl Fn(&str, &mut [f32]) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         Self::new(Source::Changed(file, kept, Box::new(change)), false)
@@ -116,58 +117,97 @@ impl Params {
     /// [`Params::finish`] reports it.
     #[must_use]
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
-        self.take(name, shape, init, false)
+        match self.take(name, shape, init, false) {
+            Weight::Tensor(tensor) => tensor,
+            // Only what was asked for as it is stored is left there.
+            Weight::Stored(..) => placeholder(),
+        }
     }
 
-    /// The same, but f16 and bf16 stay as the file has them where the weight is neither trained nor changed.
+    /// The same for a large weight, which stays where and as the file has it if it is neither trained nor changed.
     #[must_use]
-    pub fn get_stored(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
+    pub fn get_stored(&self, name: &str, shape: &[usize], init: Init) -> Weight {
         self.take(name, shape, init, true)
     }
 
-    fn take(&self, name: &str, shape: &[usize], init: Init, as_stored: bool) -> Tensor {
+    fn take(&self, name: &str, shape: &[usize], init: Init, in_place: bool) -> Weight {
         let path = self.path(name);
         let elements = shape.iter().product::<usize>();
-        let kept = match &self.shared.source {
-            Source::Changed(_, kept, _) => kept.get(&path).filter(|tensor| tensor.dims() == shape).cloned(),
-            Source::File(_) | Source::Fresh(_) => None,
+        let made = match &self.shared.source {
+            Source::File(file) => self.read(file, &path, shape, in_place && !self.shared.train),
+            Source::Changed(file, kept, change) => match kept.get(&path).filter(|weight| weight.dims() == shape) {
+                Some(weight) => Some(weight.clone()),
+                None => self.read_changed(file, change, &path, shape),
+            },
+            Source::Fresh(initialiser) => self.tensor(initialiser(&path, elements, init), shape),
         };
-        let made = if let Some(tensor) = kept {
-            Ok(tensor)
-        } else {
-            let values = match &self.shared.source {
-                Source::File(file) => self.read(file, &path, shape, as_stored && !self.shared.train),
-                Source::Changed(file, _, change) => self.read_changed(file, change, &path, shape),
-                Source::Fresh(initialiser) => Some(Values::F32(initialiser(&path, elements, init))),
-            };
-            // A vector of the right length always makes a CPU tensor.
-            match values.unwrap_or_else(|| Values::F32(vec![0.0; elements])) {
-                Values::F32(values) => Tensor::from_vec(values, shape, &Device::Cpu),
-                Values::F16(values) => Tensor::from_vec(values, shape, &Device::Cpu),
-                Values::Bf16(values) => Tensor::from_vec(values, shape, &Device::Cpu),
-            }
-        };
+        let made = made.unwrap_or_else(|| {
+            let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu);
+            Weight::Tensor(zeros.unwrap_or_else(|_| placeholder()))
+        });
         let mut record = self.record();
         record.elements += elements as u64;
         record.used.insert(path.clone());
-        let made = if self.shared.train {
-            made.and_then(|tensor| Var::from_tensor(&tensor)).map(|var| {
-                let tensor = var.as_tensor().clone();
-                record.trainable.insert(path, var);
-                tensor
-            })
-        } else {
-            made.inspect(|tensor| {
-                record.frozen.insert(path, tensor.clone());
-            })
-        };
-        made.unwrap_or_else(|error| {
-            record.failed.get_or_insert(engine_error(error));
-            placeholder()
-        })
+        match made {
+            Weight::Tensor(tensor) if self.shared.train => match Var::from_tensor(&tensor) {
+                Ok(var) => {
+                    let tensor = var.as_tensor().clone();
+                    record.trainable.insert(path, var);
+                    Weight::Tensor(tensor)
+                }
+                Err(error) => {
+                    record.failed.get_or_insert(engine_error(error));
+                    Weight::Tensor(placeholder())
+                }
+            },
+            weight => {
+                record.frozen.insert(path, weight.clone());
+                weight
+            }
+        }
     }
 
-    fn read(&self, file: &TensorFile, path: &str, shape: &[usize], as_stored: bool) -> Option<Values> {
+    /// A weight in memory.
+    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> Option<Weight> {
+        self.noted(Tensor::from_vec(values, shape, &Device::Cpu).map(Weight::Tensor).map_err(engine_error))
+    }
+
+    fn read(&self, file: &TensorFile, path: &str, shape: &[usize], in_place: bool) -> Option<Weight> {
+        self.expect(file, path, shape)?;
+        if !in_place {
+            return self.tensor(self.read_f32(file, path)?, shape);
+        }
+        let noted = |numbers: Numbers<'_>| {
+            if !numbers.are_finite() {
+                self.record().not_finite.push(path.to_owned());
+            }
+        };
+        if let Some(stored) = file.in_place(path) {
+            noted(stored.numbers());
+            return Some(Weight::Stored(stored, shape.into()));
+        }
+        // What cannot be read where it lies is copied, in its own 16 bits.
+        let values = self.noted(file.read(path))?;
+        file.release_tensor(path);
+        let made = match values {
+            Values::F32(values) => {
+                noted(Numbers::F32(&values));
+                Tensor::from_vec(values, shape, &Device::Cpu)
+            }
+            Values::F16(values) => {
+                noted(Numbers::F16(&values));
+                Tensor::from_vec(values, shape, &Device::Cpu)
+            }
+            Values::Bf16(values) => {
+                noted(Numbers::Bf16(&values));
+                Tensor::from_vec(values, shape, &Device::Cpu)
+            }
+        };
+        self.noted(made.map(Weight::Tensor).map_err(engine_error))
+    }
+
+    /// Notes a weight that is missing or of another shape.
+    fn expect(&self, file: &TensorFile, path: &str, shape: &[usize]) -> Option<()> {
         let Some(info) = file.info(path) else {
             self.record().missing.push(path.to_owned());
             return None;
@@ -176,37 +216,28 @@ impl Params {
             self.record().misshapen.push(format!("{path} is {:?} instead of {shape:?}", info.shape));
             return None;
         }
-        let values = if as_stored { file.read(path) } else { file.read_f32(path).map(Values::F32) };
-        file.release_tensor(path);
-        match values {
-            Ok(values) => {
-                // A sum is not finite as soon as one value is not (and f64 holds any sum of such values).
-                let sum: f64 = match &values {
-                    Values::F32(values) => values.iter().map(|value| f64::from(*value)).sum(),
-                    Values::F16(values) => values.iter().map(|value| f64::from(*value)).sum(),
-                    Values::Bf16(values) => values.iter().map(|value| f64::from(*value)).sum(),
-                };
-                if !sum.is_finite() {
-                    self.record().not_finite.push(path.to_owned());
-                }
-                Some(values)
-            }
-            Err(error) => {
-                self.record().failed.get_or_insert(error);
-                None
-            }
-        }
+        Some(())
     }
 
-    fn read_changed(&self, file: &TensorFile, change: &Change, path: &str, shape: &[usize]) -> Option<Values> {
-        let Values::F32(mut values) = self.read(file, path, shape, false)? else { return None };
-        match change(path, &mut values) {
-            Ok(()) => Some(Values::F32(values)),
-            Err(error) => {
-                self.record().failed.get_or_insert(error);
-                None
-            }
+    fn read_f32(&self, file: &TensorFile, path: &str) -> Option<Vec<f32>> {
+        let values = self.noted(file.read_f32(path))?;
+        file.release_tensor(path);
+        if !Numbers::F32(&values).are_finite() {
+            self.record().not_finite.push(path.to_owned());
         }
+        Some(values)
+    }
+
+    /// What there is, or nothing and the first error noted.
+    fn noted<T>(&self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.record().failed.get_or_insert(error).clone()).ok()
+    }
+
+    fn read_changed(&self, file: &TensorFile, change: &Change, path: &str, shape: &[usize]) -> Option<Weight> {
+        self.expect(file, path, shape)?;
+        let mut values = self.read_f32(file, path)?;
+        self.noted(change(path, &mut values))?;
+        self.tensor(values, shape)
     }
 
     /// Whether the file has a tensor of this name here: for parts that a configuration does not announce.
@@ -226,7 +257,7 @@ impl Params {
 
     /// The weights that cannot be trained, by path. They share the network's memory.
     #[must_use]
-    pub fn frozen(&self) -> BTreeMap<String, Tensor> {
+    pub fn frozen(&self) -> BTreeMap<String, Weight> {
         self.record().frozen.clone()
     }
 

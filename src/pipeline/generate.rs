@@ -9,8 +9,8 @@ use super::source::{keep_rest, resized, source};
 use super::start::{Source, Start};
 use super::upscale::upscale;
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
-use crate::models::Model;
 use crate::models::vae_tiling::{Tiling, decode_tiled};
+use crate::models::{Model, Part};
 use crate::nn::engine_error;
 use crate::sampling::{self, TorchCpuRng};
 
@@ -84,6 +84,7 @@ fn pass(
     let strength = source.map_or(1.0, |source| source.strength);
     let steps_left = ((f64::from(steps) * strength) as u32).clamp(1, steps);
     let (conditioning, notices) = condition(model, request, steps_left)?;
+    model.release(Part::TextEncoder);
 
     // 2. Noise of the seed, or a picture with noise on it.
     let scale = model.vae.config().scale();
@@ -105,7 +106,9 @@ fn pass(
         progress(Progress::Step { step, steps: steps_left, preview });
     })?;
 
-    // 4. Latents to px.
+    // 4. Latents to px. The decoder needs much memory, and the network none meanwhile.
+    drop(denoiser);
+    model.release(Part::UNet);
     if cancel.is_cancelled() {
         return Err(UserError::cancelled());
     }

@@ -6,9 +6,6 @@ use sha2::{Digest, Sha256};
 
 use super::tensor_file::TensorFile;
 
-/// Bytes that are hashed before their memory is given back.
-const CHUNK_BYTES: usize = 16 << 20;
-
 /// The first ten hex digits of the sha256 of all files that weights come from, as other tools write it.
 ///
 /// A full model's takes a second, which nobody should wait for before the first picture: a thread of its own reads the
@@ -39,11 +36,7 @@ impl Fingerprint {
         self.digits.get_or_init(|| {
             let mut hasher = Sha256::new();
             for mapping in self.file.mappings() {
-                for start in (0..mapping.len()).step_by(CHUNK_BYTES) {
-                    let range = start..mapping.len().min(start + CHUNK_BYTES);
-                    hasher.update(&mapping[range.clone()]);
-                    mapping.release(range);
-                }
+                hasher.update(&mapping[..]);
             }
             let digest = hasher.finalize();
             let first = digest.iter().take(5).fold(0u64, |number, byte| number << 8 | u64::from(*byte));

@@ -9,6 +9,7 @@ mod open;
 pub mod pickle;
 mod shards;
 mod shelf;
+mod stored;
 mod tensor_file;
 mod view;
 
@@ -17,6 +18,7 @@ pub use folder::{ModelFiles, read_json};
 pub use open::{OpenedFile, open_file};
 pub use shards::Precision;
 pub use shelf::Shelf;
+pub use stored::{Numbers, Stored};
 pub use tensor_file::{Mapping, StoredTensor, TensorFile, Values};
 pub use view::{Step, TensorInfo, Tensors, View};
 

@@ -305,6 +305,11 @@ impl TensorFile {
         }
     }
 
+    /// What holds a tensor.
+    pub(super) fn mapping(&self, info: &TensorInfo) -> &Mapping {
+        &self.sources[info.source].mapping
+    }
+
     /// Every file, in order.
     pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
         self.sources.iter().map(|source| &source.mapping)

@@ -169,6 +169,13 @@ impl TensorInfo {
         self.shape.iter().zip(self.strides.iter().zip(&expected)).all(|(side, (have, want))| *side == 1 || have == want)
     }
 
+    /// Where its elements lie in their mapping, if they follow each other without a gap.
+    pub(super) fn contiguous_bytes(&self) -> Option<Range<usize>> {
+        let size = self.dtype.bitsize() / 8;
+        let start = self.range.start + self.first * size;
+        self.is_row_major().then(|| start..start + self.elements() * size)
+    }
+
     /// Its elements in order, each of `N` bytes made a number by `decode`; `stored` are the bytes of `range`.
     pub(super) fn decode<const N: usize, T>(&self, stored: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
         let all = stored.as_chunks::<N>().0;

@@ -127,7 +127,7 @@ pub const FLOORS: &[Row] = &[
         module: "weights",
         floor: 1,
         may_import: &["domain"],
-        crates: &["half", "memmap2", "safetensors", "sha2"],
+        crates: &["bytemuck", "half", "memmap2", "safetensors", "sha2"],
         without: Without::Nothing,
     },
     Row {

@@ -1,9 +1,10 @@
 //! 2-D convolution (cross-correlation, as every framework has it).
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::Padding;
 use super::host::{self, Host};
+use super::weight::Weight;
 use crate::kernels::conv2d::Conv2d;
 use crate::kernels::values::Values;
 
@@ -28,7 +29,7 @@ pub(super) struct Conv(pub(super) Conv2d);
 /// When the shapes do not fit, or the tensors are not f32 (the weight also f16 or bf16) on a CPU.
 pub fn conv2d(
     x: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     bias: Option<&Tensor>,
     residual: Option<&Tensor>,
     way: ConvWay,
@@ -36,15 +37,19 @@ pub fn conv2d(
     let op = Conv::new(x, weight, bias, residual, way)?;
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
-    if !host::tracked([&x, &weight].into_iter().chain(&bias).chain(&residual)) {
+    if !weight.track_op() && !host::tracked([&x].into_iter().chain(&bias).chain(&residual)) {
         let (bias, residual) =
             (bias.as_ref().map(Host::new).transpose()?, residual.as_ref().map(Host::new).transpose()?);
-        let out = op.run(&Host::new(&x)?, Host::weight(&weight)?.values(), bias.as_deref(), residual.as_deref());
+        let out = op.run(&Host::new(&x)?, weight.hold()?.values(), bias.as_deref(), residual.as_deref());
         return host::tensor(out, &op.out_shape());
     }
-    let out = match &bias {
-        Some(bias) => x.apply_op3(&weight, bias, op)?,
-        None => x.apply_op2(&weight, op)?,
+    let out = match (weight, &bias) {
+        (Weight::Tensor(weight), Some(bias)) => x.apply_op3(&weight, bias, op)?,
+        (Weight::Tensor(weight), None) => x.apply_op2(&weight, op)?,
+        (weight, bias) => {
+            let out = x.apply_op1(Frozen { op, weight })?;
+            bias.as_ref().map_or(Ok(out.clone()), |bias| out.broadcast_add(&bias.reshape((1, (), 1, 1))?))?
+        }
     };
     match residual {
         Some(residual) => out + residual,
@@ -56,7 +61,7 @@ impl Conv {
     /// Looks whether everything fits.
     pub(super) fn new(
         x: &Tensor,
-        weight: &Tensor,
+        weight: &Weight,
         bias: Option<&Tensor>,
         residual: Option<&Tensor>,
         way: ConvWay,
@@ -120,6 +125,30 @@ impl Conv {
             None
         };
         Ok((grad_x, grad_weight))
+    }
+}
+
+/// A convolution whose weight lies in a file and is not trained, with its input's gradient.
+struct Frozen {
+    op: Conv,
+    weight: Weight,
+}
+
+impl CustomOp1 for Frozen {
+    fn name(&self) -> &'static str {
+        "conv2d of a frozen weight"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let out = self.op.run(host::slice(storage, layout)?, self.weight.hold()?.values(), None, None);
+        Ok(host::output(out, self.op.out_shape()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let mut gx = vec![0.0; x.elem_count()];
+        let grad = grad.contiguous()?;
+        self.op.0.backward_input(&Host::new(&grad)?, self.weight.hold()?.values(), &mut gx);
+        host::tensor(gx, x.shape()).map(Some)
     }
 }
 

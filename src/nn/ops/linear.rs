@@ -1,9 +1,10 @@
 //! `y = x Wᵀ + b`, alone and with what comes before and after it.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::activation::geglu;
 use super::host::{self, Host};
+use super::weight::Weight;
 use crate::kernels::gemm::Activation;
 use crate::kernels::linear::{self as kernel, linear_backward_weight, sum_rows};
 use crate::kernels::projection::{map_to_tokens, tokens_to_map};
@@ -21,21 +22,25 @@ struct Linear {
 ///
 /// # Errors
 /// When the shapes do not fit, or the tensors are not f32 (the weight also f16 or bf16) on a CPU.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Result<Tensor> {
+pub fn linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Result<Tensor> {
     let op = Linear::of(x, weight, bias)?;
     if residual.is_some_and(|residual| *residual.shape() != op.shape) {
         bail!("linear: a residual of another shape than the result {:?}", op.shape)
     }
-    if !host::tracked([x, weight].into_iter().chain(bias).chain(residual)) {
+    if !weight.track_op() && !host::tracked([x].into_iter().chain(bias).chain(residual)) {
         return fused(x, weight, bias, residual, |layer, x, residual, out| {
             layer.forward(op.rows, x, residual, Activation::None, out);
             op.shape.clone()
         });
     }
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let out = match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op)?,
-        None => x.apply_op2(&weight, op)?,
+    let x = x.contiguous()?;
+    let out = match (weight.contiguous()?, bias) {
+        (Weight::Tensor(weight), Some(bias)) => x.apply_op3(&weight, &bias.contiguous()?, op)?,
+        (Weight::Tensor(weight), None) => x.apply_op2(&weight, op)?,
+        (weight, bias) => {
+            let out = x.apply_op1(Frozen { op, weight })?;
+            bias.map_or(Ok(out.clone()), |bias| out.broadcast_add(bias))?
+        }
     };
     match residual {
         Some(residual) => out + residual,
@@ -48,9 +53,9 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, residual: Opti
 ///
 /// # Errors
 /// As [`linear()`], and when the weight has an odd number of rows.
-pub fn linear_geglu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub fn linear_geglu(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
     let op = Linear::of(x, weight, bias)?;
-    if host::tracked([x, weight].into_iter().chain(bias)) || op.out_features % 2 != 0 {
+    if weight.track_op() || host::tracked([x].into_iter().chain(bias)) || op.out_features % 2 != 0 {
         return geglu(&linear(x, weight, bias, None)?);
     }
     fused(x, weight, bias, None, |layer, x, _, out| {
@@ -66,10 +71,10 @@ pub fn linear_geglu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
 ///
 /// # Errors
 /// As [`linear()`].
-pub fn map_to_tokens_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub fn map_to_tokens_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let pixels = height * width;
-    if host::tracked([x, weight].into_iter().chain(bias)) || weight.dims2()?.1 != channels {
+    if weight.track_op() || host::tracked([x].into_iter().chain(bias)) || weight.dims2()?.1 != channels {
         return linear(&x.flatten_from(2)?.transpose(1, 2)?.contiguous()?, weight, bias, None);
     }
     fused(x, weight, bias, None, |layer, x, _, out| {
@@ -83,14 +88,14 @@ pub fn map_to_tokens_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) 
 ///
 /// # Errors
 /// As [`linear()`].
-pub fn tokens_to_map_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Result<Tensor> {
+pub fn tokens_to_map_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, residual: &Tensor) -> Result<Tensor> {
     let (batch, channels, height, width) = residual.dims4()?;
     let (pixels, shape) = (height * width, residual.shape().clone());
     let (out_features, in_features) = weight.dims2()?;
     if x.dims() != [batch, pixels, in_features] || out_features != channels {
         bail!("tokens {:?} and weight {:?} do not fit the map {:?}", x.dims(), weight.dims(), residual.dims())
     }
-    if host::tracked([x, weight, residual].into_iter().chain(bias)) {
+    if weight.track_op() || host::tracked([x, residual].into_iter().chain(bias)) {
         return linear(x, weight, bias, None)?.transpose(1, 2)?.contiguous()?.reshape(shape)? + residual;
     }
     fused(x, weight, bias, Some(residual), |layer, x, residual, out| {
@@ -103,7 +108,7 @@ pub fn tokens_to_map_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, 
 /// many values as the layer gives, and says the result's shape.
 fn fused(
     x: &Tensor,
-    weight: &Tensor,
+    weight: &Weight,
     bias: Option<&Tensor>,
     residual: Option<&Tensor>,
     run: impl FnOnce(&kernel::Linear<'_>, &[f32], Option<&[f32]>, &mut Vec<f32>) -> Shape,
@@ -112,7 +117,7 @@ fn fused(
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
     let (bias, residual) = (bias.as_ref().map(Host::new).transpose()?, residual.as_ref().map(Host::new).transpose()?);
-    let weight = Host::weight(&weight)?;
+    let weight = weight.hold()?;
     let layer = kernel::Linear { in_features, out_features, weight: weight.values(), bias: bias.as_deref() };
     let mut out = vec![0.0; x.elem_count() / in_features.max(1) * out_features];
     let shape = run(&layer, &Host::new(&x)?, residual.as_deref(), &mut out);
@@ -121,7 +126,7 @@ fn fused(
 
 impl Linear {
     /// The layer's sizes, if they fit.
-    fn of(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+    fn of(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Self> {
         let (out_features, in_features) = weight.dims2()?;
         let mut dims = x.dims().to_vec();
         match dims.last_mut() {
@@ -164,6 +169,29 @@ impl Linear {
             None
         };
         Ok((grad_x, grad_weight))
+    }
+}
+
+/// A layer whose weight lies in a file and is not trained, with its input's gradient.
+struct Frozen {
+    op: Linear,
+    weight: Weight,
+}
+
+impl CustomOp1 for Frozen {
+    fn name(&self) -> &'static str {
+        "linear of a frozen weight"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(self.op.run(host::slice(storage, layout)?, self.weight.hold()?.values(), None))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let mut gx = vec![0.0; x.elem_count()];
+        let grad = grad.contiguous()?;
+        self.op.layer(self.weight.hold()?.values(), None).backward_input(self.op.rows, &Host::new(&grad)?, &mut gx);
+        host::tensor(gx, x.shape()).map(Some)
     }
 }
 

@@ -14,6 +14,7 @@ mod linear;
 mod norm;
 mod norm_conv;
 mod upsample;
+mod weight;
 mod widen;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
@@ -25,7 +26,7 @@ pub use linear::{linear, linear_geglu, map_to_tokens_linear, tokens_to_map_linea
 pub use norm::{GroupNormWay, group_norm, layer_norm};
 pub use norm_conv::{Convolved, Normed, norm_conv2d};
 pub use upsample::upsample_nearest;
-pub(super) use widen::widened;
+pub use weight::Weight;
 
 /// Asymmetric zero padding of a convolution, in px.
 pub use crate::kernels::conv2d::Padding;

@@ -6,6 +6,7 @@ use candle_core::{Result, Tensor, bail};
 use super::conv::{Conv, ConvWay};
 use super::host::{self, Host};
 use super::norm::group_norm_shape;
+use super::weight::Weight;
 use super::{GroupNormWay, add_channels, conv2d, group_norm};
 
 /// A normalisation's scale and shift `[channels]`, and how it is done.
@@ -23,7 +24,7 @@ pub struct Normed<'a> {
 #[derive(Clone, Copy)]
 pub struct Convolved<'a> {
     /// The weight.
-    pub weight: &'a Tensor,
+    pub weight: &'a Weight,
     /// The bias.
     pub bias: &'a Tensor,
     /// Stride and padding.
@@ -43,8 +44,8 @@ pub fn norm_conv2d(
     residual: Option<&Tensor>,
 ) -> Result<Tensor> {
     let kernel = Conv::new(x, conv.weight, Some(conv.bias), residual, conv.way)?;
-    let tensors = [x, norm.weight, norm.bias, conv.weight, conv.bias];
-    let tracked = host::tracked(tensors.into_iter().chain(shift).chain(residual));
+    let tensors = [x, norm.weight, norm.bias, conv.bias];
+    let tracked = conv.weight.track_op() || host::tracked(tensors.into_iter().chain(shift).chain(residual));
     if tracked || !norm.way.silu || !kernel.0.normalises() {
         let shifted = shift.map(|shift| add_channels(x, shift)).transpose()?;
         let normed = group_norm(shifted.as_ref().unwrap_or(x), norm.weight, norm.bias, norm.way)?;
@@ -64,7 +65,7 @@ pub fn norm_conv2d(
     let normals = group.normals(&x, shift.as_deref(), &Host::new(&scale)?, &Host::new(&offset)?);
     let shape = kernel.out_shape();
     let mut out = vec![0.0; shape.elem_count()];
-    let (weight, bias) = (Host::weight(&weight)?, Host::new(&bias)?);
+    let (weight, bias) = (weight.hold()?, Host::new(&bias)?);
     kernel.0.forward_normed(&x, &normals, weight.values(), Some(&bias), residual.as_deref(), &mut out);
     host::tensor(out, &shape)
 }

@@ -9,6 +9,11 @@ fn values(count: usize, salt: f32) -> Vec<f32> {
     (0..count).map(|i| ((i as f32 + salt) * 12.9898).sin()).collect()
 }
 
+/// A tensor as a weight.
+fn w(tensor: &Tensor) -> Weight {
+    tensor.into()
+}
+
 fn var(shape: &[usize], salt: f32) -> Var {
     let tensor = Tensor::from_vec(values(shape.iter().product(), salt), shape, &Device::Cpu).unwrap();
     Var::from_tensor(&tensor).unwrap()
@@ -65,16 +70,16 @@ fn fused_operations_equal_the_tracked_ones() {
     };
     for (way, residual) in [(same(), var(&[2, 4, 5, 4], 0.4)), (larger(), var(&[2, 4, 10, 8], 0.4))] {
         compare("conv2d", &[image.clone(), weight.clone(), bias.clone(), residual], &|t| {
-            conv2d(&t[0], &t[1], Some(&t[2]), Some(&t[3]), way)
+            conv2d(&t[0], &w(&t[1]), Some(&t[2]), Some(&t[3]), way)
         });
     }
     let vars = [var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3), var(&[2, 3, 4], 0.4)];
-    compare("linear", &vars, &|t| linear(&t[0], &t[1], Some(&t[2]), Some(&t[3])));
-    compare("linear_geglu", &vars[..3], &|t| linear_geglu(&t[0], &t[1], Some(&t[2])));
+    compare("linear", &vars, &|t| linear(&t[0], &w(&t[1]), Some(&t[2]), Some(&t[3])));
+    compare("linear_geglu", &vars[..3], &|t| linear_geglu(&t[0], &w(&t[1]), Some(&t[2])));
     let map = [var(&[2, 5, 3, 7], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3), var(&[2, 4, 3, 7], 0.4)];
-    compare("to tokens", &map[..3], &|t| map_to_tokens_linear(&t[0], &t[1], Some(&t[2])));
+    compare("to tokens", &map[..3], &|t| map_to_tokens_linear(&t[0], &w(&t[1]), Some(&t[2])));
     let tokens = [var(&[2, 21, 5], 0.1), map[1].clone(), map[2].clone(), map[3].clone()];
-    compare("to a map", &tokens, &|t| tokens_to_map_linear(&t[0], &t[1], Some(&t[2]), &t[3]));
+    compare("to a map", &tokens, &|t| tokens_to_map_linear(&t[0], &w(&t[1]), Some(&t[2]), &t[3]));
 }
 
 #[test]
@@ -85,12 +90,59 @@ fn weights_of_half_precision_give_what_their_numbers_give() {
         let wide = |tensor: &Tensor| tensor.to_dtype(DType::F32).unwrap();
         let (x, image) = (var(&[6, 5], 0.1).as_tensor().detach(), var(&[2, 3, 9, 9], 0.1).as_tensor().detach());
         for (narrow, wide) in [
-            (linear(&x, &matrix, None, None), linear(&x, &wide(&matrix), None, None)),
-            (conv2d(&image, &kernel, None, None, same()), conv2d(&image, &wide(&kernel), None, None, same())),
+            (linear(&x, &w(&matrix), None, None), linear(&x, &w(&wide(&matrix)), None, None)),
+            (conv2d(&image, &w(&kernel), None, None, same()), conv2d(&image, &w(&wide(&kernel)), None, None, same())),
         ] {
             let difference = (narrow.unwrap() - wide.unwrap()).unwrap().abs().unwrap().max_all().unwrap();
             assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0, "{dtype:?}");
         }
+    }
+}
+
+/// The same numbers as a tensor, and where they lie in a file.
+fn both(shape: &[usize], dtype: DType) -> [Weight; 2] {
+    let tensor = var(shape, 0.2).as_tensor().to_dtype(dtype).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weight.safetensors");
+    candle_core::safetensors::save(&[("w", tensor.clone())].into(), &path).unwrap();
+    let stored = crate::weights::TensorFile::open(&path).unwrap().in_place("w").unwrap();
+    [w(&tensor), Weight::Stored(stored, shape.into())]
+}
+
+#[test]
+fn weights_in_a_file_give_what_tensors_give_and_pass_gradients_on() {
+    // Equal but for when the bias is added.
+    let equal = |what: &str, [a, b]: [Tensor; 2]| {
+        let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{what}");
+    };
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let bias = var(&[4], 0.3);
+        let (rows, image) = (var(&[6, 5], 0.1), var(&[2, 3, 9, 9], 0.1));
+        let (matrix, kernel) = (both(&[4, 5], dtype), both(&[4, 3, 3, 3], dtype));
+        let linears = |x: &Tensor| matrix.each_ref().map(|weight| linear(x, weight, Some(&bias), None).unwrap());
+        let convs = |x: &Tensor| kernel.each_ref().map(|weight| conv2d(x, weight, Some(&bias), None, same()).unwrap());
+        for (what, x, run) in [
+            ("linear", &rows, &linears as &dyn Fn(&Tensor) -> [Tensor; 2]),
+            ("conv2d", &image, &convs as &dyn Fn(&Tensor) -> [Tensor; 2]),
+        ] {
+            equal(what, run(&x.as_tensor().detach()));
+            let tracked = run(x);
+            equal(what, tracked.clone());
+            equal(
+                what,
+                tracked.map(|out| out.sqr().unwrap().sum_all().unwrap().backward().unwrap().remove(x).unwrap()),
+            );
+        }
+        let ids = Tensor::new(&[3u32, 0, 3], &Device::Cpu).unwrap();
+        equal("rows", matrix.each_ref().map(|weight| weight.rows(&ids).unwrap()));
+        let beyond = Tensor::new(&[4u32], &Device::Cpu).unwrap();
+        assert!(matrix.iter().all(|weight| weight.rows(&beyond).is_err()));
+        let flat = matrix.each_ref().map(|weight| weight.reshaped((5, 4)).unwrap());
+        equal("reshaped", flat.map(|weight| weight.rows(&ids).unwrap()));
+        assert!(matrix.iter().all(|weight| weight.reshaped((5, 5)).is_err()));
+        matrix.iter().for_each(Weight::release);
+        equal("released", matrix.each_ref().map(|weight| weight.rows(&ids).unwrap()));
     }
 }
 
@@ -101,25 +153,25 @@ fn every_operation_has_the_right_gradient() {
         [same(), larger(), ConvWay { stride: 2, padding: Padding { top: 0, left: 0, ..Padding::all(1) }, ..same() }]
     {
         check("conv2d", &[image.clone(), weight.clone(), bias.clone()], |t| {
-            conv2d(&t[0], &t[1], Some(&t[2]), None, way)
+            conv2d(&t[0], &w(&t[1]), Some(&t[2]), None, way)
         });
-        check("conv2d without bias", &[image.clone(), weight.clone()], |t| conv2d(&t[0], &t[1], None, None, way));
+        check("conv2d without bias", &[image.clone(), weight.clone()], |t| conv2d(&t[0], &w(&t[1]), None, None, way));
     }
     check("conv2d onto", &[image.clone(), weight.clone(), bias.clone(), var(&[2, 4, 5, 4], 0.4)], |t| {
-        conv2d(&t[0], &t[1], Some(&t[2]), Some(&t[3]), same())
+        conv2d(&t[0], &w(&t[1]), Some(&t[2]), Some(&t[3]), same())
     });
     let [rows, matrix, shift] = [var(&[2, 3, 5], 0.1), var(&[4, 5], 0.2), var(&[4], 0.3)];
-    check("linear", &[rows.clone(), matrix.clone(), shift.clone()], |t| linear(&t[0], &t[1], Some(&t[2]), None));
-    check("linear without bias", &[rows.clone(), matrix.clone()], |t| linear(&t[0], &t[1], None, None));
+    check("linear", &[rows.clone(), matrix.clone(), shift.clone()], |t| linear(&t[0], &w(&t[1]), Some(&t[2]), None));
+    check("linear without bias", &[rows.clone(), matrix.clone()], |t| linear(&t[0], &w(&t[1]), None, None));
     check("linear onto", &[rows, matrix, shift, var(&[2, 3, 4], 0.4)], |t| {
-        linear(&t[0], &t[1], Some(&t[2]), Some(&t[3]))
+        linear(&t[0], &w(&t[1]), Some(&t[2]), Some(&t[3]))
     });
     check("linear_geglu", &[var(&[2, 3, 5], 0.1), var(&[6, 5], 0.2), var(&[6], 0.3)], |t| {
-        linear_geglu(&t[0], &t[1], Some(&t[2]))
+        linear_geglu(&t[0], &w(&t[1]), Some(&t[2]))
     });
     let [map, tokens, weight] = [var(&[2, 4, 3, 2], 0.1), var(&[2, 6, 5], 0.2), var(&[4, 5], 0.3)];
-    check("to tokens", &[map.clone(), var(&[5, 4], 0.2)], |t| map_to_tokens_linear(&t[0], &t[1], None));
-    check("to a map", &[tokens, weight, map], |t| tokens_to_map_linear(&t[0], &t[1], None, &t[2]));
+    check("to tokens", &[map.clone(), var(&[5, 4], 0.2)], |t| map_to_tokens_linear(&t[0], &w(&t[1]), None));
+    check("to a map", &[tokens, weight, map], |t| tokens_to_map_linear(&t[0], &w(&t[1]), None, &t[2]));
     for silu in [false, true] {
         check("group_norm", &[var(&[2, 6, 3, 2], 0.1), var(&[6], 0.2), var(&[6], 0.3)], |t| {
             group_norm(&t[0], &t[1], &t[2], GroupNormWay { groups: 3, eps: 1e-5, silu })
@@ -179,7 +231,7 @@ fn a_norm_within_a_convolution_equals_one_before_it() {
         let norm = Normed { weight: &t[2], bias: &t[3], way: GroupNormWay { groups: 4, eps: 1e-5, silu: true } };
         let padding = Padding { top: 1, bottom: 1, left: 1, right: 1 };
         let way = ConvWay { stride: 1, padding, enlarged: false };
-        let conv = Convolved { weight: &t[4], bias: &t[5], way };
+        let conv = Convolved { weight: &w(&t[4]), bias: &t[5], way };
         norm_conv2d(&t[0], shifted.then_some(&t[1]), norm, conv, added.then_some(&t[6])).unwrap()
     };
     for (shifted, added) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -193,19 +245,19 @@ fn a_norm_within_a_convolution_equals_one_before_it() {
 fn frozen_weights_get_no_gradient() {
     let x = var(&[2, 3], 0.1);
     let weight = var(&[4, 3], 0.2).as_tensor().detach();
-    let grads = linear(x.as_tensor(), &weight, None, None).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = linear(x.as_tensor(), &w(&weight), None, None).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(grads.get(x.as_tensor()).is_some() && grads.get(&weight).is_none());
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let t = |shape: &[usize]| var(shape, 0.0).as_tensor().clone();
-    assert!(linear(&t(&[2, 3]), &t(&[4, 5]), None, None).is_err());
-    assert!(linear(&t(&[2, 3]), &t(&[4, 3]), None, Some(&t(&[2, 3]))).is_err());
+    assert!(linear(&t(&[2, 3]), &w(&t(&[4, 5])), None, None).is_err());
+    assert!(linear(&t(&[2, 3]), &w(&t(&[4, 3])), None, Some(&t(&[2, 3]))).is_err());
     let bare = ConvWay { padding: Padding::default(), ..same() };
-    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 2, 3, 3]), None, None, bare).is_err());
-    assert!(conv2d(&t(&[1, 3, 1, 1]), &t(&[4, 3, 3, 3]), None, None, bare).is_err());
-    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[4, 3, 3, 3]), None, Some(&t(&[1, 4, 4, 4])), bare).is_err());
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &w(&t(&[4, 2, 3, 3])), None, None, bare).is_err());
+    assert!(conv2d(&t(&[1, 3, 1, 1]), &w(&t(&[4, 3, 3, 3])), None, None, bare).is_err());
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &w(&t(&[4, 3, 3, 3])), None, Some(&t(&[1, 4, 4, 4])), bare).is_err());
     let way = GroupNormWay { groups: 4, eps: 1e-5, silu: false };
     assert!(group_norm(&t(&[1, 6, 2]), &t(&[6]), &t(&[6]), way).is_err());
     assert!(layer_norm(&t(&[1, 6]), &t(&[5]), &t(&[5]), 1e-5).is_err());

@@ -16,7 +16,7 @@ const CHUNK: usize = 1 << 16;
 ///
 /// # Errors
 /// When it holds other numbers, or is not on a CPU.
-pub(in crate::nn) fn widened(weight: &Tensor) -> Result<Tensor> {
+pub(super) fn widened(weight: &Tensor) -> Result<Tensor> {
     if weight.dtype() == DType::F32 {
         return Ok(weight.clone());
     }
