@@ -50,13 +50,12 @@ impl Assets {
             if !["txt", "yaml", "yml", "json"].contains(&ending.as_str()) {
                 continue;
             }
-            let size = fs::metadata(&path).map_or(0, |found| found.len());
+            if fs::metadata(&path).is_ok_and(|found| found.len() > MAX_LIST_BYTES) {
+                self.problems.push(format!("The wildcards {name} are left out: the file is too large"));
+                continue;
+            }
             let text = match fs::read_to_string(&path) {
-                Ok(text) if size <= MAX_LIST_BYTES => text,
-                Ok(_) => {
-                    self.problems.push(format!("The wildcards {name} are left out: the file is too large"));
-                    continue;
-                }
+                Ok(text) => text,
                 Err(error) => {
                     self.problems.push(format!("The wildcards {name} are left out: {error}"));
                     continue;

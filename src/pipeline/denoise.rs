@@ -46,10 +46,8 @@ pub struct Conditioning {
 
 /// One evaluation of the network is done.
 pub struct StepDone<'a> {
-    /// Evaluations done, from 1.
-    pub call: usize,
-    /// All evaluations.
-    pub calls: usize,
+    /// The step that it belongs to, from 1: some samplers take more than one a step.
+    pub step: u32,
     /// The latents after it, `[batch, channels, height, width]` as in the shape given.
     pub latents: &'a [f32],
     /// The clean latents that were predicted at it: what the picture is expected to become.
@@ -140,8 +138,7 @@ impl Denoiser<'_> {
                 return Err(UserError::failed(sentence).hint("try less guidance, another sampler, or more steps"));
             }
             let denoised = self.sampler.denoised();
-            let (call, calls) = (call + 1 - first_call, calls - first_call);
-            done(StepDone { call, calls, latents: &latents, denoised });
+            done(StepDone { step, latents: &latents, denoised });
         }
         Ok(latents)
     }
@@ -181,7 +178,7 @@ impl Denoiser<'_> {
 }
 
 /// The step (from 1) that evaluation `call` (from 1) of `calls` belongs to: some samplers take more than one a step.
-pub(super) fn step_of(call: usize, calls: usize, steps: u32) -> u32 {
+fn step_of(call: usize, calls: usize, steps: u32) -> u32 {
     (call as u64 * u64::from(steps)).div_ceil(calls.max(1) as u64) as u32
 }
 

@@ -2,11 +2,11 @@
 
 use candle_core::{Device, Tensor};
 
-use super::denoise::{Denoiser, step_of};
+use super::denoise::Denoiser;
 use super::image::{picture_from_tensor, tensor_from_picture};
 use super::prompt::condition;
 use super::source::{keep_rest, resized, source};
-use super::start::{Source, Start};
+use super::start::{Source, Start, steps_left};
 use super::upscale::upscale;
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
 use crate::models::vae_tiling::{Tiling, decode_tiled};
@@ -80,9 +80,9 @@ fn pass(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Generated> {
     // 1. Prompts to vectors, for the steps that there will be.
-    let steps = request.num_inference_steps;
+    let all = request.num_inference_steps as usize;
     let strength = source.map_or(1.0, |source| source.strength);
-    let steps_left = ((f64::from(steps) * strength) as u32).clamp(1, steps);
+    let steps_left = steps_left(all, strength).max(1) as u32;
     let (conditioning, notices) = condition(model, request, steps_left)?;
     model.release(Part::TextEncoder);
 
@@ -92,7 +92,6 @@ fn pass(
     let shape = [1, channels, request.height_px as usize / scale, request.width_px as usize / scale];
     let [.., height, width] = shape;
     let mut rng = TorchCpuRng::new(request.seed);
-    let all = steps as usize;
     let sampler = sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, all)?;
     let in_channels = model.unet.config().in_channels;
     let start =
@@ -101,9 +100,8 @@ fn pass(
     // 3. Step by step towards the picture.
     let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape, steps: steps_left };
     let latents = denoiser.run(start, &mut |noise| rng.randn(noise), cancel, &mut |done| {
-        let step = step_of(done.call, done.calls, steps_left);
         let preview = model.preview.picture(done.denoised, height, width);
-        progress(Progress::Step { step, steps: steps_left, preview });
+        progress(Progress::Step { step: done.step, steps: steps_left, preview });
     })?;
 
     // 4. Latents to px. The decoder needs much memory, and the network none meanwhile.

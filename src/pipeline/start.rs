@@ -135,12 +135,16 @@ impl Start {
 
 /// The evaluation at which a picture joins: `strength` of the steps are left.
 pub(super) fn first_call(sampler: &dyn Sampler, steps: usize, strength: f64) -> Result<usize> {
-    let left = ((steps as f64 * strength) as usize).min(steps);
-    if left == 0 {
-        return Err(UserError::input(format!("A strength of {strength} leaves none of {steps} steps"))
-            .hint("take more steps, or more strength"));
+    match steps_left(steps, strength) {
+        0 => Err(UserError::input(format!("A strength of {strength} leaves none of {steps} steps"))
+            .hint("take more steps, or more strength")),
+        left => Ok((steps - left) * sampler.order()),
     }
-    Ok((steps - left) * sampler.order())
+}
+
+/// How many of all steps a strength leaves, as diffusers counts them.
+pub(super) fn steps_left(steps: usize, strength: f64) -> usize {
+    ((steps as f64 * strength) as usize).min(steps)
 }
 
 fn scaled(mut noise: Vec<f32>, sigma: f64) -> Vec<f32> {

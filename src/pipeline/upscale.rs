@@ -15,7 +15,7 @@ use super::generate::{Generated, Progress};
 use super::image::{picture_from_tensor, tensor_from_picture};
 use super::prompt::condition;
 use super::source::enlarged;
-use super::start::{Start, first_call};
+use super::start::{Start, first_call, steps_left};
 use crate::domain::{Cancel, GenerateRequest, InitImage, Picture, Result, UserError};
 use crate::models::Model;
 use crate::models::vae_tiling::{Tiling, decode_tiled, encode_tiled};
@@ -101,11 +101,10 @@ fn painted_over(
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Vec<f32>, Vec<String>)> {
-    let steps = request.num_inference_steps;
-    let steps_left = ((f64::from(steps) * strength) as u32).clamp(1, steps);
+    let all = request.num_inference_steps as usize;
+    let steps_left = steps_left(all, strength).max(1) as u32;
     // Its size, which some networks are told, is that of a tile.
     let (conditioning, notices) = condition(model, request, steps_left)?;
-    let all = steps as usize;
     let sampler = sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, all)?;
     let first_call = first_call(sampler.as_ref(), all, strength)?;
     let mut rng = TorchCpuRng::new(request.seed);

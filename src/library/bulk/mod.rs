@@ -1,20 +1,20 @@
 //! Work on many pictures, one after the other, so that other things are done in between and it can be stopped.
 
+mod picture_zip;
 mod strip;
-mod zip;
 
 use std::collections::VecDeque;
-use std::io::{self, BufWriter};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic::{self, NewFile};
+use super::atomic;
 use super::image_io::read_file;
 use super::index::Index;
 use super::paths::{ensure_dir, file_name};
 use super::trash::move_to_trash;
 use crate::domain::{BulkWork, Cancel, PictureEntry, PictureId, RecipeInCopy, Result, TrashedPicture, UserError};
+use picture_zip::PictureZip;
 use strip::without_recipe;
-use zip::ZipWriter;
 
 /// Failures that are kept to be shown; more are counted.
 const MAX_FAILURES: usize = 20;
@@ -48,7 +48,7 @@ pub struct Bulk {
 
 enum Task {
     Copy { folder: PathBuf, recipe: RecipeInCopy },
-    Zip { file: PathBuf, zip: Option<ZipWriter<BufWriter<NewFile>>>, recipe: RecipeInCopy },
+    Zip { file: PathBuf, zip: Option<PictureZip>, recipe: RecipeInCopy },
     Trash,
 }
 
@@ -64,7 +64,7 @@ impl Bulk {
                 Task::Copy { folder, recipe }
             }
             BulkWork::Zip { file, recipe } => {
-                let zip = Some(ZipWriter::new(BufWriter::new(NewFile::begin(&file)?)));
+                let zip = Some(PictureZip::begin(&file)?);
                 Task::Zip { file, zip, recipe }
             }
             BulkWork::Trash => Task::Trash,
@@ -144,8 +144,7 @@ impl Bulk {
     fn finish(&mut self) -> Result<()> {
         let Task::Zip { file, zip, .. } = &mut self.task else { return Ok(()) };
         let Some(zip) = zip.take() else { return Ok(()) };
-        let finished = zip.finish().and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error));
-        finished.map_err(|error| explain(&error, file))?.finish()
+        zip.finish().map_err(|error| explain(&error, file))?.finish()
     }
 }
 
