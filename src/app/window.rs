@@ -132,6 +132,7 @@ impl App {
                 Effect::Ask(request) => self.ask(ctx, &request),
                 Effect::CopyPicture(picture) => ctx.copy_image(ui::colour_image(&picture)),
                 Effect::CopyText(text) => ctx.copy_text(text),
+                Effect::OpenPage(address) => ctx.open_url(egui::OpenUrl::new_tab(address)),
                 Effect::FullScreen(on) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
                 Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
             }

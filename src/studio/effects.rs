@@ -21,6 +21,8 @@ pub enum Effect {
     CopyPicture(Arc<Picture>),
     /// Put text on the clipboard.
     CopyText(String),
+    /// Open a page in the browser.
+    OpenPage(String),
     /// Fill the screen, or stop doing so.
     FullScreen(bool),
     /// Close the window.

@@ -54,6 +54,8 @@ pub enum ShelfAction {
     SaveToken,
     /// Forget the remembered token.
     ForgetToken,
+    /// Open a page of the hub in the browser.
+    OpenPage(String),
     /// Put the address of a page of the hub on the clipboard.
     CopyAddress(String),
 }
@@ -85,6 +87,7 @@ impl ShelfAction {
             Self::EditToken(_) => ("Access token", "Opens models whose terms you have accepted, and private ones"),
             Self::SaveToken => ("Use this token", "Keep it in the settings, and send it to the hub only"),
             Self::ForgetToken => ("Forget the token", "Take it out of the settings"),
+            Self::OpenPage(_) => ("Open its page", "Open the hub's page in the browser"),
             Self::CopyAddress(_) => ("Copy its address", "Put the address of the hub's page on the clipboard"),
         };
         Info { text, tooltip, shortcut: None }
@@ -180,8 +183,9 @@ impl State {
                 self.shelf.saved_token = None;
                 return self.use_token();
             }
+            ShelfAction::OpenPage(address) => return vec![Effect::OpenPage(address)],
             ShelfAction::CopyAddress(address) => {
-                self.notices.info("The address is on the clipboard: open it in a browser", None);
+                self.notices.info("The address is on the clipboard", None);
                 return vec![Effect::CopyText(address)];
             }
         };

@@ -186,8 +186,9 @@ fn token_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         }
         if let Some(page) = shelf.token_page.as_ref().filter(|page| !page.is_empty()) {
             hint_ui(ui, format!("Tokens are made at {page}"));
-            let action = ShelfAction::CopyAddress(page.clone());
-            named_button_ui(ui, action, Emphasis::Quiet, "of the page of tokens", actions);
+            for action in [ShelfAction::OpenPage(page.clone()), ShelfAction::CopyAddress(page.clone())] {
+                named_button_ui(ui, action, Emphasis::Quiet, "of the page of tokens", actions);
+            }
         }
     });
 }

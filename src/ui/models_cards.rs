@@ -199,6 +199,7 @@ pub fn transfer_ui(ui: &mut Ui, transfer: &Transfer, actions: &mut Vec<Action>) 
         {
             ui.horizontal(|ui| {
                 hint_ui(ui, page);
+                named_button_ui(ui, ShelfAction::OpenPage(page.clone()), Emphasis::Quiet, &name, actions);
                 named_button_ui(ui, ShelfAction::CopyAddress(page.clone()), Emphasis::Quiet, &name, actions);
             });
         }

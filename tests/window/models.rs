@@ -181,7 +181,8 @@ fn a_disk_without_room_and_terms_are_told_before_the_download() {
     assert!(bench.harness.query_by_role_and_label(Role::Button, &format!("Download {REPO}")).is_none());
     assert!(bench.has("Its maker has terms: accept them on its page, and enter an access token below"));
     click(&mut bench, &format!("Copy its address {REPO}"));
-    assert!(bench.has("The address is on the clipboard: open it in a browser"));
+    assert!(bench.has("The address is on the clipboard"));
+    assert!(bench.has(&format!("Open its page {REPO}")));
 }
 
 #[test]
