@@ -59,7 +59,9 @@ impl State {
                     };
                     self.notices.info(sentence, None);
                 }
-                failures.into_iter().for_each(|error| self.notices.error(error));
+                for error in failures {
+                    self.notices.error(error);
+                }
                 return self.refresh_gallery();
             }
             GalleryEvent::Failed(error) => match gallery.shelves.naming.as_mut().filter(|naming| naming.is_sent) {
@@ -108,7 +110,9 @@ impl State {
     /// Pictures are gone: from the gallery, the filmstrip and the large view.
     pub(super) fn went_to_trash(&mut self, gone: &HashSet<PictureId>, trashed: Vec<TrashedPicture>) -> Vec<Effect> {
         self.gallery.remove(gone);
-        gone.iter().for_each(|id| self.film.remove_saved(*id));
+        for id in gone {
+            self.film.remove_saved(*id);
+        }
         self.gallery.trashed = trashed;
         let mut effects = self.refresh_gallery();
         if self.gallery.large {

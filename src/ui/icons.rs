@@ -167,7 +167,9 @@ impl Pen<'_> {
             // A fan from the middle: the outline is not convex.
             let mut mesh = Mesh::default();
             mesh.colored_vertex(self.at(8.0, 8.5), self.stroke.color);
-            points.iter().for_each(|point| mesh.colored_vertex(*point, self.stroke.color));
+            for point in &points {
+                mesh.colored_vertex(*point, self.stroke.color);
+            }
             let corners = u32::from(CORNERS);
             (0..corners).for_each(|i| mesh.add_triangle(0, 1 + i, 1 + (i + 1) % corners));
             self.painter.add(mesh);
