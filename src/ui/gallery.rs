@@ -158,7 +158,8 @@ fn tile_ui(
     }
     if hovered || gallery.chosen_count() > 0 {
         let corner = rect.left_top() + Vec2::splat(2.0 * theme::UNIT);
-        corner_ui(ui, corner, Icon::Check, chosen, GalleryAction::Choose(id), &name, actions);
+        let icon = if chosen { Icon::Check } else { Icon::Unchecked };
+        corner_ui(ui, corner, icon, chosen, GalleryAction::Choose(id), &name, actions);
     }
     if response.clicked() {
         actions.push(clicked(&response, id));

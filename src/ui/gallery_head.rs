@@ -65,7 +65,8 @@ fn search_ui(ui: &mut Ui, state: &State, focus_search: bool, actions: &mut Vec<A
     if focus_search {
         response.request_focus();
     }
-    if response.changed() {
+    // A key that changes nothing, such as Delete at the end, counts as a change too.
+    if response.changed() && text != finder.text {
         actions.push(Action::Gallery(GalleryAction::EditSearch(text)));
     }
     ui.add_enabled_ui(finder.is_searching(), |ui| {

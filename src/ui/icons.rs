@@ -25,6 +25,7 @@ pub enum Icon {
     Picture,
     Warning,
     Check,
+    Unchecked,
     Search,
     Star,
     Starred,
@@ -106,6 +107,7 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.dot(8.0, 11.4, 0.8);
         }
         Icon::Check => pen.line(&[(3.0, 8.4), (6.6, 12.0), (13.0, 4.6)]),
+        Icon::Unchecked => pen.rect(3.0, 3.0, 10.0, 10.0, 2),
         Icon::Search => {
             pen.ring(7.0, 7.0, 4.4);
             pen.line(&[(10.2, 10.2), (13.6, 13.6)]);

@@ -101,7 +101,8 @@ fn letters_are_typed_into_the_search_and_do_nothing_else() {
     bench.press(Modifiers::NONE, Key::S);
     bench.press(Modifiers::NONE, Key::Delete);
     bench.press(Modifiers::COMMAND, Key::A);
-    assert!(bench.asked_of_gallery().is_empty());
+    let commands = bench.asked_of_gallery();
+    assert!(commands.is_empty(), "{commands:?}");
     assert_eq!(bench.state().gallery.chosen_count(), 0);
     bench.press(Modifiers::NONE, Key::Escape);
     bench.press(Modifiers::NONE, Key::S);
