@@ -24,12 +24,12 @@ fn opened() -> Bench {
 
 /// Which thumbnails are asked for.
 pub fn thumbnails(commands: &[LibraryCommand]) -> Vec<PictureId> {
-    let wanted = commands.iter().filter_map(|command| match command {
+    let mut wanted = commands.iter().filter_map(|command| match command {
         LibraryCommand::Gallery(GalleryCommand::Thumbnails(wanted)) => Some(wanted.iter().map(|(id, _)| *id)),
         _ => None,
     });
     // What is asked for takes the place of what was asked for before.
-    wanted.last().into_iter().flatten().collect()
+    wanted.next_back().into_iter().flatten().collect()
 }
 
 #[test]
