@@ -6,6 +6,7 @@ mod window {
     pub mod bench;
     mod create;
     mod gallery;
+    mod gallery_many;
     mod looks;
     mod models;
     mod shell;

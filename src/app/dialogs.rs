@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::studio::{DialogAnswer, DialogRequest};
+use crate::studio::{DialogAnswer, DialogRequest, ZIP_NAME};
 
 /// Takes the answer of a dialog, from any thread.
 pub type Answer = Box<dyn FnOnce(DialogAnswer) + Send>;
@@ -47,6 +47,10 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
             dialog.set_title("Choose a VAE").add_filter("VAE", &["safetensors", "ckpt", "pt", "bin"]).pick_file()
         }
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
+        DialogRequest::CopyOut(_) => dialog.set_title("Choose a folder for the copies").pick_folder(),
+        DialogRequest::Zip(_) => {
+            dialog.set_title("Write a zip file").set_file_name(ZIP_NAME).add_filter("Zip", &["zip"]).save_file()
+        }
         DialogRequest::SavePicture { suggested_name, .. } => dialog
             .set_title("Save the picture as")
             .set_file_name(suggested_name)

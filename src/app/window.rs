@@ -10,7 +10,7 @@ use eframe::Frame;
 use egui::{Context, ViewportCommand};
 
 use crate::domain::WindowPlace;
-use crate::studio::{Action, DialogAnswer, DialogRequest, Effect, State};
+use crate::studio::{Action, DialogAnswer, DialogRequest, Effect, GalleryAction, State};
 use crate::ui;
 
 use super::{Dialogs, Handles, Launch};
@@ -212,8 +212,10 @@ impl eframe::App for App {
         self.window.studio_ui(ui, &self.state, &mut self.actions);
         let ctx = ui.ctx().clone();
         for action in std::mem::take(&mut self.actions) {
-            let changes =
-                !matches!(action, Action::GridColumns(_) | Action::NeedThumbnail(_) | Action::WindowPlaced(_));
+            let changes = !matches!(
+                action,
+                Action::Gallery(GalleryAction::InView(_) | GalleryAction::FilmInView(_)) | Action::WindowPlaced(_)
+            );
             let effects = self.state.apply(action);
             self.perform(&ctx, effects);
             if changes {

@@ -114,22 +114,6 @@ impl Index {
         })
     }
 
-    /// Every picture of the folder, newest first.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn list(&self) -> Result<Vec<PictureEntry>> {
-        let read = || {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT id, path, created_ms, width, height, recipe FROM pictures
-                 WHERE folder = ?1 ORDER BY created_ms DESC, id DESC",
-            )?;
-            let rows = statement.query_map([self.folder], |row| self.entry(row))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|error| self.explain(&error))
-    }
-
     /// Forgets a picture; its file is not touched. Nothing happens where there is no such picture.
     ///
     /// # Errors

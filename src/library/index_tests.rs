@@ -8,7 +8,15 @@ use super::index::Index;
 use super::metadata::Embedded;
 use super::paths::Paths;
 use super::shelf::PictureStore;
-use crate::domain::{GenerateRequest, ImageFormat, Picture, PictureEntry, Recipe};
+use crate::domain::{GenerateRequest, ImageFormat, Picture, PictureEntry, Recipe, Result, SearchRequest};
+
+impl Index {
+    /// Every picture of the folder, newest first.
+    pub(super) fn list(&self) -> Result<Vec<PictureEntry>> {
+        let found = self.find(&SearchRequest::default(), &|| false)?.unwrap_or_default();
+        Ok(self.rows(&found.result.ids)?.into_iter().map(|row| row.entry).collect())
+    }
+}
 
 fn picture(shade: u8) -> Picture {
     Picture { width_px: 4, height_px: 2, rgba: [shade, 20, 30, 255].repeat(8) }

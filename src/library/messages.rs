@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gallery::{GalleryCommand, GalleryEvent};
-use crate::domain::{Picture, PictureEntry, PictureId, Recipe, Settings, UserError};
+use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
 /// Where the picture of a "save as" comes from.
 #[derive(Clone, Debug)]
@@ -18,17 +18,6 @@ pub enum SaveSource {
 /// What the window asks of the library's thread.
 #[derive(Clone, Debug)]
 pub enum LibraryCommand {
-    /// List the whole history, newest first. Answered by `Pictures`.
-    List,
-    /// Compare the index with the files (renamed, deleted, new ones), then list. Answered by `Pictures`.
-    Rescan,
-    /// Make or read a thumbnail. Answered by `Thumbnail` or `PictureFailed`.
-    Thumbnail {
-        /// Whose.
-        id: PictureId,
-        /// Its file.
-        path: PathBuf,
-    },
     /// Read a picture in full. Answered by `Opened` or `PictureFailed`.
     Open {
         /// Which.
@@ -43,16 +32,15 @@ pub enum LibraryCommand {
         /// Where to.
         target: PathBuf,
     },
-    /// Move to the system's trash. Answered by `Trashed` or `TrashFailed`.
+    /// Move to the system's trash, by its file: also one of another folder. Answered by `Trashed` or `TrashFailed`.
     Trash {
         /// Whose entry goes.
         id: PictureId,
         /// Its file.
         path: PathBuf,
     },
-    /// Pictures are in this folder from now on: list what is known of it, then rescan. Answered by `Pictures`.
-    UseFolder(PathBuf),
-    /// Something about the gallery: searching, marks, collections, work on many pictures. Answered by `Gallery`.
+    /// Something about the gallery: searching, thumbnails, marks, collections, work on many pictures. Answered by
+    /// `Gallery`, thumbnails by `Thumbnail` and `PictureFailed`.
     Gallery(GalleryCommand),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
@@ -63,8 +51,6 @@ pub enum LibraryCommand {
 /// What the library's thread tells the window.
 #[derive(Clone, Debug)]
 pub enum LibraryEvent {
-    /// The whole history, newest first.
-    Pictures(Vec<PictureEntry>),
     /// A thumbnail, at most 256 px a side.
     Thumbnail {
         /// Whose.

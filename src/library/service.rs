@@ -1,9 +1,9 @@
 //! The thread `atelier-library`: answers [`LibraryCommand`]s by [`LibraryEvent`]s.
 //!
 //! Commands are answered in their order and before all else. Whenever none waits, the last search that was asked for is
-//! made; then a rescan goes on slice by slice, work on many pictures one by one, and single thumbnails are made, the last
-//! asked for first. When nothing else is to be done, marks and collections are written down. The thumbnails of a grid are
-//! made by threads of their own ([`super::thumbnail_pool`]) and only passed on here.
+//! made; then a rescan goes on slice by slice, and work on many pictures one by one. When nothing else is to be done, marks
+//! and collections are written down. Thumbnails are made by threads of their own ([`super::thumbnail_pool`]) and only
+//! passed on here.
 
 mod gallery;
 
@@ -63,7 +63,6 @@ pub fn run(paths: &Paths, commands: &Receiver<LibraryCommand>, events: &Sender<L
         index: None,
         rescan: None,
         thumbnails: Arc::new(Thumbnails::new(paths.thumbnails_dir.clone())),
-        wanted: Vec::new(),
         search: None,
         bulk: VecDeque::new(),
         pool: None,
@@ -119,11 +118,9 @@ struct Service<'a> {
     outbox: Outbox<'a>,
     /// Opened when it is first needed, and again after it failed.
     index: Option<Index>,
-    /// A rescan under way, and whether the whole list is sent after it.
-    rescan: Option<(Rescan, bool)>,
+    /// A rescan under way.
+    rescan: Option<Rescan>,
     thumbnails: Arc<Thumbnails>,
-    /// Thumbnails that were asked for one by one; the last comes first.
-    wanted: Vec<(PictureId, PathBuf)>,
     /// The last search that was asked for and not made yet.
     search: Option<(Ticket, SearchRequest)>,
     /// Work on many pictures, the first of it under way.
@@ -138,19 +135,11 @@ struct Service<'a> {
 
 impl Service<'_> {
     fn is_idle(&self) -> bool {
-        self.rescan.is_none() && self.wanted.is_empty() && self.search.is_none() && self.bulk.is_empty()
+        self.rescan.is_none() && self.search.is_none() && self.bulk.is_empty()
     }
 
     fn answer(&mut self, command: LibraryCommand) {
         match command {
-            LibraryCommand::List => self.list(),
-            LibraryCommand::Rescan => self.begin_rescan(true),
-            LibraryCommand::UseFolder(folder) => self.use_folder(folder),
-            LibraryCommand::Thumbnail { id, path } => {
-                // Asked for again: it has come into view again.
-                self.wanted.retain(|wanted| wanted.0 != id);
-                self.wanted.push((id, path));
-            }
             LibraryCommand::Open { id, path } => self.outbox.send(match guarded(&path, || read_picture(&path)) {
                 Ok(picture) => LibraryEvent::Opened { id, picture: Arc::new(picture) },
                 Err(error) => LibraryEvent::PictureFailed { id, error },
@@ -181,48 +170,26 @@ impl Service<'_> {
         if self.search_waiting() {
             return;
         }
-        if let Some((id, path)) = self.wanted.pop() {
-            self.pass_on((id, guarded(&path, || self.thumbnails.get(&path))));
-        }
         for made in self.thumbnails_made().try_iter() {
             self.pass_on(made);
         }
         self.go_on_with_bulk();
-        if let Some((mut rescan, is_listed)) = self.rescan.take() {
+        if let Some(mut rescan) = self.rescan.take() {
             match self.with_index(|index| rescan.step(index, RESCAN_SLICE)) {
-                Ok(false) => self.rescan = Some((rescan, is_listed)),
-                Ok(true) => self.end_rescan(&rescan.report(), is_listed),
+                Ok(false) => self.rescan = Some(rescan),
+                Ok(true) => self.end_rescan(&rescan.report()),
                 Err(error) => self.outbox.send(LibraryEvent::Failed { error }),
             }
         }
     }
 
-    fn end_rescan(&mut self, report: &RescanReport, is_listed: bool) {
+    fn end_rescan(&mut self, report: &RescanReport) {
         // Marks that waited may have found their pictures.
         self.is_keeping_tried = false;
-        if is_listed {
-            self.send_list();
-        } else {
-            self.tell_reconciled(report.is_changed());
-        }
+        self.tell_reconciled(report.is_changed());
         for error in report.summary().into_iter().chain(report.kept.clone()) {
             self.outbox.send(LibraryEvent::Notice { error });
         }
-    }
-
-    /// Lists what is known; where the index is new, the files are looked through after it, and listed again.
-    fn list(&mut self) {
-        let is_new = self.with_index(|index| index.needs_rescan());
-        self.send_list();
-        if is_new == Ok(true) && self.rescan.is_none() {
-            self.begin_rescan(true);
-        }
-    }
-
-    fn use_folder(&mut self, folder: PathBuf) {
-        self.leave_folder(folder);
-        self.send_list();
-        self.begin_rescan(true);
     }
 
     /// Goes on in another folder, with nothing left to be done in this one.
@@ -234,19 +201,10 @@ impl Service<'_> {
         self.is_keeping_tried = false;
     }
 
-    fn send_list(&mut self) {
-        let listed = self.with_index(|index| index.list());
-        self.outbox.send(match listed {
-            Ok(entries) => LibraryEvent::Pictures(entries),
-            Err(error) => LibraryEvent::Failed { error },
-        });
-    }
-
-    /// Begins a rescan. One that is under way begins anew, and what waits for it goes on waiting.
-    fn begin_rescan(&mut self, is_listed: bool) {
-        let is_listed = is_listed || self.rescan.as_ref().is_some_and(|(_, is_listed)| *is_listed);
+    /// Begins a rescan. One that is under way begins anew.
+    fn begin_rescan(&mut self) {
         match self.with_index(Rescan::begin) {
-            Ok(rescan) => self.rescan = Some((rescan, is_listed)),
+            Ok(rescan) => self.rescan = Some(rescan),
             Err(error) => self.outbox.send(LibraryEvent::Failed { error }),
         }
     }

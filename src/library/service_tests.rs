@@ -4,10 +4,11 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::super::gallery::{GalleryCommand, GalleryEvent};
 use super::super::messages::SaveSource;
 use super::super::shelf::PictureStore;
 use super::*;
-use crate::domain::{GenerateRequest, Picture, PictureEntry, Recipe, Settings};
+use crate::domain::{GenerateRequest, Picture, PictureEntry, Recipe, SearchRequest, Settings};
 
 struct Desk {
     _home: tempfile::TempDir,
@@ -51,11 +52,38 @@ impl Desk {
         }
     }
 
-    fn list(&self, command: LibraryCommand) -> Vec<PictureEntry> {
-        match self.ask(command) {
-            LibraryEvent::Pictures(entries) => entries,
-            other => panic!("{other:?}"),
-        }
+    fn gallery(&self, command: GalleryCommand) -> GalleryEvent {
+        gallery(self.ask(LibraryCommand::Gallery(command)))
+    }
+
+    /// Every picture that is known, newest first.
+    fn list(&self) -> Vec<PictureEntry> {
+        let search = GalleryCommand::Search { ticket: Ticket(1), request: SearchRequest::default() };
+        let GalleryEvent::Found { found, .. } = self.gallery(search) else { panic!("no answer to a search") };
+        let GalleryEvent::Rows(rows) = self.gallery(GalleryCommand::Rows(found.result.ids)) else { panic!("no rows") };
+        rows.into_iter().map(|row| row.entry).collect()
+    }
+
+    /// The same, after the files were looked through.
+    fn reconciled(&self) -> Vec<PictureEntry> {
+        let event = self.gallery(GalleryCommand::Reconcile);
+        assert!(matches!(event, GalleryEvent::Reconciled { .. }), "{event:?}");
+        self.list()
+    }
+}
+
+fn gallery(event: LibraryEvent) -> GalleryEvent {
+    match event {
+        LibraryEvent::Gallery(event) => event,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How many pictures there are, by an event that says so.
+fn all(event: &GalleryEvent) -> usize {
+    match event {
+        GalleryEvent::Overview { counts, .. } | GalleryEvent::Reconciled { counts, .. } => counts.all,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -73,25 +101,25 @@ fn recipe(seed: u64) -> Recipe {
 #[test]
 fn pictures_are_listed_opened_and_shown_small() {
     let desk = Desk::with(2);
-    let entries = desk.list(LibraryCommand::Rescan);
+    let entries = desk.reconciled();
     assert_eq!(entries.len(), 2);
+    let thumbnail = |id, path| LibraryCommand::Gallery(GalleryCommand::Thumbnails(vec![(id, path)]));
     let PictureEntry { id, path, .. } = entries[0].clone();
     match desk.ask(LibraryCommand::Open { id, path: path.clone() }) {
         LibraryEvent::Opened { id: opened, picture } => assert_eq!((opened, picture.width_px), (id, 320)),
         other => panic!("{other:?}"),
     }
-    match desk.ask(LibraryCommand::Thumbnail { id, path: path.clone() }) {
+    match desk.ask(thumbnail(id, path.clone())) {
         LibraryEvent::Thumbnail { id: shown, picture } => assert_eq!((shown, picture.width_px), (id, 256)),
         other => panic!("{other:?}"),
     }
     fs::write(&path, b"broken").unwrap();
-    for command in
-        [LibraryCommand::Open { id, path: path.clone() }, LibraryCommand::Thumbnail { id, path: path.clone() }]
-    {
+    for command in [LibraryCommand::Open { id, path: path.clone() }, thumbnail(id, path)] {
         assert!(matches!(desk.ask(command), LibraryEvent::PictureFailed { id: failed, .. } if failed == id));
     }
-    assert_eq!(desk.woken.load(Ordering::SeqCst), 5);
+    // The thread tells before it wakes: only its end says that it has done both.
     desk.handle.shut_down();
+    assert_eq!(desk.woken.load(Ordering::SeqCst), 7);
 }
 
 #[test]
@@ -99,14 +127,15 @@ fn another_folder_is_listed_at_once_and_the_first_one_again() {
     let desk = Desk::with(2);
     let elsewhere = desk.paths.pictures_dir.with_file_name("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let entries = desk.list(LibraryCommand::Rescan);
+    let entries = desk.reconciled();
     fs::copy(&entries[0].path, elsewhere.join("copied.png")).unwrap();
     // What is known of the folder, then what a rescan finds.
     let listed = |folder: &Path| {
-        let known = desk.list(LibraryCommand::UseFolder(folder.to_path_buf())).len();
-        let LibraryEvent::Pictures(found) = desk.next() else { panic!("no list") };
-        assert!(found.iter().all(|entry| entry.path.starts_with(folder)));
-        (known, found.len())
+        let known = all(&desk.gallery(GalleryCommand::UseFolder(folder.to_path_buf())));
+        let found = all(&gallery(desk.next()));
+        let listed = desk.list();
+        assert!(listed.len() == found && listed.iter().all(|entry| entry.path.starts_with(folder)));
+        (known, found)
     };
     assert_eq!(listed(&elsewhere), (0, 1));
     assert_eq!(listed(&desk.paths.pictures_dir), (2, 2));
@@ -114,7 +143,7 @@ fn another_folder_is_listed_at_once_and_the_first_one_again() {
 }
 
 #[test]
-fn an_index_that_is_gone_or_damaged_is_rebuilt_by_the_first_list() {
+fn an_index_that_is_gone_or_damaged_is_rebuilt_by_the_first_search() {
     for damage in [None, Some(b"not a database, but long enough to be looked at by it".repeat(40))] {
         let desk = Desk::with(3);
         // The thread opens the index when it is first asked.
@@ -122,16 +151,14 @@ fn an_index_that_is_gone_or_damaged_is_rebuilt_by_the_first_list() {
             None => fs::remove_file(&desk.paths.database).unwrap(),
             Some(bytes) => fs::write(&desk.paths.database, bytes).unwrap(),
         }
-        desk.handle.send(LibraryCommand::List).unwrap();
+        let search = GalleryCommand::Search { ticket: Ticket(1), request: SearchRequest::default() };
+        desk.handle.send(LibraryCommand::Gallery(search)).unwrap();
         if damage.is_some() {
             assert!(matches!(desk.next(), LibraryEvent::Notice { .. }));
         }
-        let lengths = [desk.next(), desk.next()].map(|event| match event {
-            LibraryEvent::Pictures(entries) => entries.len(),
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(lengths, [0, 3]);
-        assert_eq!(desk.list(LibraryCommand::List).len(), 3);
+        let GalleryEvent::Found { found, .. } = gallery(desk.next()) else { panic!("no answer to the search") };
+        assert_eq!((found.result.total, all(&gallery(desk.next()))), (0, 3));
+        assert_eq!(desk.list().len(), 3);
         desk.handle.shut_down();
     }
 }
@@ -139,12 +166,12 @@ fn an_index_that_is_gone_or_damaged_is_rebuilt_by_the_first_list() {
 #[test]
 fn copies_are_written_and_failures_are_told() {
     let desk = Desk::with(1);
-    let entries = desk.list(LibraryCommand::Rescan);
+    let entries = desk.reconciled();
     let target = desk.paths.pictures_dir.join("copy.webp");
     let source = SaveSource::File(entries[0].path.clone());
     let saved = desk.ask(LibraryCommand::SaveAs { source: source.clone(), target: target.clone() });
     assert!(matches!(saved, LibraryEvent::Saved { target: told } if told == target));
-    assert_eq!(desk.list(LibraryCommand::Rescan).len(), 2);
+    assert_eq!(desk.reconciled().len(), 2);
     let failed = desk.ask(LibraryCommand::SaveAs { source, target: entries[0].path.join("below.png") });
     assert!(matches!(failed, LibraryEvent::SaveFailed { .. }));
 
@@ -159,12 +186,12 @@ fn copies_are_written_and_failures_are_told() {
 }
 
 #[test]
-fn broken_pictures_are_told_once_behind_the_list() {
+fn broken_pictures_are_told_once_after_the_look() {
     let desk = Desk::with(1);
     for index in 0..5 {
         fs::write(desk.paths.pictures_dir.join(format!("{index}.png")), b"broken").unwrap();
     }
-    assert_eq!(desk.list(LibraryCommand::Rescan).len(), 1);
+    assert_eq!(all(&desk.gallery(GalleryCommand::Reconcile)), 1);
     match desk.next() {
         LibraryEvent::Notice { error } => {
             assert!(error.sentence.starts_with("5 pictures could not be read"), "{error}");
@@ -172,28 +199,6 @@ fn broken_pictures_are_told_once_behind_the_list() {
         other => panic!("{other:?}"),
     }
     desk.handle.shut_down();
-}
-
-#[test]
-fn the_last_thumbnail_comes_first_and_others_do_not_wait_for_any() {
-    let desk = Desk::with(0);
-    let (commands, far_commands) = bounded(16);
-    let (far_events, events) = bounded(16);
-    let thumbnail = |id| LibraryCommand::Thumbnail { id: PictureId(id), path: "/nowhere".into() };
-    // All is there before the thread looks, so that the order is its own.
-    for command in [thumbnail(1), thumbnail(2), thumbnail(3), thumbnail(1)] {
-        commands.send(command).unwrap();
-    }
-    commands.send(LibraryCommand::Open { id: PictureId(9), path: "/nowhere".into() }).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| run(&desk.paths, &far_commands, &far_events, &|| {}));
-        let order = [(); 4].map(|()| match events.recv_timeout(Duration::from_mins(1)).unwrap() {
-            LibraryEvent::PictureFailed { id, .. } => id.0,
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(order, [9, 1, 3, 2]);
-        drop(commands);
-    });
 }
 
 #[test]
@@ -221,11 +226,11 @@ fn settings_that_cannot_be_written_are_told() {
 #[test]
 fn a_picture_that_is_gone_already_leaves_the_list() {
     let desk = Desk::with(2);
-    let entries = desk.list(LibraryCommand::Rescan);
+    let entries = desk.reconciled();
     fs::remove_file(&entries[0].path).unwrap();
     let told = desk.ask(LibraryCommand::Trash { id: entries[0].id, path: entries[0].path.clone() });
     assert!(matches!(told, LibraryEvent::Trashed { id } if id == entries[0].id));
-    assert_eq!(desk.list(LibraryCommand::List), entries[1..]);
+    assert_eq!(desk.list(), entries[1..]);
     desk.handle.shut_down();
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, Place, ShelfAction};
+use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,10 +108,8 @@ pub enum Action {
     ClosePicture,
     /// Select a neighbour in the gallery.
     Move(Move),
-    /// How many columns the grid has now, so that up and down know.
-    GridColumns(usize),
-    /// A thumbnail is in view and not there yet.
-    NeedThumbnail(PictureId),
+    /// Something in the gallery: searching, stars, collections, several pictures at once.
+    Gallery(GalleryAction),
     /// Look for new and deleted files.
     Rescan,
     /// Make the picture's recipe the draft.
@@ -180,10 +178,21 @@ pub enum Key {
     Num2,
     Num3,
     Num4,
+    A,
     C,
+    F,
     Q,
     R,
     S,
+    X,
+    Z,
+}
+
+#[cfg(test)]
+impl Key {
+    fn is_letter(self) -> bool {
+        matches!(self, Self::A | Self::C | Self::F | Self::Q | Self::R | Self::S | Self::X | Self::Z)
+    }
 }
 
 /// A key with its modifiers.
@@ -198,11 +207,11 @@ pub struct Shortcut {
 }
 
 impl Shortcut {
-    const fn plain(key: Key) -> Self {
+    pub(super) const fn plain(key: Key) -> Self {
         Self { ctrl: false, shift: false, key }
     }
 
-    const fn ctrl(key: Key) -> Self {
+    pub(super) const fn ctrl(key: Key) -> Self {
         Self { ctrl: true, shift: false, key }
     }
 
@@ -235,7 +244,7 @@ impl fmt::Display for Shortcut {
 pub enum Scope {
     /// Everywhere, also while text is being typed.
     Anywhere,
-    /// Everywhere but in the gallery's large view, also while text is being typed.
+    /// Everywhere but in the gallery, also while text is being typed.
     Elsewhere,
     /// In the gallery's large view.
     Picture,
@@ -251,7 +260,10 @@ impl Scope {
     pub fn overlaps(self, other: Self) -> bool {
         !matches!(
             (self, other),
-            (Self::Picture, Self::Elsewhere | Self::Grid) | (Self::Elsewhere | Self::Grid, Self::Picture)
+            (Self::Picture, Self::Grid)
+                | (Self::Grid, Self::Picture)
+                | (Self::Elsewhere, Self::Picture | Self::Gallery | Self::Grid)
+                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere)
         )
     }
 }
@@ -268,6 +280,7 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::CopyPicture),
     (Scope::Anywhere, Action::ToggleFullScreen),
     (Scope::Anywhere, Action::Quit),
+    (Scope::Anywhere, Action::Gallery(GalleryAction::Find)),
     (Scope::Elsewhere, Action::Cancel),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
@@ -276,7 +289,12 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Gallery, Action::Move(Move::Next)),
     (Scope::Gallery, Action::Move(Move::Up)),
     (Scope::Gallery, Action::Move(Move::Down)),
+    (Scope::Gallery, Action::Gallery(GalleryAction::StarChosen)),
+    (Scope::Gallery, Action::Gallery(GalleryAction::UndoTrash)),
     (Scope::Grid, Action::OpenSelected),
+    (Scope::Grid, Action::Gallery(GalleryAction::ChooseSelected)),
+    (Scope::Grid, Action::Gallery(GalleryAction::ChooseAll)),
+    (Scope::Grid, Action::Gallery(GalleryAction::ChooseNone)),
 ];
 
 impl Action {
@@ -344,11 +362,8 @@ impl Action {
             }
             Self::Move(Move::Up) => info("Row up", "Go one row up", Some(Shortcut::plain(Key::Up))),
             Self::Move(Move::Down) => info("Row down", "Go one row down", Some(Shortcut::plain(Key::Down))),
-            Self::GridColumns(_)
-            | Self::NeedThumbnail(_)
-            | Self::WindowPlaced(_)
-            | Self::Answered(_)
-            | Self::Dropped(_) => info("", "", None),
+            Self::Gallery(action) => action.info(),
+            Self::WindowPlaced(_) | Self::Answered(_) | Self::Dropped(_) => info("", "", None),
             Self::Rescan => info("Refresh", "Look for new and deleted files", Some(Shortcut::plain(Key::F5))),
             Self::UseAllParameters => {
                 info("Use all parameters", "Take over everything that made this picture, seed included", None)
@@ -438,7 +453,7 @@ mod tests {
     fn plain_letters_are_no_shortcuts_where_text_is_typed() {
         for (scope, action) in KEYED {
             let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
-            let types = matches!(shortcut.key, Key::C | Key::Q | Key::R | Key::S | Key::Enter | Key::Delete);
+            let types = shortcut.key.is_letter() || matches!(shortcut.key, Key::Enter | Key::Delete);
             if types && !shortcut.ctrl {
                 assert!(!matches!(scope, Scope::Anywhere | Scope::Elsewhere), "{action:?}");
             }

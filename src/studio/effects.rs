@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Command, ModelsCommand, Picture};
+use crate::domain::{Command, ModelsCommand, Picture, PictureId};
 use crate::library::{LibraryCommand, SaveSource};
 
 /// Something to do outside.
@@ -53,6 +53,10 @@ pub enum DialogRequest {
         /// What to write.
         source: SaveSource,
     },
+    /// The folder to copy pictures into.
+    CopyOut(Vec<PictureId>),
+    /// The zip file to write pictures into.
+    Zip(Vec<PictureId>),
 }
 
 /// What came of a file dialog.

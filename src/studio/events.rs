@@ -1,5 +1,7 @@
 //! What the engine and the library's thread say, and what that changes.
 
+use std::collections::HashSet;
+
 use crate::domain::{Command, Event, JobId, ModelInfo, ModelRef, UserError};
 use crate::library::{LibraryCommand, LibraryEvent};
 
@@ -40,11 +42,14 @@ impl State {
                 // That of a job which was added before the folder was changed is not among those that are shown.
                 let running = self.queue.running().filter(|running| running.job.id == job);
                 let is_elsewhere = running.is_some_and(|running| running.job.pictures_dir != self.pictures_folder());
-                match &saved {
-                    Ok(_) if is_elsewhere => {}
-                    Ok(entry) => self.gallery.add(entry.clone()),
-                    Err(error) => self.notices.error(error.clone()),
-                }
+                let effects = match &saved {
+                    Ok(_) if is_elsewhere => Vec::new(),
+                    Ok(_) => self.picture_saved(&recipe),
+                    Err(error) => {
+                        self.notices.error(error.clone());
+                        Vec::new()
+                    }
+                };
                 self.film.add(picture, *recipe, saved);
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
@@ -52,6 +57,7 @@ impl State {
                     running.step = 0;
                     running.elapsed_secs = 0.0;
                 }
+                return effects;
             }
             Event::Notice { job: _, sentence } => self.notices.info(sentence, None),
             Event::Done { job } | Event::Cancelled { job } => return self.job_ended(job),
@@ -63,11 +69,12 @@ impl State {
     /// Takes in what the library's thread says.
     pub fn on_library_event(&mut self, event: LibraryEvent) -> Vec<Effect> {
         match event {
-            LibraryEvent::Pictures(entries) => {
-                self.film.rekey(&entries);
-                self.gallery.set_entries(entries);
+            LibraryEvent::Thumbnail { id, picture } => {
+                // Of one that is not known any more nobody could tell whether it is to be hidden.
+                if self.saved_entry(id).is_some() {
+                    self.gallery.thumbnail_arrived(id, picture);
+                }
             }
-            LibraryEvent::Thumbnail { id, picture } => self.gallery.thumbnail_arrived(id, picture),
             LibraryEvent::Opened { id, picture } => {
                 self.film.restore(id, &picture);
                 let copy = self.gallery.copy_when_opened.take_if(|wanted| *wanted == id).is_some();
@@ -89,17 +96,10 @@ impl State {
             }
             LibraryEvent::Saved { target } => self.notices.info("Saved", Some(target)),
             LibraryEvent::Trashed { id } => {
-                self.gallery.remove(id);
-                self.film.remove_saved(id);
                 self.notices.info("Moved to the trash", None);
-                if self.gallery.large
-                    && let Some(entry) = self.gallery.selected_entry()
-                {
-                    return vec![Effect::Library(LibraryCommand::Open { id: entry.id, path: entry.path.clone() })];
-                }
+                return self.went_to_trash(&HashSet::from([id]), Vec::new());
             }
-            // Nothing asks for these yet.
-            LibraryEvent::Gallery(_) => {}
+            LibraryEvent::Gallery(event) => return self.on_gallery_event(event),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }
@@ -120,12 +120,13 @@ impl State {
 
     /// A command could not be handed to the library's thread.
     pub fn on_library_refused(&mut self, command: &LibraryCommand, error: UserError) {
-        // A thumbnail is asked for again when it is drawn next.
-        if let LibraryCommand::Thumbnail { id, .. } = command {
-            self.gallery.thumbnail_not_sent(*id);
-        } else {
-            self.notices.error(error);
+        if let LibraryCommand::Gallery(command) = command {
+            let is_lost = self.gallery.not_sent(command);
+            if !is_lost {
+                return; // it is asked for again when it is drawn next
+            }
         }
+        self.notices.error(error);
     }
 
     fn model_loading(&mut self, model: ModelRef) {

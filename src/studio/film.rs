@@ -1,6 +1,7 @@
 //! The filmstrip: the pictures of this session, and which one is in view.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::domain::{Picture, PictureEntry, PictureId, Recipe, UserError};
@@ -86,14 +87,11 @@ impl Film {
         self.drop_lost_view();
     }
 
-    /// The index was rebuilt: pictures may have other keys now, and the same files.
-    pub(super) fn rekey(&mut self, entries: &[PictureEntry]) {
-        for item in &mut self.items {
-            if let Ok(entry) = &mut item.saved
-                && let Some(now) = entries.iter().find(|other| other.path == entry.path)
-            {
-                entry.id = now.id;
-            }
+    /// Pictures as the index has them now. Where it was rebuilt they may have other keys, and the same files.
+    pub(super) fn rekey<'a>(&mut self, entries: impl Iterator<Item = &'a PictureEntry>) {
+        let keys: HashMap<&Path, PictureId> = entries.map(|entry| (entry.path.as_path(), entry.id)).collect();
+        for entry in self.items.iter_mut().filter_map(|item| item.saved.as_mut().ok()) {
+            entry.id = keys.get(entry.path.as_path()).copied().unwrap_or(entry.id);
         }
     }
 

@@ -1,21 +1,54 @@
-//! The history of all sessions: what is listed, what is selected, what is shown large.
+//! The gallery: what was found of all pictures, the rows of those in view, what is selected, chosen and shown large.
+//!
+//! The library gives the keys of everything that a search finds, and the rows only of those that are asked for: the grid
+//! says which are in view ([`Gallery::look_at`]). What is searched for is in [`super::gallery_search`], what the user
+//! does in [`super::gallery_actions`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Picture, PictureEntry, PictureId};
+use crate::domain::{GalleryRow, Picture, PictureEntry, PictureId, RecipeInCopy, TrashedPicture};
+use crate::library::GalleryCommand;
 
-use super::Move;
+use super::gallery_search::{Finder, Shelves};
+use super::{Move, Work};
 
-/// Most thumbnails asked for at a time, so that the library's channel never fills and what is in view comes first.
-pub const MAX_THUMBNAILS_IN_FLIGHT: usize = 16;
+/// Most rows that are kept: many times what a window shows, so that little is asked for twice.
+const MAX_ROWS: usize = 4096;
+/// How many pictures before and behind the one that is shown large are read with it.
+const NEIGHBOURS: usize = 4;
 
-/// The history.
+/// What of the grid is in view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InView {
+    /// How many columns it has.
+    pub columns: usize,
+    /// Which places of the list are drawn.
+    pub places: Range<usize>,
+    /// Which of them lack their thumbnails, the most urgent first.
+    pub without_thumbnail: Vec<PictureId>,
+}
+
+/// A row, and whether the index may say something else by now.
+#[derive(Clone, Debug)]
+struct Known {
+    row: GalleryRow,
+    is_stale: bool,
+}
+
+/// The gallery.
 #[derive(Clone, Debug, Default)]
 pub struct Gallery {
-    entries: Vec<PictureEntry>,
-    /// Whether the first list has come.
+    /// What is searched for.
+    pub finder: Finder,
+    /// The collections, and how many pictures there are.
+    pub shelves: Shelves,
+    /// Whether the first search was answered.
     pub listed: bool,
+    /// Whether the files were looked through since the start.
+    pub reconciled: bool,
     /// The selected picture.
     pub selected: Option<PictureId>,
     /// Whether the selected picture is shown large.
@@ -24,26 +57,45 @@ pub struct Gallery {
     pub opened: Option<(PictureId, Arc<Picture>)>,
     /// Counts up whenever keys changed their meaning, so that a cache by key knows that it is stale.
     pub generation: u64,
-    /// Columns of the grid, as last drawn.
-    pub(super) columns: usize,
+    /// Work on many pictures, under way and waiting.
+    pub works: Vec<Work>,
+    /// What copies of many pictures say of how they were made.
+    pub recipe_in_copies: RecipeInCopy,
     /// The picture to put on the clipboard as soon as it was read.
     pub(super) copy_when_opened: Option<PictureId>,
-    in_flight: HashSet<PictureId>,
+    /// What was moved to the trash last, to take it back.
+    pub(super) trashed: Vec<TrashedPicture>,
+    ids: Vec<PictureId>,
+    chosen: HashSet<PictureId>,
+    /// Where a range of chosen pictures begins.
+    anchor: Option<PictureId>,
+    /// The selected picture's place when it was last in the list.
+    cursor: usize,
+    view: InView,
+    rows: HashMap<PictureId, Known>,
+    rows_asked: HashSet<PictureId>,
+    thumbnails_asked: HashSet<PictureId>,
     broken: HashSet<PictureId>,
     arrived: Vec<(PictureId, Arc<Picture>)>,
 }
 
 impl Gallery {
-    /// All pictures, newest first.
+    /// What was found, in order.
     #[must_use]
-    pub fn entries(&self) -> &[PictureEntry] {
-        &self.entries
+    pub fn ids(&self) -> &[PictureId] {
+        &self.ids
     }
 
-    /// One of them.
+    /// One of the pictures with its marks, if it was read.
+    #[must_use]
+    pub fn row(&self, id: PictureId) -> Option<&GalleryRow> {
+        self.rows.get(&id).map(|known| &known.row)
+    }
+
+    /// One of the pictures, if it was read.
     #[must_use]
     pub fn entry(&self, id: PictureId) -> Option<&PictureEntry> {
-        self.entries.iter().find(|entry| entry.id == id)
+        self.row(id).map(|row| &row.entry)
     }
 
     /// The selected one.
@@ -55,8 +107,49 @@ impl Gallery {
     /// Position of the selected one.
     #[must_use]
     pub fn selected_index(&self) -> Option<usize> {
-        let id = self.selected?;
-        self.entries.iter().position(|entry| entry.id == id)
+        self.index_of(self.selected?)
+    }
+
+    /// Whether a picture is starred, as far as is known.
+    #[must_use]
+    pub fn is_starred(&self, id: PictureId) -> bool {
+        self.row(id).is_some_and(|row| row.marks.star)
+    }
+
+    /// Whether a picture is among those chosen for something.
+    #[must_use]
+    pub fn is_chosen(&self, id: PictureId) -> bool {
+        self.chosen.contains(&id)
+    }
+
+    /// How many are chosen.
+    #[must_use]
+    pub fn chosen_count(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// What an act on several pictures is about: the chosen ones in the order of the list; else the selected one.
+    #[must_use]
+    pub fn subjects(&self) -> Vec<PictureId> {
+        if self.large || self.chosen.is_empty() {
+            return self.selected.into_iter().collect();
+        }
+        self.ids.iter().copied().filter(|id| self.chosen.contains(id)).collect()
+    }
+
+    /// Whether all that an act is about is starred already, as far as is known.
+    #[must_use]
+    pub fn subjects_are_starred(&self) -> bool {
+        if self.large || self.chosen.is_empty() {
+            return self.selected.is_some_and(|id| self.is_starred(id));
+        }
+        self.chosen.iter().all(|id| self.is_starred(*id))
+    }
+
+    /// Whether pictures can be taken back out of the trash.
+    #[must_use]
+    pub fn can_undo(&self) -> bool {
+        !self.trashed.is_empty()
     }
 
     /// Whether a picture could not be read.
@@ -70,73 +163,228 @@ impl Gallery {
         std::mem::take(&mut self.arrived)
     }
 
-    pub(super) fn set_entries(&mut self, entries: Vec<PictureEntry>) {
-        let moved = entries.iter().any(|now| self.entry(now.id).is_some_and(|before| before.path != now.path));
-        let selected_path = self.selected_entry().map(|entry| entry.path.clone());
-        self.entries = entries;
+    fn index_of(&self, id: PictureId) -> Option<usize> {
+        self.ids.iter().position(|other| *other == id)
+    }
+
+    /// Takes what a search found. What is not in it is not chosen any more: nothing is done to what is not seen.
+    pub(super) fn set_found(&mut self, ids: Vec<PictureId>) {
+        self.ids = ids;
         self.listed = true;
-        self.broken.clear();
-        if moved {
-            self.generation += 1;
-            self.in_flight.clear();
-            self.arrived.clear();
-            self.opened = None;
+        // What was left out of an answer may be there now.
+        self.rows_asked.clear();
+        if !self.chosen.is_empty() {
+            let found: HashSet<PictureId> = self.ids.iter().copied().collect();
+            self.chosen.retain(|id| found.contains(id));
         }
-        self.selected =
-            selected_path.and_then(|path| self.entries.iter().find(|entry| entry.path == path)).map(|entry| entry.id);
-        self.large &= self.selected.is_some();
+        match self.selected_index() {
+            Some(index) => self.cursor = index,
+            // What is shown large stays, also when it does not match any more: it may have just been unstarred.
+            None if self.large => {}
+            None => self.selected = None,
+        }
     }
 
-    pub(super) fn add(&mut self, entry: PictureEntry) {
-        self.entries.retain(|other| other.id != entry.id);
-        self.entries.insert(0, entry);
+    /// Whatever is known of pictures may be out of date.
+    pub(super) fn set_stale(&mut self) {
+        self.rows.values_mut().for_each(|known| known.is_stale = true);
+        self.broken.clear();
     }
 
-    /// Takes a picture out and selects its neighbour.
-    pub(super) fn remove(&mut self, id: PictureId) {
-        let Some(index) = self.entries.iter().position(|entry| entry.id == id) else { return };
-        self.entries.remove(index);
-        if self.selected == Some(id) {
-            self.selected = self.entries.get(index).or(self.entries.last()).map(|entry| entry.id);
+    /// Takes rows. True when the row of the selected picture is new.
+    pub(super) fn take_rows(&mut self, rows: Vec<GalleryRow>) -> bool {
+        let is_another = |old: &PictureEntry, now: &PictureEntry| {
+            // One that was only renamed is still the same.
+            old.path != now.path && old.created_ms != now.created_ms
+        };
+        if rows.iter().any(|row| self.entry(row.entry.id).is_some_and(|old| is_another(old, &row.entry))) {
+            // The index was rebuilt: the same keys are other pictures now.
+            let path = self.selected_entry().map(|entry| entry.path.clone());
+            self.forget_keys();
+            let is_selected = |row: &&GalleryRow| Some(&row.entry.path) == path.as_ref();
+            self.selected = rows.iter().find(is_selected).map(|row| row.entry.id);
             self.large &= self.selected.is_some();
         }
-        self.opened.take_if(|(opened, _)| *opened == id);
+        let is_new = self.selected.is_some_and(|id| !self.rows.contains_key(&id));
+        for row in rows {
+            self.rows_asked.remove(&row.entry.id);
+            self.rows.insert(row.entry.id, Known { row, is_stale: false });
+        }
+        if self.rows.len() > MAX_ROWS {
+            let near = self.near_view();
+            let mut kept: HashSet<PictureId> = self.ids[near].iter().copied().collect();
+            kept.extend(self.selected);
+            self.rows.retain(|id, _| kept.contains(id));
+        }
+        is_new && self.selected.is_some_and(|id| self.rows.contains_key(&id))
+    }
+
+    /// Another folder's pictures come: nothing of these is theirs.
+    pub(super) fn leave_folder(&mut self) {
+        self.forget_keys();
+        self.ids.clear();
+        self.trashed.clear();
+        self.shelves = Shelves::default();
+        self.finder.collection = None;
+        (self.selected, self.large, self.listed, self.reconciled) = (None, false, false, false);
+    }
+
+    fn forget_keys(&mut self) {
+        self.generation += 1;
+        self.rows.clear();
+        self.rows_asked.clear();
+        self.thumbnails_asked.clear();
+        self.broken.clear();
+        self.arrived.clear();
+        self.chosen.clear();
+        (self.opened, self.anchor) = (None, None);
+    }
+
+    /// Takes pictures out and selects the neighbour of the selected one.
+    pub(super) fn remove(&mut self, gone: &HashSet<PictureId>) {
+        if let Some(id) = self.selected.filter(|id| gone.contains(id)) {
+            let index = self.index_of(id).unwrap_or(self.cursor.min(self.ids.len()));
+            let stays = |id: &&PictureId| !gone.contains(*id);
+            let after = self.ids[index..].iter().find(stays);
+            self.selected = after.or_else(|| self.ids[..index].iter().rev().find(stays)).copied();
+            self.large &= self.selected.is_some();
+        }
+        self.ids.retain(|id| !gone.contains(id));
+        self.chosen.retain(|id| !gone.contains(id));
+        self.rows.retain(|id, _| !gone.contains(id));
+        self.opened.take_if(|(opened, _)| gone.contains(opened));
+        self.cursor = self.selected_index().unwrap_or(self.cursor);
+    }
+
+    /// Selects a picture.
+    pub(super) fn select(&mut self, id: PictureId) {
+        self.selected = Some(id);
+        self.anchor = Some(id);
+        self.cursor = self.selected_index().unwrap_or(self.cursor);
     }
 
     /// The picture that a move leads to.
     pub(super) fn neighbour(&self, direction: Move) -> Option<PictureId> {
-        let last = self.entries.len().checked_sub(1)?;
-        let Some(index) = self.selected_index() else { return Some(self.entries[0].id) };
-        let columns = self.columns.max(1);
-        let target = match direction {
-            Move::Previous => index.checked_sub(1)?,
-            Move::Next => index + 1,
-            Move::Up => index.checked_sub(columns)?,
+        let last = self.ids.len().checked_sub(1)?;
+        let columns = self.view.columns.max(1);
+        let target = match (self.selected_index(), direction) {
+            (None, _) if self.selected.is_none() => 0,
+            // It is not in the list any more: what came behind it stands in its place.
+            (None, Move::Next) => self.cursor,
+            (None, Move::Previous) => self.cursor.checked_sub(1)?.min(last),
+            (None, _) => self.cursor.min(last),
+            (Some(index), Move::Previous) => index.checked_sub(1)?,
+            (Some(index), Move::Next) => index + 1,
+            (Some(index), Move::Up) => index.checked_sub(columns)?,
             // In the last row but one, down goes to the last picture even where none is straight below.
-            Move::Down if index / columns < last / columns => (index + columns).min(last),
-            Move::Down => return None,
+            (Some(index), Move::Down) if index / columns < last / columns => (index + columns).min(last),
+            (Some(_), Move::Down) => return None,
         };
-        self.entries.get(target).map(|entry| entry.id)
+        self.ids.get(target).copied()
     }
 
-    /// Whether a thumbnail may be asked for now; it then counts as asked for.
-    pub(super) fn ask_thumbnail(&mut self, id: PictureId) -> bool {
-        self.in_flight.len() < MAX_THUMBNAILS_IN_FLIGHT && !self.broken.contains(&id) && self.in_flight.insert(id)
+    /// Chooses a picture, or does so no more.
+    pub(super) fn toggle_chosen(&mut self, id: PictureId) {
+        if !self.chosen.remove(&id) {
+            self.chosen.insert(id);
+        }
+        self.anchor = Some(id);
     }
 
-    pub(super) fn thumbnail_not_sent(&mut self, id: PictureId) {
-        self.in_flight.remove(&id);
+    /// Chooses all from the last that was chosen or selected up to this one.
+    pub(super) fn choose_to(&mut self, id: PictureId) {
+        let from = self.anchor.and_then(|anchor| self.index_of(anchor));
+        let (Some(from), Some(to)) = (from, self.index_of(id)) else { return self.toggle_chosen(id) };
+        self.chosen.extend(&self.ids[from.min(to)..=from.max(to)]);
+    }
+
+    pub(super) fn choose_all(&mut self) {
+        self.chosen = self.ids.iter().copied().collect();
+    }
+
+    pub(super) fn choose_none(&mut self) {
+        self.chosen.clear();
+    }
+
+    /// What is to be asked of the library, now that this is in view.
+    pub(super) fn look_at(&mut self, view: InView) -> Vec<GalleryCommand> {
+        self.view = view;
+        let mut commands: Vec<_> = self.ask_rows(self.near_view()).into_iter().collect();
+        let lacking = std::mem::take(&mut self.view.without_thumbnail);
+        let path = |id| self.entry(id).map(|entry| (id, entry.path.clone()));
+        commands.extend(self.want_thumbnails(lacking.into_iter().filter_map(path).collect()));
+        commands
+    }
+
+    /// Thumbnails that are in view and not there, the most urgent first. They take the place of those that were wanted
+    /// before: what was scrolled past is not made any more.
+    pub(super) fn want_thumbnails(&mut self, mut wanted: Vec<(PictureId, PathBuf)>) -> Option<GalleryCommand> {
+        wanted.retain(|(id, _)| !self.broken.contains(id));
+        if wanted.iter().all(|(id, _)| self.thumbnails_asked.contains(id)) {
+            return None;
+        }
+        self.thumbnails_asked = wanted.iter().map(|(id, _)| *id).collect();
+        Some(GalleryCommand::Thumbnails(wanted))
+    }
+
+    /// The rows around the selected picture, where they are not known.
+    pub(super) fn look_around(&mut self) -> Option<GalleryCommand> {
+        let Some(index) = self.selected_index() else {
+            return self.selected.filter(|id| !self.rows.contains_key(id)).map(|id| GalleryCommand::Rows(vec![id]));
+        };
+        self.ask_rows(index.saturating_sub(NEIGHBOURS)..(index + NEIGHBOURS + 1).min(self.ids.len()))
+    }
+
+    /// What is in view, and as much before and behind it.
+    fn near_view(&self) -> Range<usize> {
+        let Range { start, end } = self.view.places;
+        let many = end.saturating_sub(start);
+        let end = (end + many).min(self.ids.len());
+        start.saturating_sub(many).min(end)..end
+    }
+
+    fn ask_rows(&mut self, places: Range<usize>) -> Option<GalleryCommand> {
+        let is_fresh = |id: &PictureId| self.rows.get(id).is_some_and(|known| !known.is_stale);
+        let lacking = |id: &PictureId| !is_fresh(id) && !self.rows_asked.contains(id);
+        let ids: Vec<PictureId> = self.ids[places].iter().copied().filter(lacking).collect();
+        self.rows_asked.extend(&ids);
+        (!ids.is_empty()).then_some(GalleryCommand::Rows(ids))
+    }
+
+    /// What was asked for did not reach the library. True when nothing asks for it again by itself.
+    pub(super) fn not_sent(&mut self, command: &GalleryCommand) -> bool {
+        match command {
+            GalleryCommand::Thumbnails(_) => self.thumbnails_asked.clear(),
+            GalleryCommand::Rows(ids) => {
+                for id in ids {
+                    self.rows_asked.remove(id);
+                }
+            }
+            GalleryCommand::Bulk { ticket, .. } => {
+                self.works.retain(|work| work.ticket != *ticket);
+                return true;
+            }
+            GalleryCommand::Restore(trashed) => {
+                self.trashed.clone_from(trashed);
+                return true;
+            }
+            _ => {
+                self.shelves.naming.iter_mut().for_each(|naming| naming.is_sent = false);
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) fn thumbnail_arrived(&mut self, id: PictureId, picture: Arc<Picture>) {
         // One that was not asked for belongs to a key from before the index was rebuilt.
-        if self.in_flight.remove(&id) {
+        if self.thumbnails_asked.remove(&id) {
             self.arrived.push((id, picture));
         }
     }
 
     pub(super) fn mark_broken(&mut self, id: PictureId) {
-        self.in_flight.remove(&id);
+        self.thumbnails_asked.remove(&id);
         self.broken.insert(id);
     }
 }

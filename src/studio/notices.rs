@@ -31,6 +31,8 @@ pub struct Notice {
     pub path: Option<PathBuf>,
     /// How often in a row it came.
     pub times: u32,
+    /// Whether it tells of something that can be undone.
+    pub is_undoable: bool,
 }
 
 /// The messages in the window, oldest first.
@@ -55,13 +57,19 @@ impl Notices {
             notice.times += 1;
             return;
         }
-        self.push(Severity::Error, sentence, hint, path);
+        self.push(Severity::Error, sentence, hint, path, false);
     }
 
     /// Shows a confirmation in place of the one before.
     pub fn info(&mut self, sentence: impl Into<String>, path: Option<PathBuf>) {
-        self.list.retain(|notice| notice.severity != Severity::Info);
-        self.push(Severity::Info, sentence.into(), None, path);
+        self.dismiss_info();
+        self.push(Severity::Info, sentence.into(), None, path, false);
+    }
+
+    /// The same, about something that can be undone.
+    pub fn undoable(&mut self, sentence: impl Into<String>) {
+        self.dismiss_info();
+        self.push(Severity::Info, sentence.into(), None, None, true);
     }
 
     /// Closes one.
@@ -74,9 +82,16 @@ impl Notices {
         self.list.retain(|notice| notice.severity != Severity::Info);
     }
 
-    fn push(&mut self, severity: Severity, sentence: String, hint: Option<String>, path: Option<PathBuf>) {
+    fn push(
+        &mut self,
+        severity: Severity,
+        sentence: String,
+        hint: Option<String>,
+        path: Option<PathBuf>,
+        is_undoable: bool,
+    ) {
         self.next_key += 1;
-        self.list.push(Notice { key: self.next_key, severity, sentence, hint, path, times: 1 });
+        self.list.push(Notice { key: self.next_key, severity, sentence, hint, path, times: 1, is_undoable });
         let surplus = self.list.len().saturating_sub(MAX_NOTICES);
         self.list.drain(..surplus);
     }

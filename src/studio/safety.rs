@@ -34,7 +34,7 @@ impl State {
     /// A thumbnail as it is shown: hidden ones stay so in the grid, also where the large picture was asked for.
     #[must_use]
     pub fn shown_thumbnail(&self, id: PictureId, picture: Arc<Picture>) -> Arc<Picture> {
-        let verdict = self.gallery.entry(id).and_then(|entry| self.hidden(entry.recipe.as_ref()));
+        let verdict = self.saved_entry(id).and_then(|entry| self.hidden(entry.recipe.as_ref()));
         match verdict.and_then(|verdict| self.safety.instead_of(&picture, verdict)) {
             Some(instead) => Arc::new(instead),
             None => picture,

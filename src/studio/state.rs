@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{
-    Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, Problem, Recipe,
-    SafetyMode, SamplerId, ScheduleId, Settings, Theme, WindowPlace,
+    Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, PictureId,
+    Problem, Recipe, SafetyMode, SamplerId, ScheduleId, Settings, Theme, WindowPlace,
 };
-use crate::library::{LibraryCommand, Paths};
+use crate::library::{GalleryCommand, LibraryCommand, Paths};
 
+use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
@@ -114,6 +115,8 @@ pub struct State {
     /// What becomes of pictures that a model's safety checker flags.
     pub safety: SafetyMode,
     pub(super) revealed: HashSet<Revealed>,
+    /// Models whose family the library was told, by their hashes.
+    pub(super) families_told: HashSet<(String, FamilyId)>,
     /// The dialog that is open now.
     pub dialog: Option<DialogRequest>,
     /// The field for a path, where no dialog could be opened.
@@ -152,6 +155,7 @@ impl State {
             pictures_dir,
             safety,
             revealed: HashSet::new(),
+            families_told: HashSet::new(),
             dialog: None,
             path_prompt: None,
             window,
@@ -160,14 +164,14 @@ impl State {
         }
     }
 
-    /// What to do first: list the history, look for new files, load the draft's model, see which adapters fit it.
+    /// What to do first: fill the gallery, look for new files, load the draft's model, see which adapters fit it.
     pub fn start(&mut self) -> Vec<Effect> {
-        let mut effects = vec![
-            Effect::Library(LibraryCommand::List),
-            Effect::Library(LibraryCommand::Rescan),
+        let mut effects = self.refresh_gallery();
+        effects.extend([
+            ask(GalleryCommand::Reconcile),
             Effect::Models(ModelsCommand::List),
             self.preload(self.draft.request.model.clone()),
-        ];
+        ]);
         effects.extend(self.fit_adapters());
         effects
     }
@@ -279,6 +283,13 @@ impl State {
             }),
             Place::Models | Place::Settings => None,
         }
+    }
+
+    /// A picture that was saved, if it is known in the gallery or in the filmstrip.
+    #[must_use]
+    pub fn saved_entry(&self, id: PictureId) -> Option<&PictureEntry> {
+        let of_film = || self.film.items().filter_map(|item| item.saved.as_ref().ok()).find(|entry| entry.id == id);
+        self.gallery.entry(id).or_else(of_film)
     }
 
     /// Where new pictures go.

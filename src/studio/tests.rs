@@ -7,9 +7,9 @@ use crate::domain::{
     Capabilities, Command, Event, FamilyId, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Picture, PictureEntry,
     PictureId, PredictionType, Recipe, SamplerId, ScheduleId, Settings, UserError, WindowPlace,
 };
-use crate::library::{LibraryCommand, LibraryEvent, Paths};
+use crate::library::{GalleryCommand, LibraryCommand, LibraryEvent, Paths};
 
-use super::{Action, Catalog, DialogAnswer, Edit, Effect, MAX_NOTICES, Move, Phase, Place, State, View};
+use super::{Action, Catalog, DialogAnswer, Edit, Effect, MAX_NOTICES, Phase, Place, State, View};
 
 static STARTER: Capabilities = Capabilities {
     family: FamilyId::Starter,
@@ -52,7 +52,7 @@ pub(super) fn state_with(settings: Settings) -> State {
     State::new(settings, catalog, Paths::below("/home/kim/atelier"), 1)
 }
 
-fn state() -> State {
+pub(super) fn state() -> State {
     state_with(Settings::default())
 }
 
@@ -64,16 +64,16 @@ fn job(effects: &[Effect]) -> Option<Job> {
     })
 }
 
-fn generate(state: &mut State) -> Option<Job> {
+pub(super) fn generate(state: &mut State) -> Option<Job> {
     let effects = state.apply(Action::Generate);
     job(&effects)
 }
 
-fn picture(side_px: u32) -> Arc<Picture> {
+pub(super) fn picture(side_px: u32) -> Arc<Picture> {
     Arc::new(Picture { width_px: side_px, height_px: side_px, rgba: vec![0; 4 * (side_px * side_px) as usize] })
 }
 
-fn recipe(request: GenerateRequest) -> Recipe {
+pub(super) fn recipe(request: GenerateRequest) -> Recipe {
     Recipe {
         request,
         model_name: "m".to_owned(),
@@ -84,7 +84,7 @@ fn recipe(request: GenerateRequest) -> Recipe {
     }
 }
 
-fn entry(id: i64, name: &str) -> PictureEntry {
+pub(super) fn entry(id: i64, name: &str) -> PictureEntry {
     PictureEntry {
         id: PictureId(id),
         path: format!("/p/{name}.png").into(),
@@ -95,18 +95,19 @@ fn entry(id: i64, name: &str) -> PictureEntry {
     }
 }
 
-fn finish(state: &mut State, job: &Job, saved: Result<PictureEntry, UserError>) -> Vec<Effect> {
-    state.on_event(Event::Finished {
+pub(super) fn finish(state: &mut State, job: &Job, saved: Result<PictureEntry, UserError>) -> Vec<Effect> {
+    let mut effects = state.on_event(Event::Finished {
         job: job.id,
         index: 0,
         picture: picture(8),
         recipe: Box::new(recipe(job.request.single(0))),
         saved: saved.map(Box::new),
     });
-    state.on_event(Event::Done { job: job.id })
+    effects.extend(state.on_event(Event::Done { job: job.id }));
+    effects
 }
 
-fn ready(model: ModelRef, family: FamilyId) -> Event {
+pub(super) fn ready(model: ModelRef, family: FamilyId) -> Event {
     Event::ModelReady(ModelInfo {
         model,
         name: "Loaded".to_owned(),
@@ -249,65 +250,6 @@ fn the_filmstrip_drops_old_saved_pictures_from_memory_and_never_unsaved_ones() {
 }
 
 #[test]
-fn a_rebuilt_index_keeps_selection_and_filmstrip_by_their_files() {
-    let mut state = state();
-    let job = generate(&mut state).expect("sent");
-    finish(&mut state, &job, Ok(entry(5, "new")));
-    state.on_library_event(LibraryEvent::Pictures(vec![entry(5, "new"), entry(4, "old")]));
-    state.apply(Action::OpenPicture(PictureId(4)));
-    let generation = state.gallery.generation;
-    state.on_library_event(LibraryEvent::Pictures(vec![entry(4, "new"), entry(5, "old")]));
-    assert_eq!(state.gallery.selected, Some(PictureId(5)));
-    assert_ne!(state.gallery.generation, generation, "thumbnails by key are stale");
-    let film = state.film.newest().and_then(|item| item.saved.as_ref().ok()).map(|entry| entry.id);
-    assert_eq!(film, Some(PictureId(4)));
-}
-
-#[test]
-fn moving_through_the_grid_stops_at_its_ends() {
-    let mut state = state();
-    state.place = Place::Gallery;
-    state.on_library_event(LibraryEvent::Pictures((0..8).rev().map(|id| entry(id, &id.to_string())).collect()));
-    state.apply(Action::GridColumns(3));
-    let mut go = |direction| {
-        state.apply(Action::Move(direction));
-        state.gallery.selected_index()
-    };
-    assert_eq!(go(Move::Next), Some(0), "the first move selects the newest");
-    assert_eq!(go(Move::Up), Some(0));
-    assert_eq!(go(Move::Down), Some(3));
-    assert_eq!(go(Move::Next), Some(4));
-    assert_eq!(go(Move::Next), Some(5));
-    assert_eq!(go(Move::Down), Some(7), "the last row is shorter");
-    assert_eq!(go(Move::Down), Some(7));
-    assert_eq!(go(Move::Next), Some(7));
-}
-
-#[test]
-fn trashing_the_last_picture_closes_the_large_view() {
-    let mut state = state();
-    state.place = Place::Gallery;
-    state.on_library_event(LibraryEvent::Pictures(vec![entry(1, "only")]));
-    state.apply(Action::OpenPicture(PictureId(1)));
-    assert!(matches!(state.apply(Action::Trash).as_slice(), [Effect::Library(LibraryCommand::Trash { .. })]));
-    state.on_library_event(LibraryEvent::Trashed { id: PictureId(1) });
-    assert!(!state.gallery.large && state.gallery.selected.is_none());
-}
-
-#[test]
-fn copy_from_the_grid_waits_for_the_file() {
-    let mut state = state();
-    state.place = Place::Gallery;
-    state.on_library_event(LibraryEvent::Pictures(vec![entry(1, "a")]));
-    state.apply(Action::Move(Move::Next));
-    assert!(matches!(state.apply(Action::CopyPicture).as_slice(), [Effect::Library(LibraryCommand::Open { .. })]));
-    let effects = state.on_library_event(LibraryEvent::Opened { id: PictureId(1), picture: picture(8) });
-    assert!(matches!(effects.as_slice(), [Effect::CopyPicture(_)]));
-    let effects = state.on_library_event(LibraryEvent::Opened { id: PictureId(1), picture: picture(8) });
-    assert!(effects.is_empty(), "once");
-}
-
-#[test]
 fn one_dialog_at_a_time_and_a_relative_path_is_not_taken() {
     let mut state = state();
     assert!(matches!(state.apply(Action::ChooseModel).as_slice(), [Effect::Ask(_)]));
@@ -328,11 +270,12 @@ fn another_pictures_folder_counts_from_the_next_job_on() {
     state.apply(Action::ChoosePicturesFolder);
     let effects = state.apply(Action::Answered(DialogAnswer::Chosen("/pictures/new".into())));
     let is_told = |effects: &[Effect], folder: &Path| {
-        effects.iter().any(|effect| matches!(effect, Effect::Library(LibraryCommand::UseFolder(to)) if to == folder))
+        let is_use = |command: &GalleryCommand| matches!(command, GalleryCommand::UseFolder(to) if to == folder);
+        effects.iter().any(|e| matches!(e, Effect::Library(LibraryCommand::Gallery(command)) if is_use(command)))
     };
     assert!(is_told(&effects, Path::new("/pictures/new")), "{effects:?}");
-    finish(&mut state, &before, Ok(entry(1, "old")));
-    assert_eq!(state.gallery.entries().len(), 0, "it went to the old folder");
+    let effects = finish(&mut state, &before, Ok(entry(1, "old")));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Library(LibraryCommand::Gallery(_)))), "{effects:?}");
     state.on_event(Event::Done { job: before.id });
     assert_eq!(generate(&mut state).unwrap().pictures_dir, Path::new("/pictures/new"));
     assert!(is_told(&state.apply(Action::ResetPicturesFolder), &before.pictures_dir));

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{GenerateRequest, ImageFormat, ModelRef, PictureId, SafetyMode, UserError};
-use crate::library::{LibraryCommand, SaveSource};
+use crate::domain::{BulkWork, GenerateRequest, ImageFormat, ModelRef, PictureId, SafetyMode, UserError};
+use crate::library::{GalleryCommand, LibraryCommand, SaveSource};
 
+use super::gallery_actions::ask;
 use super::{
     Action, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction, State, View,
 };
+
+/// What a zip file of pictures is called where nobody says otherwise.
+pub const ZIP_NAME: &str = "pictures.zip";
 
 impl State {
     /// Carries out an act of the user.
@@ -67,9 +71,8 @@ impl State {
             }
             Action::ClosePicture => self.gallery.large = false,
             Action::Move(direction) => return self.move_selection(direction),
-            Action::GridColumns(columns) => self.gallery.columns = columns,
-            Action::NeedThumbnail(id) => return self.need_thumbnail(id),
-            Action::Rescan => return vec![Effect::Library(LibraryCommand::Rescan)],
+            Action::Gallery(action) => return self.apply_gallery(action),
+            Action::Rescan => return vec![ask(GalleryCommand::Reconcile), self.search()],
             Action::UseAllParameters | Action::UsePrompt | Action::UseSeed => return self.reuse(&action),
             Action::SaveAs => return self.save_as(),
             Action::CopyPicture => return self.copy_picture(),
@@ -179,12 +182,15 @@ impl State {
     }
 
     fn open(&mut self, id: PictureId) -> Vec<Effect> {
-        self.gallery.selected = Some(id);
+        self.gallery.select(id);
         self.gallery.large = true;
-        self.read_selected()
+        let mut effects: Vec<Effect> = self.gallery.look_around().map(ask).into_iter().collect();
+        effects.extend(self.read_selected());
+        effects
     }
 
-    fn read_selected(&mut self) -> Vec<Effect> {
+    /// Reads the selected picture's file, once its row is known.
+    pub(super) fn read_selected(&mut self) -> Vec<Effect> {
         let Some(entry) = self.gallery.selected_entry() else { return Vec::new() };
         if self.gallery.opened.as_ref().is_some_and(|(id, _)| *id == entry.id) {
             return Vec::new();
@@ -200,17 +206,8 @@ impl State {
         if self.gallery.large {
             return self.open(id);
         }
-        self.gallery.selected = Some(id);
+        self.gallery.select(id);
         Vec::new()
-    }
-
-    fn need_thumbnail(&mut self, id: PictureId) -> Vec<Effect> {
-        let Some(path) = self.gallery.entry(id).map(|entry| entry.path.clone()) else { return Vec::new() };
-        if self.gallery.ask_thumbnail(id) {
-            vec![Effect::Library(LibraryCommand::Thumbnail { id, path })]
-        } else {
-            Vec::new()
-        }
     }
 
     fn reuse(&mut self, action: &Action) -> Vec<Effect> {
@@ -281,6 +278,10 @@ impl State {
     }
 
     fn trash(&mut self) -> Vec<Effect> {
+        if self.place == Place::Gallery {
+            let ids = self.gallery.subjects();
+            return if ids.is_empty() { Vec::new() } else { self.work_on(ids, BulkWork::Trash) };
+        }
         let Some(subject) = self.subject() else { return Vec::new() };
         match (subject.entry, subject.film_key) {
             (Some(entry), _) => {
@@ -316,6 +317,8 @@ impl State {
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
+                    DialogRequest::CopyOut(_) => self.pictures_folder().display().to_string(),
+                    DialogRequest::Zip(_) => self.pictures_folder().join(ZIP_NAME).display().to_string(),
                     DialogRequest::SavePicture { suggested_name, .. } => {
                         self.pictures_folder().join(suggested_name).display().to_string()
                     }
@@ -343,7 +346,8 @@ impl State {
     fn use_pictures_folder(&mut self, folder: Option<PathBuf>) -> Vec<Effect> {
         self.pictures_dir = folder;
         let folder = self.pictures_folder().to_path_buf();
-        vec![self.save_settings(), Effect::Library(LibraryCommand::UseFolder(folder))]
+        self.gallery.leave_folder();
+        vec![self.save_settings(), ask(GalleryCommand::UseFolder(folder)), self.search()]
     }
 
     fn chosen(&mut self, request: DialogRequest, mut path: PathBuf) -> Vec<Effect> {
@@ -356,6 +360,15 @@ impl State {
                 Vec::new()
             }
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
+            DialogRequest::CopyOut(ids) => {
+                self.work_on(ids, BulkWork::CopyTo { folder: path, recipe: self.gallery.recipe_in_copies })
+            }
+            DialogRequest::Zip(ids) => {
+                if path.extension().is_none() {
+                    path.set_extension("zip");
+                }
+                self.work_on(ids, BulkWork::Zip { file: path, recipe: self.gallery.recipe_in_copies })
+            }
             DialogRequest::SavePicture { source, .. } => {
                 // Without an ending that says otherwise, a copy is a PNG: lossless, with its recipe.
                 if ImageFormat::from_path(&path).is_none() && path.extension().is_none() {

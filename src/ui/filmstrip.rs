@@ -2,7 +2,8 @@
 
 use egui::{CornerRadius, Frame, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, WidgetInfo, vec2};
 
-use crate::studio::{Action, FilmItem, State};
+use crate::domain::PictureId;
+use crate::studio::{Action, FilmItem, GalleryAction, State};
 
 use super::icons::{self, Icon};
 use super::textures::{TextureKey, Textures};
@@ -23,23 +24,27 @@ pub fn filmstrip_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions
         let side = ui.available_width();
         ui.spacing_mut().item_spacing.y = 2.0 * theme::UNIT;
         let shown = state.film_in_view().map(|item| item.key);
+        let mut lacking = Vec::new();
         ScrollArea::vertical().auto_shrink(false).show_rows(ui, side, count, |ui, rows| {
             for item in state.film.items().skip(rows.start).take(rows.len()) {
-                tile_ui(ui, item, side, shown == Some(item.key), state, textures, actions);
+                lacking.extend(tile_ui(ui, item, side, shown == Some(item.key), textures, actions));
             }
         });
+        if !lacking.is_empty() {
+            actions.push(Action::Gallery(GalleryAction::FilmInView(lacking)));
+        }
     });
 }
 
+/// A picture of this session. Gives its key where its thumbnail is lacking.
 fn tile_ui(
     ui: &mut Ui,
     item: &FilmItem,
     side: f32,
     chosen: bool,
-    state: &State,
     textures: &mut Textures,
     actions: &mut Vec<Action>,
-) {
+) -> Option<PictureId> {
     let p = palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
     let prompt = &item.recipe.request.prompt;
@@ -50,22 +55,16 @@ fn tile_ui(
     let inner = rect.shrink(3.0);
     let (width, height) = (item.recipe.request.width_px as f32, item.recipe.request.height_px as f32);
     let place: Rect = fit(inner, width, height, f32::INFINITY);
-    let thumbnail = item.saved.as_ref().ok().map(|entry| TextureKey::Thumbnail(entry.id));
-    if let Some(texture) = thumbnail.and_then(|key| textures.get(key)) {
+    let mut lacking = item.saved.as_ref().ok().map(|entry| entry.id);
+    if let Some(texture) = lacking.and_then(|id| textures.get(TextureKey::Thumbnail(id))) {
+        texture.paint(ui, place, theme::ROUNDING - 2);
+        lacking = None;
+    } else if let Some(picture) = &item.picture {
+        let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
         texture.paint(ui, place, theme::ROUNDING - 2);
     } else {
-        if let Ok(entry) = &item.saved
-            && !state.gallery.is_broken(entry.id)
-        {
-            actions.push(Action::NeedThumbnail(entry.id));
-        }
-        if let Some(picture) = &item.picture {
-            let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
-            texture.paint(ui, place, theme::ROUNDING - 2);
-        } else {
-            let icon = Rect::from_center_size(rect.center(), vec2(20.0, 20.0));
-            icons::paint(ui.painter(), icon, Icon::Picture, p.text_faint);
-        }
+        let icon = Rect::from_center_size(rect.center(), vec2(20.0, 20.0));
+        icons::paint(ui.painter(), icon, Icon::Picture, p.text_faint);
     }
     if item.saved.is_err() {
         let badge = Rect::from_min_size(rect.right_top() + vec2(-24.0, 8.0), vec2(16.0, 16.0));
@@ -80,4 +79,5 @@ fn tile_ui(
     if response.on_hover_text(prompt).clicked() {
         actions.push(Action::ShowFilm(item.key));
     }
+    lacking
 }

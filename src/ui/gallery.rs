@@ -1,61 +1,92 @@
-//! The gallery's grid: the history of all sessions. Only the rows in view are drawn.
+//! The gallery's grid: what was found of all pictures. Only the rows in view are drawn.
 
 use egui::{
-    CornerRadius, Frame, Margin, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui, WidgetInfo, vec2,
+    CentralPanel, CornerRadius, Frame, Margin, Panel, Rect, Response, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    Vec2, WidgetInfo, vec2,
 };
 
-use crate::domain::PictureEntry;
-use crate::studio::{Action, State};
+use crate::domain::{PictureEntry, PictureId};
+use crate::studio::{Action, GalleryAction, InView, State};
 
+use super::gallery_head::{chosen_ui, head_ui};
+use super::gallery_shelves::shelves_ui;
 use super::icons::{self, Icon};
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
-use super::widgets::{action_icon_ui, empty_ui, fit, hint_ui, snippet};
+use super::widgets::{Emphasis, action_button_ui, empty_ui, fit, snippet, tooltip};
 
-/// All pictures, newest first.
-pub fn gallery_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
+/// The collections, the search, the grid, and what can be done with the pictures that are chosen.
+pub fn gallery_ui(ui: &mut Ui, state: &State, focus_search: bool, textures: &mut Textures, actions: &mut Vec<Action>) {
     let p = palette(ui);
-    let margin = Margin { left: 24, right: 12, top: 20, bottom: 0 };
-    Frame::new().inner_margin(margin).show(ui, |ui| {
-        let entries = state.gallery.entries();
-        ui.horizontal(|ui| {
-            ui.label(RichText::new("All pictures").text_style(theme::title()).color(p.text));
-            match entries.len() {
-                0 => {}
-                1 => drop(hint_ui(ui, "1 picture")),
-                count => drop(hint_ui(ui, format!("{count} pictures"))),
-            }
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                ui.add_space(3.0 * theme::UNIT);
-                action_icon_ui(ui, Icon::Refresh, &Action::Rescan, false, theme::CONTROL_HEIGHT, actions);
-            });
-        });
-        ui.add_space(2.0 * theme::UNIT);
-        if entries.is_empty() {
-            let (title, advice) = if state.gallery.listed {
-                ("No pictures yet", "Make one in Create: it is kept here, with everything that made it")
+    let narrow = ui.available_width() + theme::RAIL_WIDTH < theme::NARROW_BELOW;
+    let width = if narrow { theme::SHELVES_WIDTH_NARROW } else { theme::SHELVES_WIDTH };
+    Panel::left("shelves")
+        .exact_size(width)
+        .resizable(false)
+        .show_separator_line(true)
+        .frame(Frame::new().fill(p.panel))
+        .show(ui, |ui| shelves_ui(ui, state, actions));
+    let gallery = &state.gallery;
+    if gallery.chosen_count() > 0 || !gallery.works.is_empty() {
+        // Below the grid: above it, the first choice would move the pictures away under the pointer.
+        let margin = Margin { left: 24, right: 24, top: 10, bottom: 12 };
+        Panel::bottom("chosen")
+            .resizable(false)
+            .show_separator_line(true)
+            .frame(Frame::new().fill(p.panel).inner_margin(margin))
+            .show(ui, |ui| chosen_ui(ui, state, actions));
+    }
+    CentralPanel::default().frame(Frame::new().fill(p.panel)).show(ui, |ui| {
+        let margin = Margin { left: 24, right: 12, top: 20, bottom: 0 };
+        Frame::new().inner_margin(margin).show(ui, |ui| {
+            head_ui(ui, state, focus_search, actions);
+            ui.add_space(2.0 * theme::UNIT);
+            if gallery.ids().is_empty() {
+                nothing_ui(ui, state, actions);
             } else {
-                ("Reading the history", "This takes a moment")
-            };
-            empty_ui(ui, Icon::Gallery, title, advice);
-            return;
-        }
-        grid_ui(ui, state, textures, actions);
+                grid_ui(ui, state, textures, actions);
+            }
+        });
     });
 }
 
+/// Why there is nothing, and what to do about it.
+fn nothing_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    let gallery = &state.gallery;
+    let is_empty = gallery.shelves.counts.all == 0;
+    let (title, advice) = if !gallery.listed || (is_empty && !gallery.reconciled) {
+        ("Reading the history", "This takes a moment")
+    } else if is_empty {
+        ("No pictures yet", "Make one in Create: it is kept here, with everything that made it")
+    } else if gallery.finder.is_searching() {
+        ("Nothing matches", "Fewer words find more")
+    } else if gallery.finder.starred {
+        ("No stars here yet", "A star is given with S, or at the corner of a picture")
+    } else {
+        ("Nothing in this collection yet", "Choose pictures elsewhere, and add them to it")
+    };
+    empty_ui(ui, Icon::Gallery, title, advice);
+    if gallery.listed && !is_empty && gallery.finder.is_searching() {
+        ui.add_space(2.0 * theme::UNIT);
+        ui.vertical_centered(|ui| {
+            let clear = Action::Gallery(GalleryAction::ClearSearch);
+            action_button_ui(ui, &clear, Emphasis::Normal, vec2(160.0, theme::CONTROL_HEIGHT), actions);
+        });
+    }
+}
+
 fn grid_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
-    let entries = state.gallery.entries();
+    let ids = state.gallery.ids();
     // Room for the scroll bar, which floats over the content.
     let width = ui.available_width() - 3.0 * theme::UNIT;
     let columns = ((width + theme::TILE_GAP) / (theme::TILE_SIDE + theme::TILE_GAP)).floor().max(1.0);
     let side = ((width - (columns - 1.0) * theme::TILE_GAP) / columns).floor();
     let columns = columns as usize;
-    actions.push(Action::GridColumns(columns));
     ui.spacing_mut().item_spacing = vec2(theme::TILE_GAP, theme::TILE_GAP);
 
     let moved_to = selection_moved(ui, state);
-    let rows = entries.len().div_ceil(columns);
+    let mut view = InView { columns, ..InView::default() };
+    let rows = ids.len().div_ceil(columns);
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, side, rows, |ui, visible| {
         if let Some(index) = moved_to {
             // The row may not be drawn now; its place follows from the first that is.
@@ -64,14 +95,16 @@ fn grid_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Ve
             let row = Rect::from_min_size(egui::pos2(ui.max_rect().left(), top), vec2(width, side + theme::TILE_GAP));
             ui.scroll_to_rect(row, None);
         }
+        view.places = visible.start * columns..(visible.end * columns).min(ids.len());
         for row in visible {
             ui.horizontal(|ui| {
-                for entry in entries.iter().skip(row * columns).take(columns) {
-                    tile_ui(ui, entry, side, state, textures, actions);
+                for id in ids.iter().skip(row * columns).take(columns) {
+                    tile_ui(ui, *id, side, state, textures, &mut view, actions);
                 }
             });
         }
     });
+    actions.push(Action::Gallery(GalleryAction::InView(view)));
 }
 
 /// The selected picture's position, if another one was selected in the frame before.
@@ -88,39 +121,103 @@ fn selection_moved(ui: &Ui, state: &State) -> Option<usize> {
 
 fn tile_ui(
     ui: &mut Ui,
-    entry: &PictureEntry,
+    id: PictureId,
     side: f32,
     state: &State,
     textures: &mut Textures,
+    view: &mut InView,
     actions: &mut Vec<Action>,
 ) {
     let p = palette(ui);
+    let gallery = &state.gallery;
     let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
-    let chosen = state.gallery.selected == Some(entry.id);
-    let name = entry_name(entry);
-    response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, format!("Picture: {name}")));
-    let hovered = response.hovered();
-    ui.painter().rect_filled(rect, theme::ROUNDING, if hovered { p.field_hover } else { p.field });
-    let inner = rect.shrink(4.0);
-    if let Some(texture) = textures.get(TextureKey::Thumbnail(entry.id)) {
-        let place = fit(inner, entry.width_px as f32, entry.height_px as f32, f32::INFINITY);
-        texture.paint(ui, place, theme::ROUNDING - 2);
-    } else {
-        let broken = state.gallery.is_broken(entry.id);
-        if !broken {
-            actions.push(Action::NeedThumbnail(entry.id));
-        }
-        let icon = Rect::from_center_size(rect.center(), vec2(24.0, 24.0));
-        icons::paint(ui.painter(), icon, if broken { Icon::Warning } else { Icon::Picture }, p.text_faint);
-    }
-    let stroke = match (chosen, response.has_focus(), hovered) {
-        (true, _, _) | (_, true, _) => Stroke::new(2.0, p.accent),
-        (_, _, true) => Stroke::new(1.0, p.text_faint),
-        _ => Stroke::NONE,
+    let (selected, chosen) = (gallery.selected == Some(id), gallery.is_chosen(id));
+    let name = gallery.entry(id).map_or_else(|| "not read yet".to_owned(), entry_name);
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected || chosen, format!("Picture: {name}")));
+    // Also while the pointer is on one of the tile's own buttons.
+    let hovered = ui.rect_contains_pointer(rect);
+    let fill = match (chosen, hovered) {
+        (true, _) => p.accent_soft,
+        (false, true) => p.field_hover,
+        (false, false) => p.field,
+    };
+    ui.painter().rect_filled(rect, theme::ROUNDING, fill);
+    thumbnail_ui(ui, rect.shrink(4.0), id, state, textures, view);
+    let stroke = match (selected || chosen || response.has_focus(), hovered) {
+        (true, _) => Stroke::new(2.0, p.accent),
+        (false, true) => Stroke::new(1.0, p.text_faint),
+        (false, false) => Stroke::NONE,
     };
     ui.painter().rect_stroke(rect, CornerRadius::same(theme::ROUNDING), stroke, StrokeKind::Inside);
-    if response.on_hover_text(name).clicked() {
-        actions.push(Action::OpenPicture(entry.id));
+    let response = response.on_hover_text(&name);
+    let starred = gallery.is_starred(id);
+    if hovered || starred {
+        let corner = rect.right_top() + vec2(-theme::TILE_BUTTON - 2.0 * theme::UNIT, 2.0 * theme::UNIT);
+        let icon = if starred { Icon::Starred } else { Icon::Star };
+        corner_ui(ui, corner, icon, starred, GalleryAction::Star(id), &name, actions);
+    }
+    if hovered || gallery.chosen_count() > 0 {
+        let corner = rect.left_top() + Vec2::splat(2.0 * theme::UNIT);
+        let icon = if chosen { Icon::Check } else { Icon::Unchecked };
+        corner_ui(ui, corner, icon, chosen, GalleryAction::Choose(id), &name, actions);
+    }
+    if response.clicked() {
+        actions.push(clicked(&response, id));
+    }
+}
+
+/// What a click on a tile means, by the keys that are held.
+fn clicked(response: &Response, id: PictureId) -> Action {
+    let held = response.ctx.input(|input| input.modifiers);
+    match (held.shift, held.command) {
+        (true, _) => Action::Gallery(GalleryAction::ChooseTo(id)),
+        (false, true) => Action::Gallery(GalleryAction::Choose(id)),
+        (false, false) => Action::OpenPicture(id),
+    }
+}
+
+fn thumbnail_ui(ui: &Ui, inner: Rect, id: PictureId, state: &State, textures: &mut Textures, view: &mut InView) {
+    let p = palette(ui);
+    let gallery = &state.gallery;
+    let texture = textures.get(TextureKey::Thumbnail(id));
+    if let (Some(texture), Some(entry)) = (texture, gallery.entry(id)) {
+        let place = fit(inner, entry.width_px as f32, entry.height_px as f32, f32::INFINITY);
+        texture.paint(ui, place, theme::ROUNDING - 2);
+        return;
+    }
+    let broken = gallery.is_broken(id);
+    if !broken {
+        view.without_thumbnail.push(id);
+    }
+    let icon = Rect::from_center_size(inner.center(), vec2(24.0, 24.0));
+    icons::paint(ui.painter(), icon, if broken { Icon::Warning } else { Icon::Picture }, p.text_faint);
+}
+
+/// A small button over the corner of a picture.
+fn corner_ui(
+    ui: &mut Ui,
+    corner: egui::Pos2,
+    icon: Icon,
+    is_on: bool,
+    action: GalleryAction,
+    name: &str,
+    actions: &mut Vec<Action>,
+) {
+    let p = palette(ui);
+    let info = action.info();
+    let rect = Rect::from_min_size(corner, Vec2::splat(theme::TILE_BUTTON));
+    let response = ui.interact(rect, ui.next_auto_id().with((info.text, name)), Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_on, format!("{}: {name}", info.text)));
+    let fill = if response.hovered() { p.field_hover } else { p.raised };
+    ui.painter().rect_filled(rect, theme::ROUNDING, fill);
+    if response.has_focus() {
+        let stroke = ui.visuals().widgets.active.bg_stroke;
+        ui.painter().rect_stroke(rect, theme::ROUNDING, stroke, StrokeKind::Inside);
+    }
+    let colour = if is_on { p.accent } else { p.text_faint };
+    icons::paint(ui.painter(), rect.shrink(theme::UNIT), icon, colour);
+    if response.on_hover_text(tooltip(&info)).clicked() {
+        actions.push(Action::Gallery(action));
     }
 }
 

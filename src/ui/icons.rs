@@ -1,6 +1,8 @@
 //! Icons, drawn as strokes on a grid of 16 units, so that they are sharp at every size and take any colour.
 
-use egui::{Color32, CornerRadius, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, pos2, vec2};
+use std::f32::consts::TAU;
+
+use egui::{Color32, CornerRadius, Mesh, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, Vec2, pos2, vec2};
 
 /// The icons of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub enum Icon {
     Picture,
     Warning,
     Check,
+    Unchecked,
+    Search,
+    Star,
+    Starred,
 }
 
 /// Draws an icon into a square.
@@ -101,6 +107,13 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.dot(8.0, 11.4, 0.8);
         }
         Icon::Check => pen.line(&[(3.0, 8.4), (6.6, 12.0), (13.0, 4.6)]),
+        Icon::Unchecked => pen.rect(3.0, 3.0, 10.0, 10.0, 2),
+        Icon::Search => {
+            pen.ring(7.0, 7.0, 4.4);
+            pen.line(&[(10.2, 10.2), (13.6, 13.6)]);
+        }
+        Icon::Star => pen.star(false),
+        Icon::Starred => pen.star(true),
     }
 }
 
@@ -140,6 +153,30 @@ impl Pen<'_> {
 
     fn dot(&self, x: f32, y: f32, radius: f32) {
         self.painter.circle_filled(self.at(x, y), radius * self.scale, self.stroke.color);
+    }
+
+    /// A star of five points.
+    fn star(&self, is_filled: bool) {
+        const CORNERS: u8 = 10;
+        let points: Vec<Pos2> = (0..CORNERS)
+            .map(|i| {
+                let radius = if i % 2 == 0 { 6.4 } else { 2.9 };
+                let point = pos2(8.0, 8.5) + radius * Vec2::angled(TAU * f32::from(i) / f32::from(CORNERS) - TAU / 4.0);
+                self.at(point.x, point.y)
+            })
+            .collect();
+        if is_filled {
+            // A fan from the middle: the outline is not convex.
+            let mut mesh = Mesh::default();
+            mesh.colored_vertex(self.at(8.0, 8.5), self.stroke.color);
+            for point in &points {
+                mesh.colored_vertex(*point, self.stroke.color);
+            }
+            let corners = u32::from(CORNERS);
+            (0..corners).for_each(|i| mesh.add_triangle(0, 1 + i, 1 + (i + 1) % corners));
+            self.painter.add(mesh);
+        }
+        self.painter.add(Shape::closed_line(points, self.stroke));
     }
 
     /// Part of a circle, between two angles in radians, clockwise from the right.

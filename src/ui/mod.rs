@@ -7,6 +7,8 @@ mod draft_fields;
 mod extras;
 mod filmstrip;
 mod gallery;
+mod gallery_head;
+mod gallery_shelves;
 mod icons;
 mod models;
 mod models_cards;
@@ -34,6 +36,8 @@ use textures::{TextureKey, Textures};
 pub struct Window {
     textures: Textures,
     prompt_was_focused: bool,
+    search_focus: u64,
+    had_keyboard: bool,
 }
 
 impl Window {
@@ -45,7 +49,7 @@ impl Window {
     /// Draws the whole window and pushes what the user did.
     pub fn studio_ui(&mut self, ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         self.textures.begin_frame(state.gallery.generation);
-        shortcuts::collect(ui.ctx(), state, actions);
+        shortcuts::collect(ui.ctx(), state, self.had_keyboard, actions);
         let p = theme::palette(ui);
         let narrow = ui.available_width() < theme::NARROW_BELOW;
         side(Panel::left("rail"), theme::RAIL_WIDTH, p.rail).show(ui, |ui| rail::rail_ui(ui, state, actions));
@@ -53,11 +57,13 @@ impl Window {
             Place::Create => self.create_ui(ui, state, narrow, actions),
             Place::Gallery => {
                 let frame = Frame::new().fill(p.panel);
+                let asked = state.gallery.finder.focus;
+                let focus_search = std::mem::replace(&mut self.search_focus, asked) != asked;
                 CentralPanel::default().frame(frame).show(ui, |ui| {
                     if state.gallery.large {
                         viewer::viewer_ui(ui, state, &mut self.textures, actions);
                     } else {
-                        gallery::gallery_ui(ui, state, &mut self.textures, actions);
+                        gallery::gallery_ui(ui, state, focus_search, &mut self.textures, actions);
                     }
                 });
             }
@@ -74,6 +80,7 @@ impl Window {
         }
         notices::notices_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
+        self.had_keyboard = ui.memory(|memory| memory.focused().is_some());
     }
 
     fn create_ui(&mut self, ui: &mut Ui, state: &State, narrow: bool, actions: &mut Vec<Action>) {

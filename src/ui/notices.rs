@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use egui::{Align2, Area, Context, Frame, Id, Margin, Order, Rect, RichText, Stroke, Ui, vec2};
 
-use crate::studio::{Action, Notice, Severity, State};
+use crate::studio::{Action, GalleryAction, Notice, Severity, State};
 
 use super::icons::{self, Icon};
 use super::theme::{self, palette};
-use super::widgets::{action_icon_ui, hint_ui};
+use super::widgets::{Emphasis, action_button_ui, action_icon_ui, hint_ui};
 
 /// How long a confirmation is shown, in seconds: long enough to read two lines twice.
 const INFO_SECS: f64 = 6.0;
@@ -59,7 +59,7 @@ fn expire(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
 
 fn notice_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
     let p = palette(ui);
-    let Notice { key, severity, sentence, hint, path, times } = notice;
+    let Notice { key, severity, sentence, hint, path, times, is_undoable } = notice;
     let (icon, colour) = match severity {
         Severity::Error => (Icon::Warning, p.danger),
         Severity::Info => (Icon::Check, p.accent),
@@ -90,6 +90,10 @@ fn notice_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
                     }
                     if let Some(path) = path {
                         hint_ui(ui, path.display().to_string());
+                    }
+                    if *is_undoable {
+                        let undo = Action::Gallery(GalleryAction::UndoTrash);
+                        action_button_ui(ui, &undo, Emphasis::Normal, vec2(0.0, 0.0), actions);
                     }
                 });
                 action_icon_ui(ui, Icon::Close, &Action::DismissNotice(*key), false, 24.0, actions);

@@ -1,15 +1,17 @@
 //! Turns keys into actions, by the one table of [`crate::studio::KEYED`].
 
-use egui::{Context, Modifiers};
+use egui::{Context, Modifiers, Popup};
 
 use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
 
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
-pub fn collect(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
+/// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
+/// that widget's all the same.
+pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
     if state.path_prompt.is_some() {
         return; // the dialog in the window has the keys
     }
-    let typing = ctx.memory(|memory| memory.focused().is_some());
+    let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
     for (scope, action) in KEYED {
         if holds(*scope, state, typing)
             && let Some(shortcut) = action.info().shortcut
@@ -25,7 +27,7 @@ fn holds(scope: Scope, state: &State, typing: bool) -> bool {
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
-        Scope::Elsewhere => !large,
+        Scope::Elsewhere => !gallery,
         Scope::Picture => large,
         Scope::Gallery => gallery && !typing,
         Scope::Grid => gallery && !large && !typing,
@@ -71,9 +73,13 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
         Key::Num4 => egui::Key::Num4,
+        Key::A => egui::Key::A,
         Key::C => egui::Key::C,
+        Key::F => egui::Key::F,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,
+        Key::X => egui::Key::X,
+        Key::Z => egui::Key::Z,
     }
 }

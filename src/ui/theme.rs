@@ -39,6 +39,16 @@ pub const NARROW_BELOW: f32 = 1100.0;
 pub const SHORT_BELOW: f32 = 700.0;
 /// Smallest side of a tile in the gallery's grid.
 pub const TILE_SIDE: f32 = 168.0;
+/// Side of the buttons in the corners of a tile.
+pub const TILE_BUTTON: f32 = 24.0;
+/// Width of the list of collections.
+pub const SHELVES_WIDTH: f32 = 196.0;
+/// Width of the list of collections in a small window.
+pub const SHELVES_WIDTH_NARROW: f32 = 160.0;
+/// Width of the choice of an order.
+pub const SORT_WIDTH: f32 = 136.0;
+/// Width of the button that keeps a search.
+pub const SAVE_SEARCH_WIDTH: f32 = 108.0;
 /// Gap between tiles.
 pub const TILE_GAP: f32 = 12.0;
 /// Width of a column of text, as in Settings.

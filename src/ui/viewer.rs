@@ -3,17 +3,20 @@
 use egui::{CentralPanel, Frame, Grid, Margin, Panel, Rect, RichText, ScrollArea, Ui, Vec2, vec2};
 
 use crate::domain::{PictureEntry, Recipe, Verdict};
-use crate::studio::{self, Action, Move, State, duration_text};
+use crate::studio::{self, Action, GalleryAction, Move, State, duration_text};
 
 use super::gallery::entry_name;
 use super::icons::Icon;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, button_ui, empty_ui, fit, hidden_ui, hint_ui, icon_button_ui, picture_ui, tooltip};
+use super::widgets::{
+    Emphasis, action_icon_ui, button_ui, empty_ui, fit, hidden_ui, hint_ui, icon_button_ui, picture_ui, tooltip,
+};
 
 /// The selected picture, large.
 pub fn viewer_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
-    let Some(entry) = state.gallery.selected_entry() else { return };
+    // Until its row is read, there is only the bar.
+    let entry = state.gallery.selected_entry();
     let p = palette(ui);
     let recipe_frame = Frame::new().fill(p.panel);
     Panel::right("recipe")
@@ -21,13 +24,19 @@ pub fn viewer_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &
         .resizable(false)
         .show_separator_line(false)
         .frame(recipe_frame)
-        .show(ui, |ui| recipe_ui(ui, state, entry, actions));
+        .show(ui, |ui| {
+            if let Some(entry) = entry {
+                recipe_ui(ui, state, entry, actions);
+            }
+        });
     CentralPanel::default().frame(Frame::new().fill(p.canvas)).show(ui, |ui| {
         let bar = Frame::new().fill(p.canvas).inner_margin(Margin::symmetric(12, 8));
         Panel::top("viewer bar").resizable(false).show_separator_line(false).frame(bar).show(ui, |ui| {
             bar_ui(ui, state, actions);
         });
-        large_ui(ui, state, entry, textures, actions);
+        if let Some(entry) = entry {
+            large_ui(ui, state, entry, textures, actions);
+        }
     });
 }
 
@@ -39,11 +48,12 @@ fn bar_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         }
         hint_ui(ui, back.text);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            let count = state.gallery.entries().len();
-            let index = state.gallery.selected_index().unwrap_or(0);
-            for (icon, direction, possible) in
-                [(Icon::Right, Move::Next, index + 1 < count), (Icon::Left, Move::Previous, index > 0)]
-            {
+            let count = state.gallery.ids().len();
+            let index = state.gallery.selected_index();
+            for (icon, direction, possible) in [
+                (Icon::Right, Move::Next, index.is_none_or(|index| index + 1 < count)),
+                (Icon::Left, Move::Previous, index.is_none_or(|index| index > 0)),
+            ] {
                 let action = Action::Move(direction);
                 let info = action.info();
                 ui.add_enabled_ui(possible, |ui| {
@@ -53,7 +63,13 @@ fn bar_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
                     }
                 });
             }
-            hint_ui(ui, format!("{} of {count}", index + 1));
+            if let Some(index) = index {
+                hint_ui(ui, format!("{} of {count}", index + 1));
+            }
+            let starred = state.gallery.selected.is_some_and(|id| state.gallery.is_starred(id));
+            let icon = if starred { Icon::Starred } else { Icon::Star };
+            let star = Action::Gallery(GalleryAction::StarChosen);
+            action_icon_ui(ui, icon, &star, starred, theme::CONTROL_HEIGHT, actions);
         });
     });
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use atelier::app::{Answer, App, Dialogs, Handles, Launch, Parts};
 use atelier::domain::{
-    Capabilities, CatalogueEntry, Command, Event, FamilyId, GenerateRequest, Job, JobId, ModelInfo, ModelRef,
-    ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId, ScheduleId,
-    Settings,
+    Capabilities, CatalogueEntry, Command, Event, FamilyId, GalleryRow, GenerateRequest, Job, JobId, Marks, ModelInfo,
+    ModelRef, ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId,
+    ScheduleId, SearchResult, Settings,
 };
 use atelier::engine::{EngineHandle, ModelsHandle};
-use atelier::library::{LibraryCommand, LibraryEvent, LibraryHandle, Paths};
+use atelier::library::{
+    Counts, Found, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, LibraryHandle, Paths, Ticket,
+};
 use atelier::studio::{Catalog, DialogAnswer, DialogRequest, State};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use egui::Role;
@@ -181,6 +183,40 @@ impl Bench {
         self.harness.run();
     }
 
+    /// Answers what is asked about the gallery, as if these were all pictures and every search found all of them.
+    /// Gives the other commands that came.
+    pub fn serve(&mut self, entries: &[PictureEntry]) -> Vec<LibraryCommand> {
+        let mut rest = Vec::new();
+        loop {
+            let mut answers = Vec::new();
+            for command in self.library_commands.try_iter() {
+                match command {
+                    LibraryCommand::Gallery(command) => match answer(&command, entries) {
+                        Some(event) => answers.push(event),
+                        None => rest.push(LibraryCommand::Gallery(command)),
+                    },
+                    other => rest.push(other),
+                }
+            }
+            if answers.is_empty() {
+                return rest;
+            }
+            for event in answers {
+                self.library_events.send(LibraryEvent::Gallery(event)).expect("the window listens");
+            }
+            self.harness.run();
+        }
+    }
+
+    /// What was asked about the gallery since the last look.
+    pub fn asked_of_gallery(&self) -> Vec<GalleryCommand> {
+        let command = |command| match command {
+            LibraryCommand::Gallery(command) => Some(command),
+            _ => None,
+        };
+        self.library_commands.try_iter().filter_map(command).collect()
+    }
+
     /// The models' thread says something. What turns is drawn for ever, so only a few frames are.
     pub fn models(&mut self, event: ModelsEvent) {
         self.models_events.send(event).expect("the window listens");
@@ -241,6 +277,28 @@ impl Bench {
         self.harness.run();
         self.press(egui::Modifiers::NONE, egui::Key::Enter);
     }
+}
+
+fn answer(command: &GalleryCommand, entries: &[PictureEntry]) -> Option<GalleryEvent> {
+    let counts = Counts { all: entries.len(), starred: 0 };
+    Some(match command {
+        GalleryCommand::Search { ticket, .. } => found(*ticket, entries.iter().map(|entry| entry.id)),
+        GalleryCommand::Overview => GalleryEvent::Overview { counts, collections: Vec::new() },
+        GalleryCommand::Reconcile => GalleryEvent::Reconciled { is_changed: false, counts },
+        GalleryCommand::Rows(ids) => {
+            let entry = |id| entries.iter().find(|entry| entry.id == id).cloned();
+            let row = |entry| GalleryRow { entry, marks: Marks::default() };
+            GalleryEvent::Rows(ids.iter().filter_map(|id| entry(*id).map(row)).collect())
+        }
+        _ => return None,
+    })
+}
+
+/// What a search found.
+pub fn found(ticket: Ticket, ids: impl Iterator<Item = PictureId>) -> GalleryEvent {
+    let ids: Vec<PictureId> = ids.collect();
+    let result = SearchResult { total: ids.len(), ids, group_sizes: Vec::new() };
+    GalleryEvent::Found { ticket, found: Found { result, hints: Vec::new() } }
 }
 
 pub fn recipe(request: GenerateRequest) -> Recipe {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use atelier::domain::{GenerateRequest, PictureId, UserError};
-use atelier::library::{LibraryCommand, LibraryEvent, SaveSource};
-use atelier::studio::{DialogAnswer, DialogRequest, MAX_THUMBNAILS_IN_FLIGHT, Place};
+use atelier::domain::{BulkWork, GenerateRequest, Marks, PictureId, SearchRequest, TrashedPicture, UserError};
+use atelier::library::{BulkReport, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, SaveSource};
+use atelier::studio::{DialogAnswer, DialogRequest, Place};
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 
@@ -13,20 +13,35 @@ use super::bench::{Bench, garment, history};
 /// A gallery of ten pictures, of which the second newest, number 9, is open.
 fn opened() -> Bench {
     let mut bench = Bench::first_start();
-    bench.library(LibraryEvent::Pictures(history(10)));
     bench.go_to("Gallery");
+    bench.serve(&history(10));
     bench.harness.get_by_label("Picture: a leather boot number 9").click();
     bench.harness.run();
-    let _ = bench.library_commands.try_iter().count();
+    bench.serve(&history(10));
     bench.library(LibraryEvent::Opened { id: PictureId(9), picture: Arc::new(garment(96, 128, 9)) });
     bench
+}
+
+/// Which thumbnails are asked for.
+pub fn thumbnails(commands: &[LibraryCommand]) -> Vec<PictureId> {
+    let mut wanted = commands.iter().filter_map(|command| match command {
+        LibraryCommand::Gallery(GalleryCommand::Thumbnails(wanted)) => Some(wanted.iter().map(|(id, _)| *id)),
+        _ => None,
+    });
+    // What is asked for takes the place of what was asked for before.
+    wanted.next_back().into_iter().flatten().collect()
 }
 
 #[test]
 fn the_history_is_asked_for_at_the_start() {
     let bench = Bench::first_start();
-    let commands: Vec<LibraryCommand> = bench.library_commands.try_iter().collect();
-    assert!(matches!(commands.as_slice(), [LibraryCommand::List, LibraryCommand::Rescan]), "{commands:?}");
+    let commands = bench.asked_of_gallery();
+    let [GalleryCommand::Search { request, .. }, GalleryCommand::Overview, GalleryCommand::Reconcile] =
+        commands.as_slice()
+    else {
+        panic!("{commands:?}")
+    };
+    assert_eq!(*request, SearchRequest::default());
 }
 
 #[test]
@@ -34,30 +49,19 @@ fn an_empty_gallery_says_what_to_do() {
     let mut bench = Bench::first_start();
     bench.go_to("Gallery");
     assert!(bench.has("Reading the history"));
-    bench.library(LibraryEvent::Pictures(Vec::new()));
+    bench.serve(&[]);
     assert!(bench.has("No pictures yet"));
 }
 
 #[test]
-fn only_what_is_in_view_asks_for_thumbnails_and_few_at_a_time() {
+fn only_what_is_in_view_asks_for_thumbnails() {
     let mut bench = Bench::first_start();
-    bench.library(LibraryEvent::Pictures(history(5000)));
     bench.go_to("Gallery");
+    let history = history(5000);
+    let mut asked = thumbnails(&bench.serve(&history));
     assert!(bench.has("5000 pictures"));
     let mut brought = 0;
-    loop {
-        let asked: Vec<PictureId> = bench
-            .library_commands
-            .try_iter()
-            .filter_map(|command| match command {
-                LibraryCommand::Thumbnail { id, .. } => Some(id),
-                _ => None,
-            })
-            .collect();
-        assert!(asked.len() <= MAX_THUMBNAILS_IN_FLIGHT);
-        if asked.is_empty() {
-            break;
-        }
+    while !asked.is_empty() {
         brought += asked.len();
         for id in asked {
             bench
@@ -66,20 +70,21 @@ fn only_what_is_in_view_asks_for_thumbnails_and_few_at_a_time() {
                 .expect("open");
         }
         bench.harness.run();
+        asked = thumbnails(&bench.serve(&history));
     }
-    // 6 columns and at most 6 rows are in view at 1280 x 800.
-    assert!((24..=36).contains(&brought), "{brought} thumbnails");
+    // 5 columns and at most 5 rows are in view at 1280 x 800, beside the collections and below the search.
+    assert!((15..=25).contains(&brought), "{brought} thumbnails");
 }
 
 #[test]
 fn a_click_opens_a_picture_with_its_recipe() {
     let mut bench = Bench::first_start();
-    bench.library(LibraryEvent::Pictures(history(10)));
     bench.go_to("Gallery");
-    let _ = bench.library_commands.try_iter().count();
+    bench.serve(&history(10));
     bench.harness.get_by_label("Picture: a leather boot number 9").click();
     bench.harness.run();
-    let opened = bench.library_commands.try_iter().any(|c| matches!(c, LibraryCommand::Open { id: PictureId(9), .. }));
+    let rest = bench.serve(&history(10));
+    let opened = rest.iter().any(|c| matches!(c, LibraryCommand::Open { id: PictureId(9), .. }));
     assert!(opened, "the file is read");
     bench.library(LibraryEvent::Opened { id: PictureId(9), picture: Arc::new(garment(96, 128, 9)) });
     for text in ["Large picture: a leather boot number 9", "96 × 128 px", "DDIM", "1009", "2 of 10"] {
@@ -100,7 +105,7 @@ fn arrows_move_through_the_pictures_and_esc_goes_back() {
     bench.press(Modifiers::NONE, Key::Escape);
     assert!(!bench.state().gallery.large);
     bench.press(Modifiers::NONE, Key::ArrowDown);
-    assert_eq!(bench.state().gallery.selected, Some(PictureId(4)), "six columns down");
+    assert_eq!(bench.state().gallery.selected, Some(PictureId(5)), "five columns down");
     bench.press(Modifiers::NONE, Key::Enter);
     assert!(bench.state().gallery.large);
 }
@@ -194,12 +199,22 @@ fn without_a_file_dialog_the_path_is_typed() {
 fn the_trash_takes_a_picture_out_once_it_is_there() {
     let mut bench = opened();
     bench.press(Modifiers::NONE, Key::Delete);
-    let asked = bench.library_commands.try_iter().any(|c| matches!(c, LibraryCommand::Trash { id: PictureId(9), .. }));
-    assert!(asked);
-    assert_eq!(bench.state().gallery.entries().len(), 10, "not before it is really gone");
-    bench.library(LibraryEvent::Trashed { id: PictureId(9) });
-    assert_eq!(bench.state().gallery.entries().len(), 9);
+    let commands = bench.asked_of_gallery();
+    let [GalleryCommand::Bulk { ticket, ids, work: BulkWork::Trash, .. }] = commands.as_slice() else {
+        panic!("{commands:?}")
+    };
+    assert_eq!(ids, &[PictureId(9)]);
+    assert_eq!(bench.state().gallery.ids().len(), 10, "not before it is really gone");
+    let path = history(10)[1].path.clone();
+    let trashed = vec![TrashedPicture { id: PictureId(9), path, marks: Marks::default(), collections: Vec::new() }];
+    let report = BulkReport { total: 1, done: 1, trashed: trashed.clone(), ..BulkReport::default() };
+    bench.library(LibraryEvent::Gallery(GalleryEvent::BulkDone { ticket: *ticket, report, error: None }));
+    assert_eq!(bench.state().gallery.ids().len(), 9);
     assert_eq!(bench.state().gallery.selected, Some(PictureId(8)), "its neighbour is shown");
+    bench.asked_of_gallery();
+    bench.click("Undo");
+    let commands = bench.asked_of_gallery();
+    assert!(matches!(commands.as_slice(), [GalleryCommand::Restore(back)] if *back == trashed), "{commands:?}");
 }
 
 #[test]

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use atelier::domain::{
-    DownloadPlan, Event, ModelHome, ModelState, ModelsEvent, Settings, Theme, TokenSource, TransferEnd, TransferKey,
-    UserError,
+    DownloadPlan, Event, GalleryRow, Marks, ModelHome, ModelState, ModelsEvent, PictureEntry, Settings, Theme,
+    TokenSource, TransferEnd, TransferKey, UserError,
 };
-use atelier::library::{LibraryCommand, LibraryEvent};
+use atelier::library::{GalleryEvent, LibraryEvent};
 use egui::{Key, Modifiers, Role};
 use egui_kittest::SnapshotOptions;
 use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
-use super::{adapters, models};
+use super::gallery::thumbnails;
+use super::{adapters, gallery_many, models};
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -64,9 +65,8 @@ fn create_small() {
 #[test]
 fn gallery() {
     let mut bench = Bench::first_start();
-    bench.library(LibraryEvent::Pictures(history(40)));
     bench.go_to("Gallery");
-    bring_thumbnails(&mut bench);
+    bring_thumbnails(&mut bench, &history(40));
     snapshot(&mut bench, "gallery");
     bench.harness.get_by_label("Picture: a leather boot number 39").click();
     bench.harness.run();
@@ -74,6 +74,28 @@ fn gallery() {
     let picture = Arc::new(garment(entry.width_px, entry.height_px, entry.id.0 as u32));
     bench.library(LibraryEvent::Opened { id: entry.id, picture });
     snapshot(&mut bench, "gallery_large");
+}
+
+#[test]
+fn gallery_light_with_a_choice() {
+    let mut bench = Bench::with(Settings { theme: Theme::Light, ..Settings::default() }, [1280.0, 800.0]);
+    bench.go_to("Gallery");
+    let history = history(40);
+    bring_thumbnails(&mut bench, &history);
+    gallery_many::tell(&mut bench, gallery_many::collections());
+    let star = |entry: &PictureEntry| GalleryRow { entry: entry.clone(), marks: Marks { star: true, rating: 0 } };
+    let marked = GalleryEvent::Marked(history.iter().step_by(4).map(star).collect());
+    gallery_many::tell(&mut bench, marked);
+    bench.library_commands.try_iter().for_each(drop);
+    bench.press(Modifiers::COMMAND, Key::F);
+    bench.harness.event(egui::Event::Text("samler:ddim boot".to_owned()));
+    bench.harness.run();
+    for (modifiers, id) in [(Modifiers::COMMAND, 39), (Modifiers::SHIFT, 36)] {
+        let thing = &history[40 - id].recipe.as_ref().expect("all have one").request.prompt;
+        bench.harness.get_by_label(&format!("Picture: {thing}")).click_modifiers(modifiers);
+        bench.harness.run();
+    }
+    snapshot(&mut bench, "gallery_chosen");
 }
 
 #[test]
@@ -129,15 +151,16 @@ fn models_coming_refused_and_here() {
 }
 
 /// Answers every thumbnail that is asked for, until all in view are there.
-fn bring_thumbnails(bench: &mut Bench) {
-    for _ in 0..10 {
-        let asked: Vec<_> = bench.library_commands.try_iter().collect();
-        for command in asked {
-            if let LibraryCommand::Thumbnail { id, .. } = command {
-                let narrow = id.0 % 3 == 0;
-                let picture = Arc::new(garment(if narrow { 96 } else { 128 }, 128, id.0 as u32));
-                bench.library(LibraryEvent::Thumbnail { id, picture });
-            }
+fn bring_thumbnails(bench: &mut Bench, history: &[PictureEntry]) {
+    loop {
+        let asked = thumbnails(&bench.serve(history));
+        if asked.is_empty() {
+            return;
+        }
+        for id in asked {
+            let narrow = id.0 % 3 == 0;
+            let picture = Arc::new(garment(if narrow { 96 } else { 128 }, 128, id.0 as u32));
+            bench.library(LibraryEvent::Thumbnail { id, picture });
         }
     }
 }

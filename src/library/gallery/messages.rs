@@ -17,7 +17,8 @@ pub struct Ticket(pub u64);
 /// What the window asks about the gallery.
 #[derive(Clone, Debug)]
 pub enum GalleryCommand {
-    /// Find pictures. Answered by `Found`, unless a search with a higher ticket comes before the answer.
+    /// Find pictures. Answered by `Found`, unless a search with a higher ticket comes before the answer; where the index
+    /// has never been compared with the files, then by `Reconciled`.
     Search {
         /// Higher than that of any search before.
         ticket: Ticket,

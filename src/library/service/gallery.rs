@@ -44,11 +44,11 @@ impl Service<'_> {
                 }
             }
             GalleryCommand::Overview => self.tell_overview(),
-            GalleryCommand::Reconcile => self.begin_rescan(false),
+            GalleryCommand::Reconcile => self.begin_rescan(),
             GalleryCommand::UseFolder(folder) => {
                 self.leave_folder(folder);
                 self.tell_overview();
-                self.begin_rescan(false);
+                self.begin_rescan();
             }
             GalleryCommand::Star { ids, star } => {
                 let marked = self.with_index(|index| index.star(&ids, star).and_then(|()| index.rows(&ids)));
@@ -103,7 +103,11 @@ impl Service<'_> {
             Ok(Some(found)) => self.tell(Ok(GalleryEvent::Found { ticket, found })),
             // The newer one is answered.
             Ok(None) => {}
-            Err(error) => self.tell(Err(error)),
+            Err(error) => return self.tell(Err(error)),
+        }
+        // An index that is new, or was damaged and is new for that, knows nothing yet.
+        if self.rescan.is_none() && self.with_index(|index| index.needs_rescan()) == Ok(true) {
+            self.begin_rescan();
         }
     }
 

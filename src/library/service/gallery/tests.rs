@@ -48,7 +48,10 @@ impl Desk {
     fn with(count: u64) -> Self {
         let (home, paths, entries) = home_of(count);
         let handle = spawn(paths.clone(), Box::new(|| {})).unwrap();
-        Self { home, paths, handle, entries }
+        let desk = Self { home, paths, handle, entries };
+        // The first search would be followed by this otherwise.
+        assert!(matches!(desk.ask(GalleryCommand::Reconcile), GalleryEvent::Reconciled { .. }));
+        desk
     }
 
     fn send(&self, command: GalleryCommand) {
