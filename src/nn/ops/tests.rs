@@ -101,7 +101,7 @@ fn weights_of_half_precision_give_what_their_numbers_give() {
 
 /// The same numbers as a tensor, and where they lie in a file.
 fn both(shape: &[usize], dtype: DType) -> [Weight; 2] {
-    let tensor = var(shape, 0.2).as_tensor().to_dtype(dtype).unwrap();
+    let tensor = var(shape, 0.2).as_tensor().detach().to_dtype(dtype).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weight.safetensors");
     candle_core::safetensors::save(&[("w", tensor.clone())].into(), &path).unwrap();
