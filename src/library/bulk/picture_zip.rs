@@ -14,7 +14,7 @@ use crate::library::atomic::NewFile;
 const MODE: u32 = 0o644;
 
 /// A zip file that is being written, and takes its name when it is whole.
-pub struct PictureZip(ZipWriter<BufWriter<NewFile>>);
+pub struct PictureZip(Box<ZipWriter<BufWriter<NewFile>>>);
 
 impl PictureZip {
     /// Begins a file.
@@ -22,7 +22,7 @@ impl PictureZip {
     /// # Errors
     /// When its folder cannot be made or written to.
     pub fn begin(path: &Path) -> Result<Self> {
-        Ok(Self(ZipWriter::new(BufWriter::new(NewFile::begin(path)?))))
+        Ok(Self(Box::new(ZipWriter::new(BufWriter::new(NewFile::begin(path)?)))))
     }
 
     /// Adds a picture under a name with `/` between its parts.
@@ -38,7 +38,8 @@ impl PictureZip {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(self) -> io::Result<NewFile> {
-        self.0.finish()?.into_inner().map_err(io::IntoInnerError::into_error)
+        let zip = *self.0;
+        zip.finish()?.into_inner().map_err(io::IntoInnerError::into_error)
     }
 }
 
