@@ -1,4 +1,4 @@
-//! 3×3 convolutions of Stable Diffusion 1.5 at 512 × 512: the UNet's with two pictures (a guided step), the decoder's.
+//! 3×3 convolutions of Stable Diffusion 1.5 at 512 × 512: the `UNet`'s with two pictures (a guided step), the decoder's.
 
 use std::hint::black_box;
 

@@ -37,10 +37,10 @@ pub fn norms() -> Vec<Case> {
         }));
     }
     cases.push(case("SiLU: 2 × 320 × 4096".into(), [2 * 320 * 4096, 0, 0], 2 * 320 * 4096, |[x, ..], out| {
-        silu_forward(x, out)
+        silu_forward(x, out);
     }));
     cases.push(case("quick GELU: 77 × 3072".into(), [77 * 3072, 0, 0], 77 * 3072, |[x, ..], out| {
-        quick_gelu_forward(x, out)
+        quick_gelu_forward(x, out);
     }));
     cases
 }
@@ -81,7 +81,7 @@ fn case(
     let ways = move || {
         let inputs = [0, 1, 2].map(|i| numbers(i as u64, lengths[i]));
         let mut out = vec![0.0; of_out];
-        let moved = (lengths.iter().sum::<usize>() + out.len()) / 2;
+        let moved = lengths.iter().sum::<usize>().midpoint(out.len());
         let (from, mut to) = (numbers(4, moved), vec![0.0; moved]);
         vec![
             Way::new("kernel", move || run([&inputs[0], &inputs[1], &inputs[2]], black_box(&mut out))),
