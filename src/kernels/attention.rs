@@ -7,7 +7,7 @@ mod softmax;
 mod tests;
 
 use super::check_len;
-use super::micro::micro;
+use super::micro::micro_now;
 
 /// `softmax(scale q kᵀ) v` for each head.
 ///
@@ -32,14 +32,15 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Computes `out`. Without keys it is zero.
+    /// Computes `out`, as exactly as [`Precision::current`](super::precision::Precision::current) says. Without keys it is
+    /// zero.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
         self.check(q, k, v);
         check_len("attention: the output", out, q.len());
         if q.is_empty() || k.is_empty() {
             out.fill(0.0);
         } else {
-            forward::forward(self, micro(), q, k, v, out);
+            forward::forward(self, micro_now(), q, k, v, out);
         }
     }
 

@@ -13,7 +13,7 @@ use self::finish::Target;
 pub use self::finish::{Activation, Bias, Finish};
 use self::pack::Operand;
 pub(super) use self::serial::gemm_serial;
-use super::micro::{Micro, micro};
+use super::micro::{Micro, micro, micro_now};
 use super::values::Values;
 
 /// Products with fewer multiplications than this stay on one thread: starting the others' work costs more.
@@ -45,7 +45,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `c = finish(a b)`: `a` is `[m, k]`, `b` is `[k, n]`, `c` (and a residual) `[m, n]` with rows of `n` values that start
-/// `c_row_stride` apart.
+/// `c_row_stride` apart. As exact as [`Precision::current`](super::precision::Precision::current) says.
 ///
 /// # Panics
 /// When a slice is too short for its shape and strides, or rows of `c` overlap.
@@ -59,7 +59,7 @@ pub fn product(
     c: &mut [f32],
     c_row_stride: usize,
 ) {
-    product_with(micro(), (m, n, k), a, b, false, finish, c, c_row_stride);
+    product_with(micro_now(), (m, n, k), a, b, false, finish, c, c_row_stride);
 }
 
 /// `c = (a b₁ + bias₁) gelu(a b₂ + bias₂)`: `a` is `[m, k]`, `b` is `[k, 2 n]`, b₁ beside b₂, `bias` `[2 n]`, `c` `[m, n]`
@@ -69,10 +69,10 @@ pub fn product(
 /// When a slice is too short for its shape and strides.
 pub fn product_gated(m: usize, n: usize, k: usize, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, c: &mut [f32]) {
     let finish = Finish { bias: bias.map_or(Bias::None, Bias::PerColumn), ..Finish::default() };
-    product_with(micro(), (m, n, k), a, b, true, finish, c, n);
+    product_with(micro_now(), (m, n, k), a, b, true, finish, c, n);
 }
 
-/// `c = a b`, or `c += a b` if `accumulate`; the shapes as for [`product`], and the strides as in [`Matrix`].
+/// `c = a b`, or `c += a b` if `accumulate`, in f32 always; the shapes as for [`product`], and the strides as in [`Matrix`].
 ///
 /// # Panics
 /// As [`product`].
@@ -92,7 +92,7 @@ pub fn gemm(
 ) {
     let a = Matrix { values: a.into(), row_stride: a_row_stride, col_stride: a_col_stride };
     let b = Matrix { values: b.into(), row_stride: b_row_stride, col_stride: b_col_stride };
-    product(m, n, k, a, b, Finish { accumulate, ..Finish::default() }, c, c_row_stride);
+    product_with(micro(), (m, n, k), a, b, false, Finish { accumulate, ..Finish::default() }, c, c_row_stride);
 }
 
 /// The product of [`product`] and [`product_gated`], with any micro-kernel.

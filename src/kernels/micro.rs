@@ -8,18 +8,23 @@ use std::fmt;
 use std::hint::black_box;
 use std::time::Instant;
 
+pub use self::pairs::pair_up;
+use super::precision::Precision;
+
 /// More values than any tile has.
 const LARGEST: usize = 12 * 32;
 
 /// A micro-kernel: `c = a b`, or `c += a b`, for a tile of `rows` × `cols` and packed operands.
 ///
-/// `a` is `k` groups of `rows` values (a column of a block each), `b` is `k` groups of `cols` values (a row each). No
-/// alignment is asked.
+/// `a` is so many groups of `rows` words (a column of a block each), `b` of `cols` words (a row each). No alignment is
+/// asked. A word is a value, or two of 16 bits that follow each other in the order of `k`.
 pub struct Micro {
-    /// Rows of the tile, and values of a group of `a`.
+    /// Rows of the tile, and words of a group of `a`.
     pub rows: usize,
-    /// Columns of the tile, and values of a group of `b`.
+    /// Columns of the tile, and words of a group of `b`.
     pub cols: usize,
+    /// Whether a word is two values in bf16, as [`pair_up`] makes them.
+    pub in_pairs: bool,
     /// The instructions that it uses.
     pub name: &'static str,
     run: Run,
@@ -27,7 +32,7 @@ pub struct Micro {
     busy: unsafe fn(usize, &f32) -> f32,
 }
 
-/// `k`, `a`, `b`, `c`, the distance of the rows of `c`, whether to add to what is there.
+/// Groups, `a`, `b`, `c`, the distance of the rows of `c`, whether to add to what is there.
 type Run = unsafe fn(usize, *const f32, *const f32, *mut f32, usize, bool);
 
 impl fmt::Debug for Micro {
@@ -36,7 +41,20 @@ impl fmt::Debug for Micro {
     }
 }
 
-/// The fastest for this processor.
+/// The fastest for this processor that multiplies as exactly as is asked for now ([`Precision::current`]).
+pub fn micro_now() -> &'static Micro {
+    match Precision::current() {
+        Precision::Fast => pairs::fastest().unwrap_or_else(micro),
+        Precision::Exact => micro(),
+    }
+}
+
+/// Whether this processor has instructions for the products of [`Precision::Fast`]; if not, that is the same as exact.
+pub fn has_fast() -> bool {
+    pairs::fastest().is_some()
+}
+
+/// The fastest in f32 for this processor.
 pub fn micro() -> &'static Micro {
     #[cfg(target_arch = "x86_64")]
     {
@@ -67,7 +85,26 @@ pub(super) fn runnable() -> Vec<&'static Micro> {
     found
 }
 
+/// The same, and those in bf16.
+#[cfg(test)]
+pub(super) fn runnable_and_pairs() -> Vec<&'static Micro> {
+    runnable().into_iter().chain([&pairs::PORTABLE]).chain(pairs::fastest()).collect()
+}
+
 impl Micro {
+    /// Groups of words that `k` values of each line take.
+    pub fn words(&self, k: usize) -> usize {
+        if self.in_pairs { k.div_ceil(2) } else { k }
+    }
+
+    /// Packed lines in f32, `k` groups of `group` values, to the words of this kernel: the first `words(k) * group` values
+    /// of the panel. There must be room for an even number of groups where it takes pairs.
+    pub fn to_words(&self, group: usize, k: usize, panel: &mut [f32]) {
+        if self.in_pairs {
+            pair_up(group, k, panel);
+        }
+    }
+
     /// What one core can do at most, in floating-point operations a second: products and sums in registers alone, the
     /// best of many tries that are too short to be interrupted.
     pub fn peak(&self) -> f64 {
@@ -81,10 +118,10 @@ impl Micro {
         2.0 * (ROUNDS * self.rows * self.cols) as f64 / tries.fold(f64::INFINITY, f64::min)
     }
 
-    /// A whole tile; its rows lie `c_stride` apart.
+    /// A whole tile of the products of `k` groups; its rows lie `c_stride` apart.
     ///
     /// # Safety
-    /// `a` must be good for reading `k * rows` values, `b` for `k * cols`; `c` for writing `cols` values in each of
+    /// `a` must be good for reading `k * rows` words, `b` for `k * cols`; `c` for writing `cols` values in each of
     /// `rows` rows, and for reading them if `accumulate`.
     #[inline]
     pub unsafe fn run(&self, k: usize, a: *const f32, b: *const f32, c: *mut f32, c_stride: usize, accumulate: bool) {
@@ -138,6 +175,8 @@ impl Micro {
 /// it becomes part of a function that has them.
 unsafe trait Vector: Copy {
     const LANES: usize;
+    /// Whether [`Vector::add_product`] takes two values in bf16 for each lane.
+    const IN_PAIRS: bool = false;
 
     unsafe fn zero() -> Self;
     /// Reads `LANES` values.
@@ -241,7 +280,8 @@ macro_rules! kernel {
             }
             let cols = $vectors * <$vector as Vector>::LANES;
             assert!($rows * cols <= LARGEST);
-            Micro { rows: $rows, cols, name: $name, run, busy: busy_with }
+            let in_pairs = <$vector as Vector>::IN_PAIRS;
+            Micro { rows: $rows, cols, in_pairs, name: $name, run, busy: busy_with }
         };
     };
 }
@@ -282,6 +322,9 @@ unsafe impl Vector for [f32; 4] {
 }
 
 kernel!(PORTABLE, "portable", , [f32; 4], 4 x 2);
+
+// Here, since it uses the macro above.
+mod pairs;
 
 /// A [`Vector`] whose methods are one intrinsic each.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -21,6 +21,7 @@ pub mod layout;
 pub mod linear;
 pub mod micro;
 pub mod norm;
+pub mod precision;
 pub mod projection;
 mod scratch;
 mod simd;

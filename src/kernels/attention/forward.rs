@@ -40,11 +40,13 @@ struct Plan {
     micro: &'static Micro,
     /// Queries of a panel, in whole vectors; the micro-kernel computes the first `micro.cols` of them.
     lanes: usize,
-    /// Keys of a block, a multiple of `micro.rows`.
+    /// Keys of a block, a multiple of `micro.rows`, which is even.
     block: usize,
     /// Keys and values of a head in whole panels of `micro.rows`.
     padded_keys: usize,
     padded_dim: usize,
+    /// Groups of words that the values of a head take.
+    dim_words: usize,
     /// Panels of queries of a piece of work.
     panels: usize,
     /// Pieces of work of a head.
@@ -74,7 +76,7 @@ impl Target {
 pub(super) fn forward(attention: &Attention, micro: &'static Micro, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
     let plan = Plan::new(attention, micro);
     let heads = attention.batch * attention.heads;
-    let (of_keys, of_values) = (plan.padded_keys * attention.head_dim, plan.padded_dim * attention.keys);
+    let (of_keys, of_values) = (plan.padded_keys * plan.dim_words, plan.padded_dim * micro.words(attention.keys));
     let group = (GROUP_VALUES / (of_keys + of_values)).clamp(1, heads);
     let few = of_keys + of_values <= SMALL_HEAD;
     let target = Target(out.as_mut_ptr());
@@ -117,6 +119,7 @@ impl Plan {
             block,
             padded_keys: keys.next_multiple_of(micro.rows),
             padded_dim: head_dim.next_multiple_of(micro.rows),
+            dim_words: micro.words(head_dim),
             panels,
             pieces: all_panels.div_ceil(panels),
         }
@@ -133,22 +136,24 @@ impl Plan {
         let Attention { keys, head_dim, .. } = self.attention;
         let (rows, width) = (self.micro.rows, self.attention.width());
         let per_head = self.padded_keys / rows;
-        packed[..heads.len() * self.padded_keys * head_dim]
-            .par_chunks_exact_mut(rows * head_dim)
+        packed[..heads.len() * self.padded_keys * self.dim_words]
+            .par_chunks_exact_mut(rows * self.dim_words)
             .with_min_len(LEAST_PACKED)
             .enumerate()
             .for_each(|(i, panel)| {
                 let k = self.head(heads.start + i / per_head, keys, k);
                 let first = i % per_head * rows;
-                for row in 0..rows {
-                    let to = panel[row..].iter_mut().step_by(rows);
-                    if first + row < keys {
-                        let from = &k[(first + row) * width..][..head_dim];
-                        to.zip(from).for_each(|(to, from)| *to = *from);
-                    } else {
-                        to.for_each(|to| *to = 0.0);
+                self.in_words(rows, head_dim, panel, |panel| {
+                    for row in 0..rows {
+                        let to = panel[row..].iter_mut().step_by(rows);
+                        if first + row < keys {
+                            let from = &k[(first + row) * width..][..head_dim];
+                            to.zip(from).for_each(|(to, from)| *to = *from);
+                        } else {
+                            to.for_each(|to| *to = 0.0);
+                        }
                     }
-                }
+                });
             });
     }
 
@@ -157,20 +162,37 @@ impl Plan {
     fn pack_values(&self, heads: Range<usize>, v: &[f32], packed: &mut [f32]) {
         let Attention { keys, head_dim, .. } = self.attention;
         let (rows, width) = (self.micro.rows, self.attention.width());
-        let of_head = self.padded_dim * keys;
+        let of_head = self.padded_dim * self.micro.words(keys);
+        let of_block = self.padded_dim * self.micro.words(self.block);
         packed[..heads.len() * of_head].par_chunks_exact_mut(of_head).enumerate().for_each(|(i, packed)| {
             let v = self.head(heads.start + i, keys, v);
-            packed.par_chunks_mut(self.padded_dim * self.block).enumerate().for_each(|(i, packed)| {
-                let (first, here) = (i * self.block, packed.len() / self.padded_dim);
-                for key in 0..here {
-                    let row = &v[(first + key) * width..][..head_dim];
-                    for (from, panel) in row.chunks(rows).zip(packed.chunks_exact_mut(rows * here)) {
-                        let (to, beyond) = panel[key * rows..][..rows].split_at_mut(from.len());
-                        to.copy_from_slice(from);
-                        beyond.fill(0.0);
-                    }
+            packed.par_chunks_mut(of_block).enumerate().for_each(|(i, packed)| {
+                let first = i * self.block;
+                let here = self.block.min(keys - first);
+                for (i, panel) in packed.chunks_exact_mut(rows * self.micro.words(here)).enumerate() {
+                    let from = (i * rows).min(head_dim);
+                    let count = rows.min(head_dim - from);
+                    self.in_words(rows, here, panel, |panel| {
+                        for (key, to) in panel.chunks_exact_mut(rows).enumerate() {
+                            let (to, beyond) = to.split_at_mut(count);
+                            to.copy_from_slice(&v[(first + key) * width + from..][..count]);
+                            beyond.fill(0.0);
+                        }
+                    });
                 }
             });
+        });
+    }
+
+    /// Lets `pack` write `k` groups of `group` values and makes them the words of `to`.
+    fn in_words(&self, group: usize, k: usize, to: &mut [f32], pack: impl FnOnce(&mut [f32])) {
+        if !self.micro.in_pairs {
+            return pack(to);
+        }
+        with_scratch(2 * to.len(), |wide| {
+            pack(&mut wide[..k * group]);
+            self.micro.to_words(group, k, wide);
+            to.copy_from_slice(&wide[..to.len()]);
         });
     }
 
@@ -184,7 +206,8 @@ impl Plan {
         let first = piece * self.panels * cols;
         let last = (first + self.panels * cols).min(queries);
         let panels = (last - first).div_ceil(cols);
-        let sizes = [panels * head_dim * cols, panels * self.padded_dim * lanes, panels * lanes, panels * lanes];
+        let of_panel = self.dim_words * cols;
+        let sizes = [panels * of_panel, panels * self.padded_dim * lanes, panels * lanes, panels * lanes];
         with_scratch(sizes.iter().sum::<usize>() + self.block * lanes, |room| {
             let (of_q, room) = room.split_at_mut(sizes[0]);
             let (results, room) = room.split_at_mut(sizes[1]);
@@ -197,9 +220,10 @@ impl Plan {
             // The least number: minus infinity has no distance from itself.
             greatest.fill(f32::MIN);
             let of_head = self.head(head, queries, q);
-            for (i, panel) in of_q.chunks_exact_mut(head_dim * cols).enumerate() {
+            for (i, panel) in of_q.chunks_exact_mut(of_panel).enumerate() {
                 let query = first + i * cols;
-                self.pack_queries(&of_head[query * width..], cols.min(last - query), panel);
+                let of_query = &of_head[query * width..];
+                self.in_words(cols, head_dim, panel, |to| self.pack_queries(of_query, cols.min(last - query), to));
             }
             for from in (0..keys).step_by(self.block) {
                 for panel in 0..panels {
@@ -210,7 +234,7 @@ impl Plan {
                         continue;
                     }
                     let here = self.block.min(seen - from);
-                    self.scores(&k[from * head_dim..], &of_q[panel * head_dim * cols..], here, scores);
+                    self.scores(&k[from * self.dim_words..], &of_q[panel * of_panel..], here, scores);
                     if causal {
                         self.hide(query, from..from + here, scores);
                     }
@@ -224,6 +248,7 @@ impl Plan {
                         sums: &mut sums[panel * lanes..][..lanes],
                         result,
                     });
+                    self.micro.to_words(cols, here, scores);
                     self.add_values(v, from, here, scores, result);
                 }
             }
@@ -261,7 +286,7 @@ impl Plan {
 
     /// The scores of `keys` keys, the first of which `k` begins with: `[keys, lanes]`.
     fn scores(&self, k: &[f32], q: &[f32], keys: usize, scores: &mut [f32]) {
-        let (rows, cols, dim) = (self.micro.rows, self.micro.cols, self.attention.head_dim);
+        let (rows, cols, dim) = (self.micro.rows, self.micro.cols, self.dim_words);
         let panels = keys.div_ceil(rows);
         let (k, q) = (&k[..panels * rows * dim], &q[..dim * cols]);
         let scores = &mut scores[..panels * rows * self.lanes];
@@ -284,8 +309,9 @@ impl Plan {
     /// `[padded_dim, lanes]`.
     fn add_values(&self, v: &[f32], from: usize, keys: usize, probabilities: &[f32], result: &mut [f32]) {
         let rows = self.micro.rows;
-        let all = self.block.min(self.attention.keys - from);
-        let (v, probabilities) = (&v[self.padded_dim * from..], &probabilities[..keys * self.micro.cols]);
+        let (all, keys) = (self.micro.words(self.block.min(self.attention.keys - from)), self.micro.words(keys));
+        let (v, probabilities) =
+            (&v[self.padded_dim * self.micro.words(from)..], &probabilities[..keys * self.micro.cols]);
         for (v, result) in v.chunks_exact(rows * all).zip(result.chunks_exact_mut(rows * self.lanes)) {
             let v = &v[..keys * rows];
             // SAFETY: the operands hold `keys` groups, and the target `rows` rows of `lanes` values, not fewer than

@@ -33,6 +33,8 @@ const LONGEST: usize = 8192;
 const TASKS: usize = 4;
 /// Values of the shared side that are packed by one task.
 const PACKED_AT_ONCE: usize = 1 << 14;
+/// Values that are packed in f32 before they become words of 16 bits (64 KiB).
+const PAIRED_AT_ONCE: usize = 1 << 14;
 
 /// A product to compute: `target = finish(a b)`.
 pub struct Job<'a> {
@@ -66,9 +68,10 @@ impl Job<'_> {
             if by_rows { (self.micro.cols, self.micro.rows) } else { (self.micro.rows, self.micro.cols) };
         // The sums of gated pairs are not kept from part to part of `k`.
         let longest = if self.gated { self.k } else { self.k.min(LONGEST) }.max(1);
-        let part_len = self.k.div_ceil(self.k.div_ceil(longest).max(1)).max(1);
+        // An even length, so that no two numbers of a word are parted.
+        let part_len = self.k.div_ceil(self.k.div_ceil(longest).max(1)).next_multiple_of(2).max(2);
         // Pairs of panels, so that gates and values stay together.
-        let fitting = (SHARED / (part_len * shared_group)).max(2) & !1;
+        let fitting = (SHARED / (self.micro.words(part_len) * shared_group)).max(2) & !1;
         let shared_at_once = fitting.min(shared_panels);
         let task_panels = self.task_panels(own_panels, own_group, by_rows);
         for start in (0..self.k.max(1)).step_by(part_len) {
@@ -76,7 +79,7 @@ impl Job<'_> {
             let finish = self.finish_of(&part);
             for first in (0..shared_panels).step_by(shared_at_once) {
                 let shared = first..(first + shared_at_once).min(shared_panels);
-                let stride = part.len() * shared_group;
+                let stride = self.micro.words(part.len()) * shared_group;
                 with_scratch(shared.len() * stride, |packed| {
                     self.pack_shared(by_rows, &shared, &part, packed, stride);
                     self.for_each(own_panels.div_ceil(task_panels), &|task| {
@@ -139,27 +142,47 @@ impl Job<'_> {
 
     /// Packs panels of one side.
     fn pack(&self, of_a: bool, panels: Range<usize>, part: &Range<usize>, to: &mut [f32]) {
-        if of_a {
-            let group = self.micro.rows;
-            return self.a.pack(group, panels, part.clone(), to, part.len() * group);
-        }
-        let group = self.micro.cols;
-        let stride = part.len() * group;
-        if !self.gated {
-            return self.b.pack(group, panels, part.clone(), to, stride);
+        let group = if of_a { self.micro.rows } else { self.micro.cols };
+        let stride = self.micro.words(part.len()) * group;
+        if of_a || !self.gated {
+            let operand = if of_a { &self.a } else { &self.b };
+            return self.pack_words(operand, group, panels, part, to, stride);
         }
         // Panel 2 j holds values, panel 2 j + 1 their gates; every range begins with values.
         for (half, values) in self.halves().iter().enumerate() {
             if stride > 0 {
-                values.pack(
-                    group,
-                    panels.start / 2..panels.end / 2,
-                    part.clone(),
-                    &mut to[half * stride..],
-                    2 * stride,
-                );
+                let panels = panels.start / 2..panels.end / 2;
+                self.pack_words(values, group, panels, part, &mut to[half * stride..], 2 * stride);
             }
         }
+    }
+
+    /// Packs panels, `stride` apart, as words of the micro-kernel.
+    fn pack_words(
+        &self,
+        operand: &Operand<'_>,
+        group: usize,
+        panels: Range<usize>,
+        part: &Range<usize>,
+        to: &mut [f32],
+        stride: usize,
+    ) {
+        if !self.micro.in_pairs {
+            return operand.pack(group, panels, part.clone(), to, stride);
+        }
+        let words = self.micro.words(part.len()) * group;
+        let at_once = (PAIRED_AT_ONCE / (2 * words).max(1)).max(1);
+        with_scratch(at_once.min(panels.len()) * 2 * words, |wide| {
+            for first in panels.clone().step_by(at_once) {
+                let here = first..(first + at_once).min(panels.end);
+                operand.pack(group, here.clone(), part.clone(), wide, 2 * words);
+                for (i, panel) in here.enumerate() {
+                    let from = &mut wide[i * 2 * words..][..2 * words];
+                    self.micro.to_words(group, part.len(), from);
+                    to[(panel - panels.start) * stride..][..words].copy_from_slice(&from[..words]);
+                }
+            }
+        });
     }
 
     /// The values and the gates.
@@ -187,7 +210,8 @@ impl Job<'_> {
         let (own_group, shared_group) = if by_rows { (rows, cols) } else { (cols, rows) };
         let block = if by_rows { BLOCK_COLS } else { BLOCK_ROWS };
         let wide = (block / shared_group).max(2) & !1;
-        let (own_len, tiles_len) = (own.len() * part.len() * own_group, own.len() * wide * rows * cols);
+        let words = self.micro.words(part.len());
+        let (own_len, tiles_len) = (own.len() * words * own_group, own.len() * wide * rows * cols);
         let tiles_at = own_len.next_multiple_of(16);
         with_scratch(tiles_at + tiles_len, |buffer| {
             let (of_own, tiles) = buffer.split_at_mut(tiles_at);
@@ -196,11 +220,11 @@ impl Job<'_> {
             for first in shared.clone().step_by(wide) {
                 let panels = first..(first + wide).min(shared.end);
                 let tiles = &mut tiles[..own.len() * panels.len() * rows * cols];
-                let stride = part.len() * shared_group;
+                let stride = words * shared_group;
                 let of_shared = &of_shared[(first - shared.start) * stride..][..panels.len() * stride];
                 let (a, b) = if by_rows { (&*of_own, of_shared) } else { (of_shared, &*of_own) };
                 let (of_rows, of_cols) = if by_rows { (&own, &panels) } else { (&panels, &own) };
-                self.block(part.len(), a, of_rows.len(), b, of_cols.len(), tiles);
+                self.block(words, a, of_rows.len(), b, of_cols.len(), tiles);
                 let first_col = of_cols.start / if self.gated { 2 } else { 1 } * cols;
                 let at = (of_rows.start * rows, first_col);
                 // SAFETY: the caller vouches for the target and for these elements being the task's own.
@@ -211,7 +235,7 @@ impl Job<'_> {
         });
     }
 
-    /// The sums of a block: all pairs of a panel of `a` and one of `b`, each a tile.
+    /// The sums of a block: all pairs of a panel of `a` and one of `b`, each a tile, over `k` groups of words.
     fn block(&self, k: usize, a: &[f32], a_panels: usize, b: &[f32], b_panels: usize, tiles: &mut [f32]) {
         let Micro { rows, cols, .. } = *self.micro;
         assert!(a.len() == a_panels * k * rows && b.len() == b_panels * k * cols);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{Activation, Bias, Finish, Matrix, gemm, product, product_gated, product_with};
 use crate::kernels::activation::{gelu_forward, quick_gelu_forward, silu_forward};
-use crate::kernels::micro::runnable;
+use crate::kernels::micro::{runnable, runnable_and_pairs};
 use crate::kernels::testing::{assert_near, assert_same_on_any_thread_count, unwritten, values};
 use crate::kernels::values::Values;
 
@@ -91,6 +91,44 @@ fn every_kernel_equals_plain_loops() {
             let (a, b) = (Matrix::new(&a[..], k), Matrix::new(&b[..], n));
             product_with(micro, (m, n, k), a, b, false, Finish::default(), &mut c, n);
             assert_near(micro.name, &c, &expected, 3e-6);
+        }
+    }
+}
+
+#[test]
+fn in_bf16_products_equal_plain_loops_of_rounded_numbers() {
+    let rounded = |values: Vec<f32>| -> Vec<f32> { values.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect() };
+    for (m, n, k) in [(131, 20, 40), (20, 275, 33), (1, 50, 701), (220, 300, 7), (3, 40, 0), (9, 5, 2 * 8192 + 101)] {
+        let (a, b) = (rounded(values(1, m * k)), rounded(values(2, k * n)));
+        let expected = plain(m, n, k, &a, &b);
+        for micro in runnable_and_pairs() {
+            for transposed in [false, true] {
+                // The second operand also as a weight lies, `[n, k]`.
+                let turned: Vec<f32> = (0..n * k).map(|at| b[at % k * n + at / k]).collect();
+                let b = if transposed { Matrix::new(&turned[..], k).transposed() } else { Matrix::new(&b[..], n) };
+                let mut c = unwritten(m * n);
+                let a = Matrix::new(&a[..], k);
+                product_with(micro, (m, n, k), a, b, false, Finish::default(), &mut c, n);
+                assert_near(micro.name, &c, &expected, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn in_bf16_gated_products_equal_a_product_and_a_gate() {
+    for (m, n, k) in [(1, 3, 5), (40, 300, 20), (700, 21, 33)] {
+        let (x, w, bias) = (values(1, m * k), values(2, 2 * n * k), values(3, 2 * n));
+        for micro in runnable_and_pairs() {
+            let finish = Finish { bias: Bias::PerColumn(&bias), ..Finish::default() };
+            let x = Matrix::new(&x[..], k);
+            let w = Matrix::new(&w[..], k).transposed();
+            let (mut both, mut c) = (unwritten(m * 2 * n), unwritten(m * n));
+            product_with(micro, (m, 2 * n, k), x, w, false, finish, &mut both, 2 * n);
+            product_with(micro, (m, n, k), x, w, true, finish, &mut c, n);
+            let mut expected = unwritten(m * n);
+            crate::kernels::activation::geglu_forward(m, n, &both, &mut expected);
+            assert_eq!(c, expected, "{micro:?} {m} {n} {k}");
         }
     }
 }
