@@ -8,10 +8,10 @@ use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
 use super::size::Size;
-use crate::domain::{Cancel, GenerateRequest, ModelRef, Result, UserError};
+use crate::domain::{Cancel, GenerateRequest, ModelRef, Precision, Result, UserError};
 use crate::models::embeddings::Condition;
 use crate::models::{self, Model};
-use crate::nn::engine_error;
+use crate::nn::{engine_error, operands, with_precision};
 use crate::pipeline::{Sizes, Texts, encode_prompts};
 use crate::sampling::TorchCpuRng;
 
@@ -30,6 +30,9 @@ pub struct Args {
     /// How often each part runs after one run that does not count; the fastest counts.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
+    /// How exactly to compute.
+    #[arg(long, default_value = "fast", value_name = "fast|exact")]
+    precision: Mode,
     /// Another program to run in turn with each part, as `COMMAND MODEL PART`; it prints a line of JSON with `best_s`.
     /// See benches/peers.py. Give it once for each.
     #[arg(long, value_name = "COMMAND")]
@@ -37,6 +40,24 @@ pub struct Args {
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// How exactly to compute.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// In bf16 where the processor has instructions for it.
+    Fast,
+    /// In f32.
+    Exact,
+}
+
+impl From<Mode> for Precision {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Fast => Self::Fast,
+            Mode::Exact => Self::Exact,
+        }
+    }
 }
 
 /// What can be measured.
@@ -93,13 +114,14 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let bench = Bench::new(&model, size)?;
     let parts = if args.part.is_empty() { Part::ALL.to_vec() } else { args.part.clone() };
+    let precision = Precision::from(args.precision);
     let mut measured = Vec::new();
     for part in parts {
-        let seconds = bench.fastest(part, args.runs)?;
+        let seconds = with_precision(precision, || bench.fastest(part, args.runs))?;
         let beside = |command: &String| Ok((command.clone(), peer(command, &args.model, part)?));
         measured.push(Measured { part, seconds, peers: args.peer.iter().map(beside).collect::<Result<_>>()? });
     }
-    print(args.json, load_s, &measured)
+    print(args.json, load_s, operands(precision), &measured)
         .map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
 }
 
@@ -199,12 +221,12 @@ fn peer(command: &str, model: &str, part: Part) -> Result<Value> {
         .ok_or_else(|| failed("it printed no best_s".to_owned()))
 }
 
-fn print(as_json: bool, load_s: f64, measured: &[Measured]) -> std::io::Result<()> {
+fn print(as_json: bool, load_s: f64, dtype: &str, measured: &[Measured]) -> std::io::Result<()> {
     let threads = rayon::current_num_threads();
     let peak_gb = peak_memory_bytes().map(|bytes| bytes as f64 / 1e9);
     let mut out = std::io::stdout().lock();
     if as_json {
-        let mut line = json!({ "load_s": load_s, "peak_gb": peak_gb, "dtype": "f32", "threads": threads });
+        let mut line = json!({ "load_s": load_s, "peak_gb": peak_gb, "dtype": dtype, "threads": threads });
         let mut peers = Vec::new();
         for Measured { part, seconds, peers: beside } in measured {
             line[part.names().1] = json!(seconds);
@@ -228,7 +250,7 @@ fn print(as_json: bool, load_s: f64, measured: &[Measured]) -> std::io::Result<(
     if let Some(peak) = peak_gb {
         writeln!(out, "{:<24} {peak:>9.2} GB", "peak memory")?;
     }
-    writeln!(out, "f32, {threads} threads")
+    writeln!(out, "{dtype}, {threads} threads")
 }
 
 /// The most memory this process has had at once; `None` where the system does not tell it as Linux does.

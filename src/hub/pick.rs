@@ -103,7 +103,8 @@ pub(super) fn pipeline<'a>(
         let weights = weights(&inside, options.prefer_fp16);
         let needs_weights = matches!(component.as_str(), "unet" | "vae" | "text_encoder" | "text_encoder_2");
         if inside.is_empty() || (needs_weights && weights.is_empty()) {
-            return Err(UserError::input(format!("{} has no weights for its {component}", info.repo))
+            let what = if needs_weights { "weights" } else { "files" };
+            return Err(UserError::input(format!("{} has no {what} for its {component}", info.repo))
                 .hint("it may keep them in one file; name that file, or take another repository"));
         }
         picked.extend(inside.iter().filter(|(name, _)| is_description(name)).map(|(_, file)| *file));

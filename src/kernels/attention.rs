@@ -32,7 +32,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Computes `out`, as exactly as [`Precision::current`](super::precision::Precision::current) says. Without keys it is
+    /// Computes `out`, as exactly as [`precision::current`](super::precision::current) says. Without keys it is
     /// zero.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
         self.check(q, k, v);

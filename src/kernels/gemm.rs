@@ -45,7 +45,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `c = finish(a b)`: `a` is `[m, k]`, `b` is `[k, n]`, `c` (and a residual) `[m, n]` with rows of `n` values that start
-/// `c_row_stride` apart. As exact as [`Precision::current`](super::precision::Precision::current) says.
+/// `c_row_stride` apart. As exact as [`precision::current`](super::precision::current) says.
 ///
 /// # Panics
 /// When a slice is too short for its shape and strides, or rows of `c` overlap.

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 pub use self::pairs::pair_up;
-use super::precision::Precision;
+use super::precision::{self, Precision};
 
 /// More values than any tile has.
 const LARGEST: usize = 12 * 32;
@@ -41,16 +41,16 @@ impl fmt::Debug for Micro {
     }
 }
 
-/// The fastest for this processor that multiplies as exactly as is asked for now ([`Precision::current`]).
+/// The fastest for this processor that multiplies as exactly as is asked for now ([`precision::current`]).
 pub fn micro_now() -> &'static Micro {
-    match Precision::current() {
+    match precision::current() {
         Precision::Fast => pairs::fastest().unwrap_or_else(micro),
         Precision::Exact => micro(),
     }
 }
 
-/// Whether this processor has instructions for the products of [`Precision::Fast`]; if not, that is the same as exact.
-pub fn has_fast() -> bool {
+/// Whether this processor has instructions for products of pairs in bf16.
+pub fn has_pairs() -> bool {
     pairs::fastest().is_some()
 }
 

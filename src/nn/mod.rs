@@ -11,3 +11,6 @@ pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
 pub use ops::Weight;
 pub use params::{Init, Params};
+
+/// How exactly the layers that this thread runs compute, and with which numbers.
+pub use crate::kernels::precision::{operands, with_precision};

@@ -116,6 +116,24 @@ fn in_bf16_products_equal_plain_loops_of_rounded_numbers() {
 }
 
 #[test]
+fn a_layer_in_bf16_is_off_by_half_a_percent_at_most() {
+    // As large as a layer at 64 × 64 in one direction, and of activations that are not rounded before.
+    let (m, n, k) = (64, 320, 1280);
+    let (a, b) = (values(1, m * k), values(2, k * n));
+    let expected = plain(m, n, k, &a, &b);
+    for micro in runnable_and_pairs() {
+        let mut c = unwritten(m * n);
+        let operands = (Matrix::new(&a[..], k), Matrix::new(&b[..], n));
+        product_with(micro, (m, n, k), operands.0, operands.1, false, Finish::default(), &mut c, n);
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+        let off = squares(&mut c.iter().zip(&expected).map(|(actual, expected)| f64::from(*actual) - expected));
+        let relative = off / squares(&mut expected.iter().copied());
+        let most = if micro.in_pairs { 5e-3 } else { 1e-6 };
+        assert!(relative <= most, "{micro:?}: {relative}");
+    }
+}
+
+#[test]
 fn in_bf16_gated_products_equal_a_product_and_a_gate() {
     for (m, n, k) in [(1, 3, 5), (40, 300, 20), (700, 21, 33)] {
         let (x, w, bias) = (values(1, m * k), values(2, 2 * n * k), values(3, 2 * n));
