@@ -56,11 +56,13 @@ fn rounded(value: f32) -> u32 {
     if value.is_nan() { bits | 0x40_0000 } else { nearest }
 }
 
-/// Four lanes in plain arrays, for tests.
+/// Four lanes in plain arrays: any processor can try the kernels on it.
+#[cfg(test)]
 #[derive(Clone, Copy)]
 pub(super) struct Pairs([f32; 4]);
 
 // SAFETY: it needs no particular instructions.
+#[cfg(test)]
 unsafe impl Vector for Pairs {
     const LANES: usize = 4;
     const IN_PAIRS: bool = true;
@@ -96,6 +98,7 @@ unsafe impl Vector for Pairs {
     }
 }
 
+#[cfg(test)]
 kernel!(PORTABLE, "bf16, portable", , Pairs, 4 x 2);
 
 #[cfg(target_arch = "x86_64")]
