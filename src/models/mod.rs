@@ -30,4 +30,5 @@ pub use choices::Choices;
 pub use family::{FAMILIES, Family, capabilities};
 pub use load::{LoadStep, Model, Part, TextPart, clip_tokenizer, open, starter_files};
 pub use outline::{EmbeddingReport, Outline};
+pub use training::family_of;
 pub use words::Word;

@@ -4,12 +4,23 @@ use std::collections::BTreeMap;
 
 use candle_core::Var;
 
+use super::family::{self, Family};
 use super::load::Model;
-use crate::domain::{Result, UserError};
+use super::source::Source;
+use crate::domain::{ModelRef, Result, UserError};
 use crate::nn::{LowRank, Params};
 use crate::weights::layout;
 use crate::weights::lora::{Component, ModelModules};
 use crate::weights::{ModelFiles, TensorFile};
+
+/// The family of a model; only its configurations are read.
+///
+/// # Errors
+/// When the model is not there, is broken, or is of no known family.
+pub fn family_of(model: &ModelRef) -> Result<&'static Family> {
+    let files = Source::open(model, None)?.files;
+    family::detect(&files.json("unet/config.json")?, &files.json("scheduler/scheduler_config.json")?)
+}
 
 impl Model {
     /// The layers that adapters change, of all parts.

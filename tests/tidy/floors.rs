@@ -45,6 +45,7 @@ const PROGRAM: &[&str] = &[
     "candle_core",
     "chrono",
     "clap",
+    "ctrlc",
     "indicatif",
     "libmimalloc_sys",
     "mimalloc",
