@@ -132,24 +132,13 @@ fn from_preset(args: &Args, name: &str) -> Result<(TrainingConfig, &'static Pres
 }
 
 fn carry_out(config: &TrainingConfig, resume: bool, as_json: bool) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = Arc::clone(&stop);
-    let installed = ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        // When stderr is closed there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "stopping after this step and saving; again to end at once");
-    });
-    if let Err(error) = installed {
-        tracing::warn!("the training cannot be told to end: {error}");
-    }
+    let stop = stopped_by_signals();
     let bar = if as_json { ProgressBar::hidden() } else { ProgressBar::no_length() };
     // The template is a constant; a run of the program shows it.
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len}") {
         bar.set_style(style);
     }
-    let mut failed = None;
+    let (mut failed, mut is_told) = (None, false);
     let outcome = train::run(config, resume, &mut |event| {
         let told = if as_json { say(&format!("{}\n", line(&event))) } else { show(&bar, &event) };
         // Nobody listens any more: the training ends well all the same.
@@ -157,7 +146,13 @@ fn carry_out(config: &TrainingConfig, resume: bool, as_json: bool) -> Result<()>
         if let Err(error) = told {
             failed.get_or_insert(error);
         }
-        if is_lost || stop.load(Ordering::SeqCst) { Control::StopAndSave } else { Control::Continue }
+        let is_stopped = stop.load(Ordering::SeqCst);
+        if is_stopped && !is_told {
+            is_told = true;
+            // When stderr is closed there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "stopping and saving; Ctrl-C again ends at once");
+        }
+        if is_lost || is_stopped { Control::StopAndSave } else { Control::Continue }
     });
     bar.finish_and_clear();
     let outcome = outcome?;
@@ -173,6 +168,20 @@ fn carry_out(config: &TrainingConfig, resume: bool, as_json: bool) -> Result<()>
         return say(&format!("{files}    stopped after step {}; --resume does the other {left}\n", outcome.step));
     }
     say(&files)
+}
+
+/// Set by Ctrl-C or by a request to end; the second one ends the program at once.
+fn stopped_by_signals() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The first of the two looks whether the flag is set, the second sets it.
+        let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        if let Err(error) = registered {
+            tracing::warn!("the training cannot be told to end: {error}");
+        }
+    }
+    stop
 }
 
 /// An event as a line of JSON.

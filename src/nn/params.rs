@@ -115,6 +115,13 @@ impl Params {
         Self { shared: Arc::new(shared), prefix: String::new() }
     }
 
+    /// The same weights under layers that are changed too.
+    #[cfg(test)]
+    pub(super) fn with_low_rank(self, low_rank: BTreeMap<String, LowRank>) -> Self {
+        let shared = Arc::into_inner(self.shared).expect("nothing was built of it");
+        Self { shared: Arc::new(Shared { low_rank, ..shared }), prefix: self.prefix }
+    }
+
     /// The change by which this layer is trained, if it is.
     #[must_use]
     pub fn low_rank(&self) -> Option<LowRank> {

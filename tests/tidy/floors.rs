@@ -45,11 +45,11 @@ const PROGRAM: &[&str] = &[
     "candle_core",
     "chrono",
     "clap",
-    "ctrlc",
     "indicatif",
     "libmimalloc_sys",
     "mimalloc",
     "rayon",
+    "signal_hook",
     "tempfile",
     "tracing_subscriber",
 ];

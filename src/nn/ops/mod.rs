@@ -35,4 +35,6 @@ pub use weight::Weight;
 pub use crate::kernels::conv2d::Padding;
 
 #[cfg(test)]
+mod frozen_tests;
+#[cfg(test)]
 mod tests;
