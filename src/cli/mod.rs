@@ -7,6 +7,7 @@ mod generate;
 mod models;
 mod size;
 mod starter;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,8 @@ enum Command {
     Models(models::Args),
     /// Prepare data sets to train on, and look them over.
     Dataset(dataset::Args),
+    /// Teach a model from pictures with captions.
+    Train(Box<train::Args>),
     /// Measure this machine: seconds for each part of a picture.
     Bench(bench::Args),
     /// Make the model inside Atelier again: draw its pictures, train it, judge it.
@@ -45,6 +48,7 @@ impl Cli {
             Some(Command::Generate(args)) => generate::run(*args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
+            Some(Command::Train(args)) => train::run(&args),
             Some(Command::Bench(args)) => bench::run(&args),
             Some(Command::Starter(args)) => starter::run(args),
         }

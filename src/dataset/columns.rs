@@ -74,20 +74,21 @@ pub(super) fn unknown(name: &str, columns: &[String]) -> UserError {
         return error.hint("it has no columns: its captions are taken as they are");
     }
     let all = columns.join(", ");
-    match nearest(name, columns) {
+    match nearest(name, columns.iter().map(String::as_str)) {
         Some(column) => error.hint(format!("did you mean {column}? The columns are {all}")),
         None => error.hint(format!("the columns are {all}")),
     }
 }
 
 /// The name that needs the fewest changes to become `name`, if that is less than half of it.
-fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower: Vec<char> = name.to_lowercase().chars().collect();
     let (changes, nearest) = names
-        .iter()
+        .into_iter()
         .map(|candidate| (distance(&lower, &candidate.to_lowercase().chars().collect::<Vec<_>>()), candidate))
         .min_by_key(|(changes, _)| *changes)?;
-    (2 * changes < lower.len().max(2)).then_some(nearest.as_str())
+    (2 * changes < lower.len().max(2)).then_some(nearest)
 }
 
 /// How many letters must be changed, put in or taken out (Levenshtein).

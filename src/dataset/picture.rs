@@ -1,7 +1,7 @@
 //! Pictures for training: decoded within limits, on white, small enough, turned as their EXIF says, encoded again.
 
 use std::fs::File;
-use std::io::{BufRead, Cursor, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use fast_image_resize as resize;
@@ -32,6 +32,41 @@ pub fn read(path: &Path, side_px: Option<u32>) -> Result<RgbImage, String> {
     }
     decode(&bytes, side_px)
 }
+
+/// A picture's width and height in px, turned as its EXIF says. The picture itself is not decoded.
+///
+/// # Errors
+/// As [`read`], as far as the file's beginning tells.
+pub fn dimensions(path: &Path) -> Result<(u32, u32), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|error| error.to_string())?;
+    if !is_taken(reader.format()) {
+        return Err(NOT_TAKEN.to_owned());
+    }
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 || width > MAX_SIDE_PX || height > MAX_SIDE_PX {
+        return Err(format!("{width} x {height} px is none that can be read"));
+    }
+    let is_turned = matches!(
+        decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    Ok(if is_turned { (height, width) } else { (width, height) })
+}
+
+/// A picture of exactly this size: Lanczos over three lobes, smaller or larger.
+#[must_use]
+pub fn scaled(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+    scale(image, width.max(1), height.max(1), resize::FilterType::Lanczos3)
+}
+
+fn is_taken(format: Option<image::ImageFormat>) -> bool {
+    use image::ImageFormat::{Jpeg, Png, WebP};
+    matches!(format, Some(Png | Jpeg | WebP))
+}
+
+const NOT_TAKEN: &str = "it is no PNG, JPEG or WebP";
 
 fn decode(bytes: &[u8], side_px: Option<u32>) -> Result<RgbImage, String> {
     let reader = reader(bytes)?;
@@ -66,13 +101,12 @@ fn decode(bytes: &[u8], side_px: Option<u32>) -> Result<RgbImage, String> {
 
 /// A reader of a format that is taken; the bytes decide, not the file's name.
 fn reader(bytes: &[u8]) -> Result<ImageReader<impl BufRead + Seek>, String> {
-    use image::ImageFormat::{Jpeg, Png, WebP};
     if bytes.is_empty() {
         return Err("it is empty".to_owned());
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    if !matches!(reader.format(), Some(Png | Jpeg | WebP)) {
-        return Err("it is no PNG, JPEG or WebP".to_owned());
+    if !is_taken(reader.format()) {
+        return Err(NOT_TAKEN.to_owned());
     }
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PX);
@@ -237,6 +271,10 @@ mod tests {
         encoder.write_image(&image, 64, 32, ExtendedColorType::Rgb8).unwrap();
         let turned = decode(&bytes, Some(16)).unwrap();
         assert_eq!(turned.dimensions(), (16, 32));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("turned.jpg");
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(dimensions(&path), Ok((32, 64)));
         // The lower left corner is now the upper left one.
         assert!(turned[(3, 6)][1] < 60 && turned[(12, 6)][1] > 200 && turned[(3, 26)][1] > 200);
     }

@@ -16,6 +16,7 @@ pub mod search;
 mod secret;
 mod settings;
 mod shelf;
+pub mod training;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
 pub use error::{ErrorKind, Result, UserError};

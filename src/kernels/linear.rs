@@ -56,12 +56,22 @@ impl Linear<'_> {
 
     /// `gx = gy weight`: `gy` is `[rows, out_features]`, `gx` `[rows, in_features]`.
     pub fn backward_input(&self, rows: usize, gy: &[f32], gx: &mut [f32]) {
+        self.backward_input_by(rows, gy, Finish::default(), gx);
+    }
+
+    /// `gx += gy weight`, as [`Self::backward_input`].
+    pub fn add_backward_input(&self, rows: usize, gy: &[f32], gx: &mut [f32]) {
+        let finish = Finish { accumulate: true, ..Finish::default() };
+        self.backward_input_by(rows, gy, finish, gx);
+    }
+
+    fn backward_input_by(&self, rows: usize, gy: &[f32], finish: Finish<'_>, gx: &mut [f32]) {
         let (inputs, outputs) = (self.in_features, self.out_features);
         assert!(self.weight.len() == inputs * outputs, "linear: the weight has another length than its shape");
         check_len("linear: the output's gradient", gy, rows * outputs);
         check_len("linear: the input's gradient", gx, rows * inputs);
         let weight = Matrix::new(self.weight, inputs);
-        product(rows, inputs, outputs, Matrix::new(gy, outputs), weight, Finish::default(), gx, inputs);
+        product(rows, inputs, outputs, Matrix::new(gy, outputs), weight, finish, gx, inputs);
     }
 
     /// `[in_features, out_features]`

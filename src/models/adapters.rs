@@ -82,7 +82,7 @@ impl Wardrobe {
         Self { parts, opened: Vec::new(), worn: Vec::new() }
     }
 
-    fn modules(&self) -> ModelModules {
+    pub fn modules(&self) -> ModelModules {
         ModelModules::new(self.parts.iter().flat_map(|part| {
             let tensors = part.file.tensors().iter();
             tensors.filter_map(|(name, info)| Module::of_weight(part.component, name, &info.shape))
@@ -190,15 +190,7 @@ impl Model {
         }
         // Everything could be made: from here on nothing fails.
         for (component, network, weights, changed) in dressed {
-            match network {
-                Network::UNet(unet) => self.unet = *unet,
-                Network::Text(encoder) => self.text.encoder = *encoder,
-                Network::Text2(encoder) => {
-                    if let Some(text) = &mut self.text_2 {
-                        text.encoder = *encoder;
-                    }
-                }
-            }
+            self.replace(network);
             if let Some(part) = self.wardrobe.parts.iter_mut().find(|part| part.component == component) {
                 (part.weights, part.changed) = (weights, changed);
             }
@@ -207,7 +199,20 @@ impl Model {
         Ok(reports())
     }
 
-    fn rebuild(&self, component: Component, params: &Params) -> Result<Network> {
+    /// Puts a part that was made anew in its place.
+    pub(super) fn replace(&mut self, network: Network) {
+        match network {
+            Network::UNet(unet) => self.unet = *unet,
+            Network::Text(encoder) => self.text.encoder = *encoder,
+            Network::Text2(encoder) => {
+                if let Some(text) = &mut self.text_2 {
+                    text.encoder = *encoder;
+                }
+            }
+        }
+    }
+
+    pub(super) fn rebuild(&self, component: Component, params: &Params) -> Result<Network> {
         let text = |old: &ClipTextEncoder| {
             let mut encoder = ClipTextEncoder::new(params, old.config());
             params.finish("text encoder")?;
@@ -230,7 +235,7 @@ impl Model {
 }
 
 /// A part that was made anew.
-enum Network {
+pub(super) enum Network {
     UNet(Box<UNet>),
     Text(Box<ClipTextEncoder>),
     Text2(Box<ClipTextEncoder>),

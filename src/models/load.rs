@@ -21,7 +21,7 @@ use crate::domain::{
 use crate::nn::{Params, Weight};
 use crate::weights::layout::Component;
 use crate::weights::lora;
-use crate::weights::{Fingerprint, ModelFiles};
+use crate::weights::{Fingerprint, ModelFiles, TensorFile};
 
 /// The name of the published CLIP's merges within the program.
 const CLIP_MERGES: &str = include_str!("../../assets/clip/merges.txt");
@@ -87,12 +87,14 @@ pub struct Model {
     /// Where its autoencoder is from, if not from the model itself.
     pub other_vae: Option<PathBuf>,
     /// What names it in recipes.
-    fingerprint: Fingerprint,
+    pub(super) fingerprint: Fingerprint,
     /// Its text files, among them those of parts that are loaded when they are needed.
     pub(super) files: ModelFiles,
     pub(super) safety: Safety,
     pub(super) wardrobe: Wardrobe,
     pub(super) words: Vec<Word>,
+    /// The autoencoder's weights.
+    pub(super) vae_file: TensorFile,
 }
 
 /// The files of the model inside the program.
@@ -203,7 +205,8 @@ pub fn open(
     params.finish("UNet")?;
     dressed.push(Dressed::new(lora::Component::UNet, file.clone(), &params));
     next(Part::Vae)?;
-    let vae_params = Params::from_file(source.weights(Component::Vae)?);
+    let vae_file = source.weights(Component::Vae)?;
+    let vae_params = Params::from_file(vae_file.clone());
     let vae = AutoencoderKl::new(&vae_params, &vae_config);
     vae_params.finish("VAE")?;
 
@@ -233,6 +236,7 @@ pub fn open(
         safety: Safety::default(),
         wardrobe: Wardrobe::new(dressed),
         words: Vec::new(),
+        vae_file,
     })
 }
 
@@ -323,7 +327,10 @@ impl Model {
         let components: &[lora::Component] = match part {
             Part::TextEncoder => &[lora::Component::TextEncoder, lora::Component::TextEncoder2],
             Part::UNet => &[lora::Component::UNet],
-            Part::Vae => &[],
+            Part::Vae => {
+                self.vae_file.names().for_each(|name| self.vae_file.release_tensor(name));
+                &[]
+            }
         };
         let parts = self.wardrobe.parts.iter().filter(|part| components.contains(&part.component));
         parts.flat_map(|part| part.weights.values()).for_each(Weight::release);

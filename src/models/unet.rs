@@ -1,28 +1,70 @@
 //! The denoising network: diffusers' `UNet2DConditionModel` (`models/unets/unet_2d_condition.py`, `unet_2d_blocks.py`).
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 
 use super::embeddings::{Condition, Embeddings};
 use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
 use super::transformer::{SpatialTransformer, TransformerSize, spread};
 use super::unet_config::{BlockType, UNetConfig};
+use crate::nn::checkpoint::checkpointed;
 use crate::nn::probe::Probe;
-use crate::nn::{Conv2d, GroupNorm, Params};
+use crate::nn::{Conv2d, GroupNorm, Params, gradients_are_wanted};
 
 /// A residual block with a transformer behind it, where the level has attention.
 struct Layer {
-    resnet: ResnetBlock,
-    attention: Option<SpatialTransformer>,
+    resnet: Arc<ResnetBlock>,
+    attention: Option<Arc<SpatialTransformer>>,
+}
+
+/// What the network is told, and how it is computed.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    embedding: &'a Tensor,
+    context: &'a Tensor,
+    /// Whether blocks are computed again for their gradients.
+    again: bool,
 }
 
 impl Layer {
-    fn forward(&self, x: Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let embedding = embedding.narrow(0, 0, x.dim(0)?)?;
-        let x = self.resnet.forward(x, Some(&embedding))?;
-        match &self.attention {
-            Some(attention) => attention.forward(&x, context),
-            None => Ok(x),
+    fn forward(&self, x: Tensor, told: Told<'_>) -> Result<Tensor> {
+        through(self.attention.as_ref(), residual(&self.resnet, x, None, told)?, told)
+    }
+
+    /// The same of `x` and what comes from the way down.
+    fn forward_with(&self, x: Tensor, skip: Tensor, told: Told<'_>) -> Result<Tensor> {
+        through(self.attention.as_ref(), residual(&self.resnet, x, Some(skip), told)?, told)
+    }
+}
+
+/// A residual block on `x`, with `skip` behind its channels where there is one.
+fn residual(resnet: &Arc<ResnetBlock>, x: Tensor, skip: Option<Tensor>, told: Told<'_>) -> Result<Tensor> {
+    let joined = |x: Tensor, skip: Option<&Tensor>| match skip {
+        Some(skip) => Tensor::cat(&[&x, skip], 1),
+        None => Ok(x),
+    };
+    let embedding = told.embedding.narrow(0, 0, x.dim(0)?)?;
+    if !told.again {
+        return resnet.forward(joined(x, skip.as_ref())?, Some(&embedding));
+    }
+    let resnet = Arc::clone(resnet);
+    let inputs: Vec<&Tensor> = [&x, &embedding].into_iter().chain(&skip).collect();
+    checkpointed(
+        &inputs,
+        Arc::new(move |inputs| resnet.forward(joined(inputs[0].clone(), inputs.get(2))?, Some(&inputs[1]))),
+    )
+}
+
+/// A transformer, where there is one.
+fn through(attention: Option<&Arc<SpatialTransformer>>, x: Tensor, told: Told<'_>) -> Result<Tensor> {
+    match attention {
+        Some(attention) if told.again => {
+            let attention = Arc::clone(attention);
+            checkpointed(&[&x, told.context], Arc::new(move |inputs| attention.forward(&inputs[0], &inputs[1])))
         }
+        Some(attention) => attention.forward(&x, told.context),
+        None => Ok(x),
     }
 }
 
@@ -33,9 +75,9 @@ struct DownBlock {
 }
 
 struct MidBlock {
-    first: ResnetBlock,
-    attention: SpatialTransformer,
-    last: ResnetBlock,
+    first: Arc<ResnetBlock>,
+    attention: Arc<SpatialTransformer>,
+    last: Arc<ResnetBlock>,
     probe: Probe,
 }
 
@@ -55,6 +97,8 @@ pub struct UNet {
     up_blocks: Vec<UpBlock>,
     conv_norm_out: (GroupNorm, Probe),
     conv_out: (Conv2d, Probe),
+    /// Whether a training computes blocks again instead of keeping what they are made of.
+    checkpointing: bool,
 }
 
 /// Sizes that every level of a network shares.
@@ -91,8 +135,12 @@ impl Builder<'_> {
 
     fn layer(&self, params: &Params, i: usize, level: usize, kind: BlockType, in_channels: usize) -> Layer {
         Layer {
-            resnet: self.resnet(&params.pp("resnets").pp(i), in_channels, self.config.block_out_channels[level]),
-            attention: kind.has_attention().then(|| self.transformer(&params.pp("attentions").pp(i), level)),
+            resnet: Arc::new(self.resnet(
+                &params.pp("resnets").pp(i),
+                in_channels,
+                self.config.block_out_channels[level],
+            )),
+            attention: kind.has_attention().then(|| Arc::new(self.transformer(&params.pp("attentions").pp(i), level))),
         }
     }
 
@@ -112,9 +160,9 @@ impl Builder<'_> {
         let level = self.config.block_out_channels.len() - 1;
         let channels = self.config.block_out_channels[level];
         MidBlock {
-            first: self.resnet(&params.pp("resnets.0"), channels, channels),
-            attention: self.transformer(&params.pp("attentions.0"), level),
-            last: self.resnet(&params.pp("resnets.1"), channels, channels),
+            first: Arc::new(self.resnet(&params.pp("resnets.0"), channels, channels)),
+            attention: Arc::new(self.transformer(&params.pp("attentions.0"), level)),
+            last: Arc::new(self.resnet(&params.pp("resnets.1"), channels, channels)),
             probe: Probe::new(params.prefix()),
         }
     }
@@ -160,7 +208,14 @@ impl UNet {
             ),
             conv_out: (Conv2d::new(&conv_out, (channels[0], config.out_channels), 3, 1, 1), conv_out_probe),
             config: config.clone(),
+            checkpointing: false,
         }
+    }
+
+    /// Sets whether a training computes blocks again on the way back, instead of keeping all that they are made of: see
+    /// [`crate::nn::checkpoint`].
+    pub fn set_checkpointing(&mut self, checkpointing: bool) {
+        self.checkpointing = checkpointing;
     }
 
     /// Its structure.
@@ -181,14 +236,15 @@ impl UNet {
         let context = &condition.text;
         let rows = context.dim(0)?;
         let timesteps: Vec<f64> = timesteps.iter().copied().cycle().take(rows).collect();
-        let embedding = self.embeddings.forward(&timesteps, condition)?;
+        let embedding = &self.embeddings.forward(&timesteps, condition)?;
+        let told = Told { embedding, context, again: self.checkpointing && gradients_are_wanted() };
         // Pooled text is in the embedding of every block.
         let latents = if condition.added.is_some() { &spread(latents, rows)? } else { latents };
         let mut x = self.conv_in.1.see(self.conv_in.0.forward(latents)?);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
             for layer in &block.layers {
-                x = layer.forward(x, &embedding, context)?;
+                x = layer.forward(x, told)?;
                 skips.push(x.clone());
             }
             if let Some(downsample) = &block.downsample {
@@ -197,13 +253,13 @@ impl UNet {
             }
             x = block.probe.see(x);
         }
-        x = self.mid_block.forward(spread(&x, rows)?, &embedding, context)?;
+        x = self.mid_block.forward(spread(&x, rows)?, told)?;
         for block in &self.up_blocks {
             for layer in &block.layers {
-                if let Some(skip) = skips.pop() {
-                    x = Tensor::cat(&[&x, &spread(&skip, rows)?], 1)?;
-                }
-                x = layer.forward(x, &embedding, context)?;
+                x = match skips.pop() {
+                    Some(skip) => layer.forward_with(x, spread(&skip, rows)?, told)?,
+                    None => layer.forward(x, told)?,
+                };
             }
             if let (Some(upsample), Some(skip)) = (&block.upsample, skips.last()) {
                 let (_, _, height, width) = skip.dims4()?;
@@ -220,10 +276,9 @@ impl UNet {
 }
 
 impl MidBlock {
-    fn forward(&self, x: Tensor, embedding: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let x = self.first.forward(x, Some(embedding))?;
-        let x = self.attention.forward(&x, context)?;
-        Ok(self.probe.see(self.last.forward(x, Some(embedding))?))
+    fn forward(&self, x: Tensor, told: Told<'_>) -> Result<Tensor> {
+        let x = through(Some(&self.attention), residual(&self.first, x, None, told)?, told)?;
+        Ok(self.probe.see(residual(&self.last, x, None, told)?))
     }
 }
 

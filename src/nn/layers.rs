@@ -3,12 +3,14 @@
 use candle_core::{Result, Tensor};
 
 use super::ops::{self, ConvWay, Convolved, GroupNormWay, Normed, Padding, Weight};
-use super::{Init, Params, shared_norms};
+use super::{Init, LowRank, Params, shared_norms};
 
 /// `y = x Wᵀ + b` over the last dimension.
 pub struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    /// What is trained of it while it is frozen itself.
+    low_rank: Option<LowRank>,
 }
 
 impl Linear {
@@ -22,7 +24,8 @@ impl Linear {
     /// Without a bias.
     #[must_use]
     pub fn no_bias(params: &Params, in_features: usize, out_features: usize) -> Self {
-        Self { weight: params.get_stored("weight", &[out_features, in_features], uniform(in_features)), bias: None }
+        let weight = params.get_stored("weight", &[out_features, in_features], uniform(in_features));
+        Self { weight, bias: None, low_rank: params.low_rank() }
     }
 
     /// `[…, in]` to `[…, out]`.
@@ -30,7 +33,14 @@ impl Linear {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, self.bias.as_ref(), None)
+        self.apply(x, None)
+    }
+
+    fn apply(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+        match &self.low_rank {
+            Some(change) => change.linear(x, &self.weight, self.bias.as_ref(), residual),
+            None => ops::linear(x, &self.weight, self.bias.as_ref(), residual),
+        }
     }
 
     /// The same, added to `residual` `[…, out]`.
@@ -38,7 +48,7 @@ impl Linear {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, self.bias.as_ref(), Some(residual))
+        self.apply(x, Some(residual))
     }
 
     /// The first half of the result times the GELU of the second: `[…, in]` to `[…, out / 2]`.
@@ -46,7 +56,10 @@ impl Linear {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward_geglu(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear_geglu(x, &self.weight, self.bias.as_ref())
+        match &self.low_rank {
+            Some(_) => ops::geglu(&self.forward(x)?),
+            None => ops::linear_geglu(x, &self.weight, self.bias.as_ref()),
+        }
     }
 
     /// At each px of a map: `[batch, in, height, width]` to tokens `[batch, height * width, out]`.
@@ -54,7 +67,10 @@ impl Linear {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward_to_tokens(&self, x: &Tensor) -> Result<Tensor> {
-        ops::map_to_tokens_linear(x, &self.weight, self.bias.as_ref())
+        match &self.low_rank {
+            Some(_) => self.forward(&ops::to_tokens(x)?),
+            None => ops::map_to_tokens_linear(x, &self.weight, self.bias.as_ref()),
+        }
     }
 
     /// Tokens `[batch, height * width, in]` back to a map, added to `residual` `[batch, out, height, width]`.
@@ -62,7 +78,13 @@ impl Linear {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward_onto_map(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        ops::tokens_to_map_linear(x, &self.weight, self.bias.as_ref(), residual)
+        match &self.low_rank {
+            Some(_) => {
+                let (_, _, height, width) = residual.dims4()?;
+                ops::from_tokens(&self.forward(x)?, height, width)? + residual
+            }
+            None => ops::tokens_to_map_linear(x, &self.weight, self.bias.as_ref(), residual),
+        }
     }
 }
 
@@ -71,6 +93,8 @@ pub struct Conv2d {
     weight: Weight,
     bias: Tensor,
     way: ConvWay,
+    /// What is trained of it while it is frozen itself.
+    low_rank: Option<LowRank>,
 }
 
 impl Conv2d {
@@ -95,6 +119,7 @@ impl Conv2d {
             weight: params.get_stored("weight", &[out_channels, in_channels, kernel, kernel], init),
             bias: params.get("bias", &[out_channels], init),
             way: ConvWay { stride, padding, enlarged: false },
+            low_rank: params.low_rank(),
         }
     }
 
@@ -103,7 +128,15 @@ impl Conv2d {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::conv2d(x, &self.weight, Some(&self.bias), None, self.way)
+        self.apply(x, None, self.way)
+    }
+
+    fn apply(&self, x: &Tensor, residual: Option<&Tensor>, way: ConvWay) -> Result<Tensor> {
+        let base = ops::conv2d(x, &self.weight, Some(&self.bias), residual, way)?;
+        match &self.low_rank {
+            Some(change) => change.convolution(x, way, &base),
+            None => Ok(base),
+        }
     }
 
     /// The same, added to `residual`, which has the result's shape.
@@ -111,7 +144,7 @@ impl Conv2d {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        ops::conv2d(x, &self.weight, Some(&self.bias), Some(residual), self.way)
+        self.apply(x, Some(residual), self.way)
     }
 
     /// This 1×1 convolution as the linear layer that it is.
@@ -121,7 +154,8 @@ impl Conv2d {
     pub fn as_linear(&self) -> Result<Linear> {
         let (out_features, in_features, _, _) = self.weight.dims4()?;
         let weight = self.weight.reshaped((out_features, in_features))?;
-        Ok(Linear { weight, bias: Some(self.bias.clone()) })
+        let low_rank = self.low_rank.as_ref().map(LowRank::as_linear).transpose()?;
+        Ok(Linear { weight, bias: Some(self.bias.clone()), low_rank })
     }
 
     /// The same of `x` enlarged to twice its sides by nearest neighbours.
@@ -129,7 +163,7 @@ impl Conv2d {
     /// # Errors
     /// When the shape does not fit.
     pub fn forward_enlarged(&self, x: &Tensor) -> Result<Tensor> {
-        ops::conv2d(x, &self.weight, Some(&self.bias), None, ConvWay { enlarged: true, ..self.way })
+        self.apply(x, None, ConvWay { enlarged: true, ..self.way })
     }
 }
 
@@ -181,6 +215,11 @@ impl GroupNorm {
         conv: &Conv2d,
         residual: Option<&Tensor>,
     ) -> Result<Tensor> {
+        if conv.low_rank.is_some() {
+            let shifted = shift.map(|shift| ops::add_channels(x, shift)).transpose()?;
+            let normed = self.forward_silu(shifted.as_ref().unwrap_or(x))?;
+            return conv.apply(&normed, residual, conv.way);
+        }
         let conv = Convolved { weight: &conv.weight, bias: &conv.bias, way: conv.way };
         shared_norms::norm_conv2d(x, shift, self.normed(true), conv, residual)
     }

@@ -1,7 +1,9 @@
 //! Floor 2: layers on candle tensors, and the seam ([`ops`]) below which the processor's kernels lie.
 
+pub mod checkpoint;
 mod error;
 mod layers;
+mod low_rank;
 pub mod ops;
 mod params;
 pub mod probe;
@@ -9,7 +11,8 @@ pub mod shared_norms;
 
 pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
-pub use ops::Weight;
+pub use low_rank::LowRank;
+pub use ops::{Weight, gradients_are_wanted, without_gradients};
 pub use params::{Init, Params};
 
 /// How exactly the layers that this thread runs compute, and with which numbers.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::engine_error;
+use super::low_rank::LowRank;
 use super::ops::Weight;
 use crate::domain::{Result, UserError};
 use crate::weights::{Numbers, TensorFile, Values};
@@ -57,6 +58,8 @@ struct Record {
 struct Shared {
     source: Source,
     train: bool,
+    /// Changes of layers that are trained while everything else is frozen, by the layer's path.
+    low_rank: BTreeMap<String, LowRank>,
     record: Mutex<Record>,
 }
 
@@ -97,8 +100,32 @@ impl Params {
         Self::new(Source::Fresh(Box::new(initialiser)), true)
     }
 
+    /// Frozen weights that were read before, under layers that are trained by changes of low rank, by their paths.
+    #[must_use]
+    pub fn adapted(file: TensorFile, kept: BTreeMap<String, Weight>, low_rank: BTreeMap<String, LowRank>) -> Self {
+        Self::build(Source::Changed(file, kept, Box::new(|_, _| Ok(()))), false, low_rank)
+    }
+
     fn new(source: Source, train: bool) -> Self {
-        Self { shared: Arc::new(Shared { source, train, record: Mutex::default() }), prefix: String::new() }
+        Self::build(source, train, BTreeMap::new())
+    }
+
+    fn build(source: Source, train: bool, low_rank: BTreeMap<String, LowRank>) -> Self {
+        let shared = Shared { source, train, low_rank, record: Mutex::default() };
+        Self { shared: Arc::new(shared), prefix: String::new() }
+    }
+
+    /// The same weights under layers that are changed too.
+    #[cfg(test)]
+    pub(super) fn with_low_rank(self, low_rank: BTreeMap<String, LowRank>) -> Self {
+        let shared = Arc::into_inner(self.shared).expect("nothing was built of it");
+        Self { shared: Arc::new(Shared { low_rank, ..shared }), prefix: self.prefix }
+    }
+
+    /// The change by which this layer is trained, if it is.
+    #[must_use]
+    pub fn low_rank(&self) -> Option<LowRank> {
+        self.shared.low_rank.get(&self.prefix).cloned()
     }
 
     /// The weights of a sub-module.

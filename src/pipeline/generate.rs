@@ -3,12 +3,12 @@
 use candle_core::{Device, Tensor};
 
 use super::denoise::Denoiser;
-use super::image::{picture_from_tensor, tensor_from_picture};
 use super::prompt::condition;
 use super::source::{keep_rest, resized, source};
 use super::start::{Source, Start, steps_left};
 use super::upscale::upscale;
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
+use crate::models::image::{picture_from_tensor, tensor_from_picture};
 use crate::models::vae_tiling::{Tiling, decode_tiled};
 use crate::models::{Model, Part};
 use crate::nn::engine_error;

@@ -3,10 +3,10 @@
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::denoise::{Conditioning, Scheduled};
-use super::text::{Ids, Sizes, encode_ids, nothing_said};
 use crate::domain::prompt::{Chunks, Piece, Prompt, PromptPart, SpecialIds, apply_emphasis, chunks, find_word};
 use crate::domain::{GenerateRequest, Result};
 use crate::models::embeddings::{AddedCondition, Condition};
+use crate::models::text::{Ids, Sizes, encode_ids, nothing_said};
 use crate::models::{Model, TextPart};
 use crate::nn::engine_error;
 

@@ -7,9 +7,9 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use super::extend;
-use super::image::{picture_from_tensor, tensor_from_picture};
 use super::start::Source;
 use crate::domain::{GenerateRequest, InitImage, Picture, Result, UserError, limits};
+use crate::models::image::{picture_from_tensor, tensor_from_picture};
 use crate::nn::engine_error;
 
 /// Most memory that decoding a picture may take, in bytes.

@@ -12,12 +12,12 @@ use candle_core::{Device, Tensor};
 
 use super::denoise::{Denoiser, Moment, StepDone};
 use super::generate::{Generated, Progress};
-use super::image::{picture_from_tensor, tensor_from_picture};
 use super::prompt::condition;
 use super::source::enlarged;
 use super::start::{Start, first_call, steps_left};
 use crate::domain::{Cancel, GenerateRequest, InitImage, Picture, Result, UserError};
 use crate::models::Model;
+use crate::models::image::{picture_from_tensor, tensor_from_picture};
 use crate::models::vae_tiling::{Tiling, decode_tiled, encode_tiled};
 use crate::nn::engine_error;
 use crate::sampling::{self, TorchCpuRng};

@@ -3,17 +3,17 @@
 //! Tensors: `parameter.<name>`, `m.<name>`, `v.<name>`, and `ema.<name>` where an average is kept. Metadata: the counters
 //! and the training's configuration as JSON. Random numbers need no state: they are functions of seed and step.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
 use super::Trainer;
 use crate::domain::{Result, UserError};
-use crate::library::write_atomically;
-use crate::weights::TensorFile;
+use crate::library::atomic::NewFile;
+use crate::weights::{Planned, TensorFile, WrittenAs, write_tensors};
 
 /// How file names begin.
 const PREFIX: &str = "step-";
@@ -39,27 +39,27 @@ impl Checkpoints {
     /// # Errors
     /// When a value is not finite (nothing is written then), or the disk fails.
     pub fn save(&self, trainer: &Trainer, config: &Value) -> Result<PathBuf> {
-        let tensors = tensors(trainer)?;
-        if let Some((name, ..)) = tensors.iter().find(|(_, _, values)| values.iter().any(|value| !value.is_finite())) {
-            let sentence = format!("The state after step {} is not finite ({name}), so it is not saved", trainer.step);
-            return Err(UserError::failed(sentence).hint("the checkpoint before is whole; go on from it"));
-        }
-        let metadata = HashMap::from([
+        let metadata = BTreeMap::from([
             ("step".to_owned(), trainer.step.to_string()),
             ("optimizer_step".to_owned(), trainer.optimizer.step.to_string()),
             ("ema_step".to_owned(), trainer.ema.as_ref().map_or(0, |ema| ema.step).to_string()),
             ("config".to_owned(), config.to_string()),
         ]);
-        let tensors: Vec<_> =
-            tensors.into_iter().map(|(name, shape, values)| (name, shape, to_bytes(values))).collect();
-        let views = tensors
-            .iter()
-            .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(|error| UserError::failed(format!("The checkpoint could not be put together: {error}")))?;
         let path = self.folder.join(format!("{PREFIX}{:08}{ENDING}", trainer.step));
-        write_atomically(&path, &views)?;
+        let cannot = |error: io::Error| {
+            UserError::failed(format!("The state after step {} is not saved: {error}", trainer.step))
+                .hint("the checkpoint before is whole; go on from it")
+                .path(&path)
+        };
+        // Piece by piece: of a whole model's training there is no room for a second copy.
+        let mut file = NewFile::begin(&path)?;
+        let mut out = BufWriter::with_capacity(1 << 20, &mut file);
+        let tensors = tensors(trainer);
+        let mut values = |i: usize| state(trainer, i).map_err(io::Error::other);
+        write_tensors(&mut out, &metadata, &tensors, WrittenAs::F32, &mut values).map_err(cannot)?;
+        out.flush().map_err(cannot)?;
+        drop(out);
+        file.finish()?;
         for old in self.list()?.iter().rev().skip(self.keep) {
             // One that stays costs space and nothing else.
             let _ = fs::remove_file(old);
@@ -87,11 +87,19 @@ impl Checkpoints {
         broken.map_or(Ok(None), Err)
     }
 
+    /// Whether there is a checkpoint, whole or not.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn any(&self) -> Result<bool> {
+        Ok(!self.list()?.is_empty())
+    }
+
     /// The files, oldest first.
     fn list(&self) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => {
                 let sentence = format!("Could not read the folder of checkpoints: {error}");
                 return Err(UserError::failed(sentence).path(&self.folder));
@@ -109,24 +117,33 @@ impl Checkpoints {
     }
 }
 
-/// Name, shape and values.
-type Named = (String, Vec<usize>, Vec<f32>);
-
-/// Everything that a training remembers.
-fn tensors(trainer: &Trainer) -> Result<Vec<Named>> {
-    let values = trainer.parameters.values()?;
-    let mut list = Vec::new();
-    for (i, (parameter, values)) in trainer.parameters.iter().zip(values).enumerate() {
-        let (name, shape) = (&parameter.name, parameter.var.dims().to_vec());
-        let moments = &trainer.optimizer.moments[i];
-        list.push((format!("parameter.{name}"), shape.clone(), values));
-        list.push((format!("m.{name}"), shape.clone(), moments.m.clone()));
-        list.push((format!("v.{name}"), shape.clone(), moments.v.clone()));
-        if let Some(ema) = &trainer.ema {
-            list.push((format!("ema.{name}"), shape, ema.shadow[i].clone()));
-        }
+/// Everything that a training remembers, by name and shape.
+fn tensors(trainer: &Trainer) -> Vec<Planned> {
+    let mut all = Vec::new();
+    for parameter in trainer.parameters.iter() {
+        let shape = parameter.var.dims().to_vec();
+        let named = |kind: &&str| Planned { name: format!("{kind}.{}", parameter.name), shape: shape.clone() };
+        all.extend(kinds(trainer).iter().map(named));
     }
-    Ok(list)
+    all
+}
+
+/// What is kept of each parameter.
+fn kinds(trainer: &Trainer) -> &'static [&'static str] {
+    if trainer.ema.is_some() { &["parameter", "m", "v", "ema"] } else { &["parameter", "m", "v"] }
+}
+
+/// The values of tensor `i` of [`tensors`].
+fn state(trainer: &Trainer, i: usize) -> candle_core::Result<Vec<f32>> {
+    let kinds = kinds(trainer);
+    let (parameter, kind) = (i / kinds.len(), kinds[i % kinds.len()]);
+    let moments = &trainer.optimizer.moments[parameter];
+    Ok(match (kind, &trainer.ema) {
+        ("m", _) => moments.m.clone(),
+        ("v", _) => moments.v.clone(),
+        ("ema", Some(ema)) => ema.shadow[parameter].clone(),
+        _ => trainer.parameters.value(parameter)?,
+    })
 }
 
 /// Puts a checkpoint's content into a trainer. Everything is read and checked before anything is changed.
@@ -147,14 +164,14 @@ fn restore(file: &TensorFile, trainer: &mut Trainer, config: &Value) -> Result<(
     if begun_with != *config {
         return Err(wrong(format!("it is of a training with other settings ({})", difference(&begun_with, config))));
     }
-    let expected = tensors(trainer)?;
+    let expected = tensors(trainer);
     let read = |name: &str, shape: &[usize]| match file.info(name) {
         Some(info) if info.shape == shape => file.read_f32(name),
         Some(info) => Err(wrong(format!("{name} is {:?} instead of {shape:?}", info.shape))),
         None => Err(wrong(format!("{name} is missing"))),
     };
     let mut found = HashMap::with_capacity(expected.len());
-    for (name, shape, _) in expected {
+    for Planned { name, shape } in expected {
         let values = read(&name, &shape)?;
         found.insert(name, values);
     }
@@ -192,10 +209,6 @@ fn difference(old: &Value, new: &Value) -> String {
     }
 }
 
-fn to_bytes(values: Vec<f32>) -> Vec<u8> {
-    values.into_iter().flat_map(f32::to_le_bytes).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -218,8 +231,10 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(step(&mut whole), step(&mut resumed));
         }
-        let state = |trainer: &Trainer| tensors(trainer).unwrap();
-        assert_eq!(state(&whole), state(&resumed));
+        let all = |trainer: &Trainer| -> Vec<Vec<f32>> {
+            (0..tensors(trainer).len()).map(|i| state(trainer, i).unwrap()).collect()
+        };
+        assert_eq!(all(&whole), all(&resumed));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{CpuStorage, Result as TensorResult, Storage, Tensor, Var, bail};
 
 use crate::domain::{Result, UserError};
-use crate::nn::engine_error;
+use crate::nn::{checkpoint, engine_error};
 
 /// How the optimizer treats some of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,6 +67,17 @@ impl Parameters {
         self.list.iter().map(|parameter| parameter.var.elem_count()).sum()
     }
 
+    /// A copy of the values of one of them.
+    ///
+    /// # Errors
+    /// Never on a CPU, where all of them are.
+    pub(super) fn value(&self, i: usize) -> TensorResult<Vec<f32>> {
+        match self.list.get(i) {
+            Some(parameter) => with_values(&parameter.var, <[f32]>::to_vec),
+            None => bail!("there is no parameter {i}"),
+        }
+    }
+
     /// A copy of all values, in order.
     ///
     /// # Errors
@@ -109,7 +120,7 @@ impl Gradients {
     /// When a parameter gets none. Some operations of the tensor library cut the way back without a word, and such a
     /// training would still seem to work: its loss falls, but part of the network never learns.
     pub fn of(loss: &Tensor, parameters: &Parameters) -> Result<Self> {
-        let mut store = loss.backward().map_err(engine_error)?;
+        let mut store = checkpoint::backward(loss).map_err(engine_error)?;
         let mut list = Vec::with_capacity(parameters.list.len());
         let mut without = Vec::new();
         for parameter in &parameters.list {

@@ -54,6 +54,17 @@ impl Trainer {
         })
     }
 
+    /// Runs `work` with the averaged parameters, where an average is kept.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn averaged<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match &self.ema {
+            Some(ema) => ema.with_averaged(&self.parameters, work),
+            None => work(),
+        }
+    }
+
     /// One update.
     ///
     /// # Errors

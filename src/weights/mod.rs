@@ -12,6 +12,7 @@ mod shelf;
 mod stored;
 mod tensor_file;
 mod view;
+mod write;
 
 pub use fingerprint::Fingerprint;
 pub use folder::{ModelFiles, read_json};
@@ -21,6 +22,7 @@ pub use shelf::Shelf;
 pub use stored::{Numbers, Stored};
 pub use tensor_file::{Mapping, StoredTensor, TensorFile, Values};
 pub use view::{Step, TensorInfo, Tensors, View};
+pub use write::{Planned, WrittenAs, write_tensors};
 
 /// Names for a message: the first three, and how many there are.
 fn first_three(names: &[String]) -> String {

@@ -49,6 +49,7 @@ const PROGRAM: &[&str] = &[
     "libmimalloc_sys",
     "mimalloc",
     "rayon",
+    "signal_hook",
     "tempfile",
     "tracing_subscriber",
 ];
@@ -107,7 +108,7 @@ pub const FLOORS: &[Row] = &[
         floor: 4,
         // The library knows how files are written whole or not at all: checkpoints are.
         may_import: &["models", "sampling", "dataset", "nn", "weights", "library", "domain"],
-        crates: &["candle_core", "half", "image", "rayon", "safetensors", "sha2"],
+        crates: &["candle_core", "half", "image", "rayon", "safetensors", "sha2", "toml"],
         without: Without::Nothing,
     },
     Row {

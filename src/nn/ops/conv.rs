@@ -43,11 +43,18 @@ pub fn conv2d(
         let out = op.run(&Host::new(&x)?, weight.hold()?.values(), bias.as_deref(), residual.as_deref());
         return host::tensor(out, &op.out_shape());
     }
+    if !weight.track_op() && !host::tracked(&bias) {
+        let frozen = Frozen { op, weight, bias };
+        return match &residual {
+            Some(residual) => x.apply_op2(residual, frozen),
+            None => x.apply_op1(frozen),
+        };
+    }
     let out = match (weight, &bias) {
         (Weight::Tensor(weight), Some(bias)) => x.apply_op3(&weight, bias, op)?,
         (Weight::Tensor(weight), None) => x.apply_op2(&weight, op)?,
         (weight, bias) => {
-            let out = x.apply_op1(Frozen { op, weight })?;
+            let out = x.apply_op1(Frozen { op, weight, bias: None })?;
             bias.as_ref().map_or(Ok(out.clone()), |bias| out.broadcast_add(&bias.reshape((1, (), 1, 1))?))?
         }
     };
@@ -128,27 +135,54 @@ impl Conv {
     }
 }
 
-/// A convolution whose weight lies in a file and is not trained, with its input's gradient.
+/// A convolution that is not trained, with its input's gradient. Its weight may lie in a file; bias and residual are
+/// added while the result is computed, so that a training holds one tensor for all of it.
 struct Frozen {
     op: Conv,
     weight: Weight,
+    bias: Option<Tensor>,
+}
+
+impl Frozen {
+    fn run(&self, x: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+        let (weight, bias) = (self.weight.hold()?, self.bias.as_ref().map(Host::new).transpose()?);
+        Ok(host::output(self.op.run(x, weight.values(), bias.as_deref(), residual), self.op.out_shape()))
+    }
+
+    fn gradient(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let mut gx = vec![0.0; x.elem_count()];
+        let grad = grad.contiguous()?;
+        self.op.0.backward_input(&Host::new(&grad)?, self.weight.hold()?.values(), &mut gx);
+        host::tensor(gx, x.shape())
+    }
 }
 
 impl CustomOp1 for Frozen {
     fn name(&self) -> &'static str {
-        "conv2d of a frozen weight"
+        "frozen conv2d"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let out = self.op.run(host::slice(storage, layout)?, self.weight.hold()?.values(), None, None);
-        Ok(host::output(out, self.op.out_shape()))
+        self.run(host::slice(storage, layout)?, None)
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let mut gx = vec![0.0; x.elem_count()];
-        let grad = grad.contiguous()?;
-        self.op.0.backward_input(&Host::new(&grad)?, self.weight.hold()?.values(), &mut gx);
-        host::tensor(gx, x.shape()).map(Some)
+        self.gradient(x, grad).map(Some)
+    }
+}
+
+impl CustomOp2 for Frozen {
+    fn name(&self) -> &'static str {
+        "frozen conv2d with residual"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.run(host::slice(s1, l1)?, Some(host::slice(s2, l2)?))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let of_input = if x.track_op() { Some(self.gradient(x, grad)?) } else { None };
+        Ok((of_input, Some(grad.clone())))
     }
 }
 

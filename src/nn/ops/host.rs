@@ -1,5 +1,7 @@
 //! Reading candle tensors as plain slices, and making tensors from plain vectors.
 
+use std::cell::Cell;
+
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail};
 
 use crate::kernels::values::Values;
@@ -83,5 +85,28 @@ pub fn tensor(values: Vec<f32>, shape: &Shape) -> Result<Tensor> {
 
 /// Whether any of the tensors is one that gradients are asked for.
 pub fn tracked<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> bool {
-    tensors.into_iter().any(Tensor::track_op)
+    gradients_are_wanted() && tensors.into_iter().any(Tensor::track_op)
+}
+
+thread_local! {
+    static WITHOUT_GRADIENTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is not within [`without_gradients`].
+pub fn gradients_are_wanted() -> bool {
+    !WITHOUT_GRADIENTS.get()
+}
+
+/// Runs `work` on this thread as if nothing were trained: results remember nothing, and the fused operations are used.
+/// For pictures and validation between the steps of a training.
+pub fn without_gradients<T>(work: impl FnOnce() -> T) -> T {
+    /// Also when the work panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            WITHOUT_GRADIENTS.set(self.0);
+        }
+    }
+    let _restore = Restore(WITHOUT_GRADIENTS.replace(true));
+    work()
 }

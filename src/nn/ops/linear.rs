@@ -10,11 +10,11 @@ use crate::kernels::linear::{self as kernel, linear_backward_weight, sum_rows};
 use crate::kernels::projection::{map_to_tokens, tokens_to_map};
 use crate::kernels::values::Values;
 
-struct Linear {
-    rows: usize,
-    in_features: usize,
-    out_features: usize,
-    shape: Shape,
+pub(super) struct Linear {
+    pub rows: usize,
+    pub in_features: usize,
+    pub out_features: usize,
+    pub shape: Shape,
 }
 
 /// `y = x Wᵀ + b + residual` for `x` `[…, in]`, `weight` `[out, in]`, `bias` `[out]`, `residual` `[…, out]`; the result is
@@ -34,11 +34,18 @@ pub fn linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, residual: Opti
         });
     }
     let x = x.contiguous()?;
+    if !weight.track_op() && !host::tracked(bias) {
+        let frozen = Frozen { op, weight: weight.contiguous()?, bias: bias.map(Tensor::contiguous).transpose()? };
+        return match residual {
+            Some(residual) => x.apply_op2(&residual.contiguous()?, frozen),
+            None => x.apply_op1(frozen),
+        };
+    }
     let out = match (weight.contiguous()?, bias) {
         (Weight::Tensor(weight), Some(bias)) => x.apply_op3(&weight, &bias.contiguous()?, op)?,
         (Weight::Tensor(weight), None) => x.apply_op2(&weight, op)?,
         (weight, bias) => {
-            let out = x.apply_op1(Frozen { op, weight })?;
+            let out = x.apply_op1(Frozen { op, weight, bias: None })?;
             bias.map_or(Ok(out.clone()), |bias| out.broadcast_add(bias))?
         }
     };
@@ -126,7 +133,7 @@ fn fused(
 
 impl Linear {
     /// The layer's sizes, if they fit.
-    fn of(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Self> {
+    pub fn of(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Self> {
         let (out_features, in_features) = weight.dims2()?;
         let mut dims = x.dims().to_vec();
         match dims.last_mut() {
@@ -146,7 +153,7 @@ impl Linear {
         host::output(out, self.shape.clone())
     }
 
-    fn layer<'a>(&self, weight: Values<'a>, bias: Option<&'a [f32]>) -> kernel::Linear<'a> {
+    pub fn layer<'a>(&self, weight: Values<'a>, bias: Option<&'a [f32]>) -> kernel::Linear<'a> {
         kernel::Linear { in_features: self.in_features, out_features: self.out_features, weight, bias }
     }
 
@@ -172,26 +179,57 @@ impl Linear {
     }
 }
 
-/// A layer whose weight lies in a file and is not trained, with its input's gradient.
+/// A layer that is not trained, with its input's gradient. Its weight may lie in a file; bias and residual are added
+/// while the result is computed, so that a training holds one tensor for all of it.
 struct Frozen {
     op: Linear,
     weight: Weight,
+    bias: Option<Tensor>,
+}
+
+impl Frozen {
+    fn run(&self, x: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+        let (weight, bias) = (self.weight.hold()?, self.bias.as_ref().map(Host::new).transpose()?);
+        let mut out = vec![0.0; self.op.rows * self.op.out_features];
+        let layer = self.op.layer(weight.values(), bias.as_deref());
+        layer.forward(self.op.rows, x, residual, Activation::None, &mut out);
+        Ok(host::output(out, self.op.shape.clone()))
+    }
+
+    fn gradient(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let mut gx = vec![0.0; x.elem_count()];
+        let grad = grad.contiguous()?;
+        self.op.layer(self.weight.hold()?.values(), None).backward_input(self.op.rows, &Host::new(&grad)?, &mut gx);
+        host::tensor(gx, x.shape())
+    }
 }
 
 impl CustomOp1 for Frozen {
     fn name(&self) -> &'static str {
-        "linear of a frozen weight"
+        "frozen linear"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(self.op.run(host::slice(storage, layout)?, self.weight.hold()?.values(), None))
+        self.run(host::slice(storage, layout)?, None)
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let mut gx = vec![0.0; x.elem_count()];
-        let grad = grad.contiguous()?;
-        self.op.layer(self.weight.hold()?.values(), None).backward_input(self.op.rows, &Host::new(&grad)?, &mut gx);
-        host::tensor(gx, x.shape()).map(Some)
+        self.gradient(x, grad).map(Some)
+    }
+}
+
+impl CustomOp2 for Frozen {
+    fn name(&self) -> &'static str {
+        "frozen linear with residual"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.run(host::slice(s1, l1)?, Some(host::slice(s2, l2)?))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let of_input = if x.track_op() { Some(self.gradient(x, grad)?) } else { None };
+        Ok((of_input, Some(grad.clone())))
     }
 }
 

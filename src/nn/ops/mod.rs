@@ -11,6 +11,7 @@ mod elementwise;
 mod host;
 mod layout;
 mod linear;
+mod low_rank;
 mod norm;
 mod norm_conv;
 mod upsample;
@@ -21,8 +22,10 @@ pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::{ConvWay, conv2d};
 pub use elementwise::add_channels;
+pub use host::{gradients_are_wanted, without_gradients};
 pub use layout::{from_tokens, to_tokens};
 pub use linear::{linear, linear_geglu, map_to_tokens_linear, tokens_to_map_linear};
+pub use low_rank::{Change, low_rank_linear};
 pub use norm::{GroupNormWay, group_norm, layer_norm};
 pub use norm_conv::{Convolved, Normed, norm_conv2d};
 pub use upsample::upsample_nearest;
@@ -31,5 +34,7 @@ pub use weight::Weight;
 /// Asymmetric zero padding of a convolution, in px.
 pub use crate::kernels::conv2d::Padding;
 
+#[cfg(test)]
+mod frozen_tests;
 #[cfg(test)]
 mod tests;

@@ -10,17 +10,17 @@ fn values(count: usize, salt: f32) -> Vec<f32> {
 }
 
 /// A tensor as a weight.
-fn w(tensor: &Tensor) -> Weight {
+pub(super) fn w(tensor: &Tensor) -> Weight {
     tensor.into()
 }
 
-fn var(shape: &[usize], salt: f32) -> Var {
+pub(super) fn var(shape: &[usize], salt: f32) -> Var {
     let tensor = Tensor::from_vec(values(shape.iter().product(), salt), shape, &Device::Cpu).unwrap();
     Var::from_tensor(&tensor).unwrap()
 }
 
 /// Checks the gradient of `sum(w · f(inputs))` in each of `inputs` along a random direction, by a central difference.
-fn check(name: &str, inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+pub(super) fn check(name: &str, inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
     let tensors: Vec<Tensor> = inputs.iter().map(|input| input.as_tensor().clone()).collect();
     let out = f(&tensors).unwrap();
     let weights = Tensor::from_vec(values(out.elem_count(), 0.7), out.shape(), &Device::Cpu).unwrap();
@@ -47,7 +47,7 @@ fn check(name: &str, inputs: &[Var], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
 }
 
 /// A 3×3 convolution that keeps the size.
-fn same() -> ConvWay {
+pub(super) fn same() -> ConvWay {
     ConvWay { stride: 1, padding: Padding::all(1), enlarged: false }
 }
 

@@ -91,7 +91,7 @@ impl Weight {
     /// Whether gradients are asked for.
     #[must_use]
     pub fn track_op(&self) -> bool {
-        matches!(self, Self::Tensor(tensor) if tensor.track_op())
+        matches!(self, Self::Tensor(tensor) if host::tracked([tensor]))
     }
 
     /// Rows and columns.

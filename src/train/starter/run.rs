@@ -123,7 +123,7 @@ pub fn run(
             saved = update.step;
         }
         if is_due(rhythm.look) {
-            let (picture, line) = averaged(trainer, || task.look())?;
+            let (picture, line) = trainer.averaged(|| task.look())?;
             log.line(&format!("# {}: {line}", update.step))?;
             write_atomically(&folder.join(format!("look-{:06}.png", update.step)), &sheet::png(&picture)?)?;
         }
@@ -173,17 +173,6 @@ impl Workers {
             }
         }
         sum.ok_or_else(|| UserError::failed("The batch is empty"))
-    }
-}
-
-/// Runs `work` with the averaged parameters, where an average is kept.
-///
-/// # Errors
-/// Those of `work`.
-pub fn averaged<T>(trainer: &Trainer, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    match &trainer.ema {
-        Some(ema) => ema.with_averaged(&trainer.parameters, work),
-        None => work(),
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod detect;
 mod inspect;
 pub mod kind;
+mod single;
 mod text;
 mod unet;
 mod vae;
@@ -25,6 +26,7 @@ use kind::Kind;
 
 pub use detect::Inspection;
 pub use inspect::{inspect, inspect_folder};
+pub use single::{Making, Shapes, SingleLayout, SingleTensor, single_file};
 pub use vae::vae_name;
 
 /// A network of a model.

@@ -110,6 +110,47 @@ fn ldm_name(own: &str, last_up: usize) -> Option<String> {
     Some(format!("{module}.{leaf}"))
 }
 
+/// The other way round: the training code's name of a tensor of diffusers'.
+pub(super) fn single_name(name: &str, last_up: usize) -> Option<String> {
+    let words: Vec<&str> = name.split('.').collect();
+    let (leaf, modules) = words.split_last()?;
+    let up = |block: &str| last_up.checked_sub(index(block)?);
+    let module = match modules {
+        ["quant_conv" | "post_quant_conv"] => modules[0].to_owned(),
+        [side @ ("encoder" | "decoder"), rest @ ..] => {
+            let within = match (*side, rest) {
+                (_, [outer]) => back(OUTER, outer)?.to_owned(),
+                (_, ["mid_block", "attentions", "0", module @ ..]) => {
+                    format!("mid.attn_1.{}", back(ATTENTION, &module.join("."))?)
+                }
+                (_, ["mid_block", "resnets", layer, module]) => {
+                    format!("mid.block_{}.{}", 1 + index(layer)?, back(RESNET, module)?)
+                }
+                ("encoder", ["down_blocks", block, "resnets", layer, module]) => {
+                    format!("down.{}.block.{}.{}", index(block)?, index(layer)?, back(RESNET, module)?)
+                }
+                ("encoder", ["down_blocks", block, "downsamplers", "0", "conv"]) => {
+                    format!("down.{}.downsample.conv", index(block)?)
+                }
+                ("decoder", ["up_blocks", block, "resnets", layer, module]) => {
+                    format!("up.{}.block.{}.{}", up(block)?, index(layer)?, back(RESNET, module)?)
+                }
+                ("decoder", ["up_blocks", block, "upsamplers", "0", "conv"]) => {
+                    format!("up.{}.upsample.conv", up(block)?)
+                }
+                _ => return None,
+            };
+            format!("{side}.{within}")
+        }
+        _ => return None,
+    };
+    Some(format!("{module}.{leaf}"))
+}
+
+fn back(table: &'static [(&str, &str)], name: &str) -> Option<&'static str> {
+    table.iter().find(|(_, to)| *to == name).map(|(from, _)| *from)
+}
+
 fn translate(table: &'static [(&str, &str)], name: &str) -> Option<&'static str> {
     table.iter().find(|(from, _)| *from == name).map(|(_, to)| *to)
 }

@@ -36,7 +36,7 @@ const RESNET: &[(&str, &str)] = &[
 ];
 
 /// LDM's path of every module among `paths` (diffusers' names) that has one.
-pub(super) fn ldm_paths<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+pub(in crate::weights) fn ldm_paths<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
     let paths: Vec<&str> = paths.collect();
     let places = places(&paths);
     let mut found = BTreeMap::new();

@@ -23,6 +23,7 @@ pub use adapter::{Adapter, Alpha, AlphaSource, Factors, LoraFile, Pair};
 pub use base::BaseFamily;
 pub use fit::{Fit, read};
 pub use keys::Method;
+pub(super) use ldm::ldm_paths;
 pub use merge::{Contribution, Read, add_pair, merge};
 pub use modules::{Component, ModelModules, Module};
 pub use report::{Base, ComponentFit, FitReport, Form, Ignored, Reason, Refusal};

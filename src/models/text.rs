@@ -2,9 +2,9 @@
 
 use candle_core::{D, Device, Result as TensorResult, Tensor};
 
+use super::embeddings::{AddedCondition, Condition};
+use super::load::{Model, TextPart};
 use crate::domain::Result;
-use crate::models::embeddings::{AddedCondition, Condition};
-use crate::models::{Model, TextPart};
 use crate::nn::engine_error;
 
 /// Sizes that Stable Diffusion XL is told, each as height and width or top and left, in px.
@@ -25,7 +25,9 @@ impl Sizes {
         Self { original: (height_px, width_px), crop: (0, 0), target: (height_px, width_px) }
     }
 
-    fn ids(self) -> [f32; 6] {
+    /// As the network reads them.
+    #[must_use]
+    pub fn ids(self) -> [f32; 6] {
         let Self { original, crop, target } = self;
         [original.0, original.1, crop.0, crop.1, target.0, target.1].map(|px| px as f32)
     }
@@ -123,7 +125,10 @@ pub fn nothing_said(condition: &Condition) -> Result<Condition> {
 }
 
 /// Token ids of each prompt, and how many did not fit.
-fn tokens(text: &TextPart, prompts: &[&str]) -> Result<(Vec<Vec<u32>>, Vec<usize>)> {
+///
+/// # Errors
+/// When the tokenizer fails, which no text makes it do.
+pub fn tokens(text: &TextPart, prompts: &[&str]) -> Result<(Vec<Vec<u32>>, Vec<usize>)> {
     let tokens = prompts.iter().map(|prompt| text.tokenizer.encode(prompt)).collect::<Result<Vec<_>>>()?;
     let cut = tokens.iter().map(|tokens| tokens.cut).collect();
     Ok((tokens.into_iter().map(|tokens| tokens.ids).collect(), cut))

@@ -1,0 +1,345 @@
+//! [`run()`]: a training from its settings to its files.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::batches::Batches;
+use super::examples::Examples;
+use super::forecast::forecast;
+use super::journal::Journal;
+use super::learner::{Learner, check_family};
+use super::sample::sample;
+use super::{
+    AdamWConfig, Checkpoints, EmaConfig, Gradients, LrSchedule, LrShape, Trainer, Update, config, on_deep_stack,
+    outputs, starter,
+};
+use crate::domain::training::{Control, Schedule, TrainingConfig, TrainingEvent, TrainingStep, ValidationSettings};
+use crate::domain::{Cancel, Result, UserError};
+use crate::library::write_atomically;
+use crate::models::{self, Part};
+use crate::nn::{engine_error, without_gradients};
+
+/// How often a training that waits asks whether to go on.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Updates done.
+    pub step: u64,
+    /// All updates; fewer were done when it was stopped.
+    pub steps: u64,
+    /// What was made.
+    pub files: Vec<PathBuf>,
+}
+
+/// Whoever is told of a training, and says how it goes on.
+pub type Tell<'a> = dyn FnMut(TrainingEvent) -> Control + Send + 'a;
+
+/// Runs a training to its end, or until `tell` stops it. `resume` goes on with one that was stopped or killed, from its
+/// last checkpoint and with the same bits.
+///
+/// The output folder gets `settings.toml`, `log.jsonl`, `checkpoints/`, `samples/`, `cache/` (which can be deleted) and what
+/// is made.
+///
+/// # Errors
+/// When settings, model or data set cannot be used; when the folder holds a training and `resume` does not say to go on
+/// with it; when the loss is not finite any more: the weights before that are written first.
+pub fn run(config: &TrainingConfig, resume: bool, tell: &mut Tell<'_>) -> Result<Outcome> {
+    config::check(config)?;
+    on_deep_stack(move || Run::new(config, resume, tell)?.to_the_end())
+}
+
+/// What is told to a person, and what they answered last.
+struct Voice<'a, 'b> {
+    tell: &'a mut Tell<'b>,
+    answer: Control,
+}
+
+impl Voice<'_, '_> {
+    fn tell(&mut self, event: TrainingEvent) {
+        let answer = (self.tell)(event);
+        // A stop is not taken back by what is told before it is carried out.
+        if self.answer != Control::StopAndSave {
+            self.answer = answer;
+        }
+    }
+
+    /// Waits while asked to.
+    fn wait(&mut self, step: u64) {
+        while self.answer == Control::Pause {
+            std::thread::sleep(PAUSE);
+            self.tell(TrainingEvent::Paused(step));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.answer == Control::StopAndSave
+    }
+}
+
+struct Run<'a, 'b> {
+    config: &'a TrainingConfig,
+    voice: Voice<'a, 'b>,
+    learner: Learner,
+    trainer: Trainer,
+    batches: Batches,
+    checkpoints: Checkpoints,
+    journal: Journal,
+    /// What a checkpoint belongs to.
+    identity: serde_json::Value,
+    /// After which step the last checkpoint was written.
+    saved: u64,
+}
+
+impl<'a, 'b> Run<'a, 'b> {
+    fn new(config: &'a TrainingConfig, resume: bool, tell: &'a mut Tell<'b>) -> Result<Self> {
+        let mut voice = Voice { tell, answer: Control::Continue };
+        let checkpoints = Checkpoints::new(&config.output.join("checkpoints"), config.checkpoints.keep as usize);
+        if checkpoints.any()? && !resume {
+            return Err(UserError::input("This folder holds a training already")
+                .hint("go on with it by --resume, or name another output folder")
+                .path(&config.output));
+        }
+        let examples = Examples::read(config)?;
+        for notice in &examples.notices {
+            voice.tell(TrainingEvent::Notice(notice.clone()));
+        }
+        let model = models::open(&config.model, None, &Cancel::default(), &mut |_| ())?;
+        check_family(&model)?;
+        let batches = Batches::new(config, examples, &model)?;
+        batches.prepare(&model, &mut |what, done, total| {
+            voice.tell(TrainingEvent::Preparing { what, done, total });
+            voice.wait(0);
+            if voice.is_stopped() { Err(UserError::cancelled()) } else { Ok(()) }
+        })?;
+        // They come back as they are read again, for samples.
+        [Part::Vae, Part::TextEncoder].into_iter().for_each(|part| model.release(part));
+        let identity = json!({
+            "settings": config::deciding(config),
+            "model": model.hash(),
+            "data set": batches.digest(),
+        });
+        let steps = steps(config, &batches)?;
+        let (learner, parameters) = Learner::new(model, config)?;
+        let forecast = forecast(&learner.model, &parameters, config, steps)?;
+        let ema = config.ema.enabled.then(|| EmaConfig { decay: config.ema.decay, ..EmaConfig::default() });
+        let optimizer = &config.optimizer;
+        let adam = AdamWConfig { beta1: optimizer.beta1, beta2: optimizer.beta2, eps: optimizer.epsilon };
+        let mut trainer = Trainer::new(parameters, adam, ema, schedule(config, steps), optimizer.max_grad_norm)?;
+        voice.tell(TrainingEvent::Forecast(forecast));
+        if let Some(step) = checkpoints.resume(&mut trainer, &identity)? {
+            voice.tell(TrainingEvent::Resumed(step));
+        }
+        let settings = config::write(config, None);
+        write_atomically(&config.output.join("settings.toml"), settings.as_bytes())?;
+        let journal = Journal::open(&config.output.join("log.jsonl"), trainer.step)?;
+        let saved = trainer.step;
+        Ok(Self { config, voice, learner, trainer, batches, checkpoints, journal, identity, saved })
+    }
+
+    fn to_the_end(mut self) -> Result<Outcome> {
+        let steps = self.trainer.schedule.total_steps;
+        let mut pace = Pace::default();
+        if self.trainer.step == 0 {
+            self.look(steps)?;
+        }
+        while self.trainer.step < steps && !self.voice.is_stopped() {
+            let begun = Instant::now();
+            let (loss, gradients) = match self.gradients() {
+                Ok(found) => found,
+                Err(error) => {
+                    // The error goes up in any case; what was learnt until now is worth keeping.
+                    if self.trainer.step > self.saved {
+                        let _ = self.save();
+                    }
+                    return Err(error);
+                }
+            };
+            let update = match self.trainer.update(loss, &gradients) {
+                Ok(update) => update,
+                Err(error) => return Err(self.with_what_was_learnt(error)),
+            };
+            drop(gradients);
+            pace.add(&update, begun.elapsed().as_secs_f64());
+            let done = update.step * u64::from(self.config.steps.accumulation);
+            let state = pace.told(&update, steps, done as f64 / self.batches.of_epoch() as f64);
+            self.journal.step(&state)?;
+            self.voice.tell(TrainingEvent::Step(state));
+            let is_due = |every: u64| every > 0 && (update.step % every == 0 || update.step == steps);
+            if is_due(self.config.checkpoints.every) {
+                self.save()?;
+            }
+            self.look(steps)?;
+            self.voice.wait(update.step);
+        }
+        let step = self.trainer.step;
+        if step > self.saved {
+            self.save()?;
+        }
+        let stem = if step == steps { self.config.name.clone() } else { stopped_name(&self.config.name, step) };
+        let files = self.write(&stem)?;
+        self.voice.tell(TrainingEvent::Ended { step, steps, files: files.clone() });
+        Ok(Outcome { step, steps, files })
+    }
+
+    /// Loss and gradients of the next update.
+    fn gradients(&mut self) -> Result<(f64, Gradients)> {
+        let parts = u64::from(self.config.steps.accumulation);
+        let mut sum: Option<(f64, Gradients)> = None;
+        for part in 0..parts {
+            let batch = self.batches.batch(&self.learner, self.trainer.step * parts + part)?;
+            let loss = (self.learner.loss(&batch)? / parts as f64).map_err(engine_error)?;
+            let value = f64::from(loss.to_scalar::<f32>().map_err(engine_error)?);
+            let gradients = Gradients::of(&loss, &self.trainer.parameters)?;
+            sum = Some(match sum {
+                None => (value, gradients),
+                Some((so_far, mut all)) => {
+                    all.accumulate(&gradients)?;
+                    (so_far + value, all)
+                }
+            });
+        }
+        sum.ok_or_else(|| UserError::failed("A step has no batch"))
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let path = self.checkpoints.save(&self.trainer, &self.identity)?;
+        self.saved = self.trainer.step;
+        self.voice.tell(TrainingEvent::Saved { step: self.saved, path });
+        Ok(())
+    }
+
+    /// Samples and validation where they are due, with the weights that would be written.
+    fn look(&mut self, steps: u64) -> Result<()> {
+        let Self { config, learner, trainer, batches, voice, journal, .. } = self;
+        let step = trainer.step;
+        let is_due = |every: u64| every > 0 && (step % every == 0 || step == steps);
+        let samples = is_due(config.samples.every) && !config.samples.prompts.is_empty();
+        let ValidationSettings { share, every } = config.validation;
+        let validates = is_due(every) && share > 0.0;
+        if !samples && !validates {
+            return Ok(());
+        }
+        trainer.averaged(|| {
+            if validates {
+                let loss = without_gradients(|| validated(learner, batches))?;
+                if let Some(loss) = loss {
+                    journal.validation(step, loss)?;
+                    voice.tell(TrainingEvent::Validated { step, loss });
+                }
+            }
+            if samples {
+                for (i, prompt) in config.samples.prompts.iter().enumerate() {
+                    let picture = sample(learner, config, prompt, i)?;
+                    let path = config.output.join(format!("samples/step-{step:06}-{}.png", i + 1));
+                    write_atomically(&path, &starter::png(&picture)?)?;
+                    voice.tell(TrainingEvent::Sample { step, prompt: prompt.clone(), picture, path });
+                    if voice.is_stopped() {
+                        break;
+                    }
+                }
+                learner.model.release(Part::Vae);
+                if !config.text_encoder {
+                    learner.model.release(Part::TextEncoder);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes what was learnt, averaged where an average is kept.
+    fn write(&self, stem: &str) -> Result<Vec<PathBuf>> {
+        let Self { learner, trainer, config, .. } = self;
+        trainer.averaged(|| outputs::write(learner, &trainer.parameters, config, trainer.step, stem))
+    }
+
+    /// A training that fell apart: its last good weights are written, and the error says where.
+    fn with_what_was_learnt(mut self, error: UserError) -> UserError {
+        if self.trainer.step == 0 {
+            return error.hint("nothing was learnt before; try a lower learning rate");
+        }
+        let step = self.trainer.step;
+        let saved = self.save().and_then(|()| self.write(&stopped_name(&self.config.name, step)));
+        match saved.as_deref() {
+            Ok([first, ..]) => error
+                .hint(format!("the weights of step {step} are whole and written; try a lower learning rate"))
+                .path(first),
+            // What cannot be saved now was saved before, or is no better.
+            _ => error,
+        }
+    }
+}
+
+/// The name of what a training had learnt when it was stopped.
+fn stopped_name(name: &str, step: u64) -> String {
+    format!("{name}-step-{step:06}")
+}
+
+/// The mean loss of the pictures that are kept apart.
+fn validated(learner: &Learner, batches: &Batches) -> Result<Option<f64>> {
+    let (mut sum, mut count) = (0.0, 0u32);
+    batches.validation(learner, &mut |batch| {
+        let loss = learner.loss(batch)?;
+        sum += f64::from(loss.to_scalar::<f32>().map_err(engine_error)?);
+        count += 1;
+        Ok(())
+    })?;
+    Ok((count > 0).then(|| sum / f64::from(count)))
+}
+
+/// All updates of a training.
+fn steps(config: &TrainingConfig, batches: &Batches) -> Result<u64> {
+    let of_epochs =
+        |epochs: u64| epochs.saturating_mul(batches.of_epoch()).div_ceil(u64::from(config.steps.accumulation)).max(1);
+    match (config.steps.steps, config.steps.epochs) {
+        (Some(steps), _) => Ok(steps),
+        (None, Some(epochs)) => Ok(of_epochs(epochs)),
+        (None, None) => Err(UserError::input("Neither steps nor epochs are given")),
+    }
+}
+
+fn schedule(config: &TrainingConfig, total_steps: u64) -> LrSchedule {
+    let optimizer = &config.optimizer;
+    let shape = match optimizer.schedule {
+        Schedule::Constant => LrShape::ConstantWithWarmup,
+        Schedule::Linear => LrShape::Linear,
+        Schedule::Cosine => LrShape::Cosine,
+        Schedule::CosineWithRestarts => LrShape::CosineWithRestarts { cycles: f64::from(optimizer.cycles) },
+        Schedule::Polynomial => LrShape::Polynomial { power: optimizer.power },
+    };
+    LrSchedule { shape, base: optimizer.learning_rate, warmup_steps: optimizer.warmup_steps, total_steps }
+}
+
+/// Running averages for what is told.
+#[derive(Default)]
+struct Pace {
+    steps: u64,
+    loss: f64,
+    secs: f64,
+}
+
+impl Pace {
+    fn add(&mut self, update: &Update, secs: f64) {
+        self.steps += 1;
+        let weight = 1.0 / self.steps.min(100) as f64;
+        self.loss += weight * (update.loss - self.loss);
+        self.secs += weight * (secs - self.secs);
+    }
+
+    fn told(&self, update: &Update, steps: u64, epoch: f64) -> TrainingStep {
+        TrainingStep {
+            step: update.step,
+            steps,
+            epoch,
+            loss: update.loss,
+            smoothed: self.loss,
+            lr: update.lr,
+            grad_norm: update.grad_norm,
+            secs_per_step: self.secs,
+            eta_secs: self.secs * steps.saturating_sub(update.step) as f64,
+        }
+    }
+}
