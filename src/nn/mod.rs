@@ -2,6 +2,7 @@
 
 mod error;
 mod layers;
+mod machine;
 pub mod ops;
 mod params;
 pub mod probe;
@@ -9,5 +10,6 @@ pub mod shared_norms;
 
 pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
+pub use machine::machine;
 pub use ops::Weight;
 pub use params::{Init, Params};

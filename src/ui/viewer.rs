@@ -140,7 +140,7 @@ fn section_ui(ui: &mut Ui, title: &str) {
 
 fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     let p = palette(ui);
-    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety } = recipe;
+    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety, machine, not_understood } = recipe;
     for (title, text) in [("Prompt", &request.prompt), ("Negative prompt", &request.negative_prompt)] {
         if !text.is_empty() {
             section_ui(ui, title);
@@ -163,6 +163,7 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
         ("Seed", request.seed.to_string()),
         ("Time", duration_text(*elapsed_secs)),
         ("Made by", version.clone()),
+        ("On", machine.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("Safety", safety.map(safety_text).unwrap_or_default()),
     ];
     Grid::new("facts").num_columns(2).spacing(vec2(16.0, 4.0)).min_row_height(20.0).show(ui, |ui| {
@@ -172,6 +173,20 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
             ui.end_row();
         }
     });
+    not_understood_ui(ui, not_understood);
+}
+
+/// What of another program's recipe could not be taken over.
+pub fn not_understood_ui(ui: &mut Ui, sentences: &[String]) {
+    if sentences.is_empty() {
+        return;
+    }
+    ui.add_space(2.0 * theme::UNIT);
+    section_ui(ui, "Not taken over");
+    for sentence in sentences {
+        let text = RichText::new(sentence).small().color(palette(ui).text_dim);
+        ui.add(egui::Label::new(text).wrap().selectable(true));
+    }
 }
 
 fn buttons_ui(ui: &mut Ui, has_recipe: bool, actions: &mut Vec<Action>) {
