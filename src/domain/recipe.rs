@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{GenerateRequest, Verdict};
 
 /// What every version of this program that has made a picture begins with.
-const OUR_VERSIONS: &str = "Atelier ";
+const OUR_VERSIONS: &str = "Atelier";
 
 /// How a finished picture was made: the request that makes it again, and what else is worth knowing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
