@@ -47,6 +47,7 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
             dialog.set_title("Choose a VAE").add_filter("VAE", &["safetensors", "ckpt", "pt", "bin"]).pick_file()
         }
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
+        DialogRequest::ImportFolder => dialog.set_title("Import the pictures of a folder").pick_folder(),
         DialogRequest::CopyOut(_) => dialog.set_title("Choose a folder for the copies").pick_folder(),
         DialogRequest::Zip(_) => {
             dialog.set_title("Write a zip file").set_file_name(ZIP_NAME).add_filter("Zip", &["zip"]).save_file()

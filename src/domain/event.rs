@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{GenerateRequest, ModelInfo, ModelRef, Picture, PictureEntry, Recipe, UserError};
+use super::{GenerateRequest, ModelInfo, ModelRef, Outcome, Picture, PictureEntry, Recipe, UserError};
 
 /// The key of a job, unique within one run of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,14 @@ pub struct Job {
 pub enum Command {
     /// Make pictures.
     Generate(Box<Job>),
+    /// Make a picture again and compare it with its file. Answered as a job, with `Replayed` in the place of `Finished`;
+    /// nothing is saved. What is missing of its model, adapters and pictures is told before anything is loaded.
+    Replay {
+        /// The request of the picture's recipe.
+        job: Box<Job>,
+        /// The picture's file.
+        original: PathBuf,
+    },
     /// Load a model before it is needed, so that the first picture starts at once.
     Preload(ModelRef),
     /// End the worker thread after the job in hand (cancel that one first).
@@ -112,6 +120,17 @@ pub enum Event {
         recipe: Box<Recipe>,
         /// Its place in the history, or why it could not be saved; the picture is not lost then: it is in this event.
         saved: Result<Box<PictureEntry>, UserError>,
+    },
+    /// A picture was made again. It is not saved.
+    Replayed {
+        /// Which job.
+        job: JobId,
+        /// The picture.
+        picture: Arc<Picture>,
+        /// How it was made.
+        recipe: Box<Recipe>,
+        /// How alike it and its file are.
+        outcome: Outcome,
     },
     /// Something worth telling that stopped nothing, such as a prompt that was cut.
     Notice {

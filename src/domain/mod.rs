@@ -5,6 +5,7 @@ mod error;
 mod event;
 mod family;
 mod gallery;
+mod likeness;
 mod picture;
 mod precision;
 pub mod prompt;
@@ -26,9 +27,10 @@ pub use gallery::{
     BulkWork, Collection, CollectionId, GalleryRow, Marks, RecipeInCopy, Scope, SearchRequest, SearchResult, SortOrder,
     TrashedPicture,
 };
+pub use likeness::{FieldDifference, Likeness, NEAR_DB, Outcome, recipe_differences, replay_reasons};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use precision::Precision;
-pub use recipe::Recipe;
+pub use recipe::{Machine, Recipe};
 pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};

@@ -61,8 +61,10 @@ pub fn read_info(path: &Path) -> Result<PictureInfo> {
         let head = png_file::read_head(&mut file).map_err(cannot)?;
         let orientation = head.exif.as_deref().and_then(Orientation::from_exif_chunk);
         let mut embedded = head.embedded;
-        if embedded == Embedded::default() {
-            embedded = head.exif.as_deref().map(exif::read).unwrap_or_default();
+        if embedded.parameters.is_none() && embedded.atelier.is_none() {
+            let mut more = head.exif.as_deref().map(exif::read).unwrap_or_default();
+            more.foreign.splice(..0, embedded.foreign);
+            embedded = more;
         }
         checked_size(head.width_px, head.height_px).map(|()| (head.width_px, head.height_px, orientation, embedded))
     } else {

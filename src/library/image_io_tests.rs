@@ -11,7 +11,7 @@ fn gradient(width_px: u32, height_px: u32, alpha: u8) -> Picture {
 
 fn embedded() -> Embedded {
     let parameters = Some("絹 dress\nSteps: 20, Sampler: Euler, Seed: 1".into());
-    Embedded { parameters, atelier: Some("{\"format\":1}".into()) }
+    Embedded { parameters, atelier: Some("{\"format\":1}".into()), ..Embedded::default() }
 }
 
 fn in_file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -53,7 +53,7 @@ fn every_format_keeps_the_picture_and_what_is_known_of_it() {
 
 #[test]
 fn a_prompt_too_long_for_exif_is_told_and_the_picture_is_written() {
-    let long = Embedded { parameters: Some("x".repeat(60_000)), atelier: None };
+    let long = Embedded { parameters: Some("x".repeat(60_000)), ..Embedded::default() };
     for format in [ImageFormat::Jpeg, ImageFormat::WebP] {
         let encoded = encode(&gradient(8, 8, 255), &long, format).unwrap();
         assert!(encoded.notice.is_some());

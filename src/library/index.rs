@@ -87,6 +87,19 @@ impl Index {
             .map_err(|error| self.explain(&error))
     }
 
+    /// The path below the pictures folder and the size of every picture, in bytes.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(super) fn sizes(&self) -> Result<Vec<(String, u64)>> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached("SELECT path, size FROM pictures WHERE folder = ?1")?;
+            let rows = statement.query_map([self.folder], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|error| self.explain(&error))
+    }
+
     /// Takes in a picture that was just saved below the pictures folder, or one that changed.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ fn recipe(prompt: &str, seed: u64) -> Recipe {
         version: "Atelier 0.1.0".into(),
         elapsed_secs: 0.1,
         safety: None,
+        ..Recipe::default()
     }
 }
 
@@ -114,7 +115,8 @@ fn a_rescan_notices_what_others_did_to_the_files() {
     fs::remove_file(&entries[1].path).unwrap();
     let changed = encode(&picture(9), &Embedded::of_recipe(&recipe("another", 9), 1), ImageFormat::Png).unwrap();
     fs::write(&entries[2].path, changed.bytes).unwrap();
-    let foreign = Embedded { parameters: Some("a coat\nSteps: 5, Sampler: Euler, Seed: 77".into()), atelier: None };
+    let text = Some("a coat\nSteps: 5, Sampler: Euler, Seed: 77".into());
+    let foreign = Embedded { parameters: text, ..Embedded::default() };
     for (name, format) in [("f.jpg", ImageFormat::Jpeg), ("f.webp", ImageFormat::WebP)] {
         fs::write(paths.pictures_dir.join(name), encode(&picture(1), &foreign, format).unwrap().bytes).unwrap();
     }

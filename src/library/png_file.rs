@@ -118,18 +118,12 @@ impl PngHead {
             return;
         }
         let Some((keyword, rest)) = split_at_nul(&data) else { return };
-        let field = match keyword {
-            _ if keyword == PARAMETERS_KEYWORD.as_bytes() => &mut self.embedded.parameters,
-            _ if keyword == ATELIER_KEYWORD.as_bytes() => &mut self.embedded.atelier,
-            _ => return,
-        };
-        if field.is_none() {
-            *field = match &kind {
-                b"tEXt" => Some(latin1(rest)),
-                b"zTXt" => rest.split_first().and_then(|(_method, packed)| Some(latin1(&inflate(packed)?))),
-                _ => international(rest),
-            };
-        }
+        let Ok(keyword) = std::str::from_utf8(keyword) else { return };
+        self.embedded.take(keyword, || match &kind {
+            b"tEXt" => Some(latin1(rest)),
+            b"zTXt" => rest.split_first().and_then(|(_method, packed)| Some(latin1(&inflate(packed)?))),
+            _ => international(rest),
+        });
     }
 }
 
@@ -173,7 +167,8 @@ mod tests {
     }
 
     fn embedded(parameters: &str) -> Embedded {
-        Embedded { parameters: Some(parameters.into()), atelier: Some("{\"a\":\"絹\"}".into()) }
+        let atelier = Some("{\"a\":\"絹\"}".into());
+        Embedded { parameters: Some(parameters.into()), atelier, ..Embedded::default() }
     }
 
     /// `bytes` with a chunk before `IEND`; its checksum is left zero, as `read_head` does not look at it.

@@ -49,6 +49,7 @@ mod tests {
             version: "Atelier".into(),
             elapsed_secs: 0.25,
             safety: None,
+            ..Recipe::default()
         };
         let first = save_picture(home.path(), &picture, &recipe, 5).unwrap();
         let before = fs::read(&first).unwrap();

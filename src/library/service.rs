@@ -6,6 +6,7 @@
 //! passed on here.
 
 mod gallery;
+mod import;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +31,7 @@ use super::thumbnails::Thumbnails;
 use super::trash::move_to_trash;
 use crate::domain::{PictureId, Result, SearchRequest, UserError};
 use gallery::BulkJob;
+use import::ImportJob;
 
 /// Called after every event, so that the window takes it up.
 pub type Wake = Box<dyn Fn() + Send>;
@@ -65,6 +67,7 @@ pub fn run(paths: &Paths, commands: &Receiver<LibraryCommand>, events: &Sender<L
         thumbnails: Arc::new(Thumbnails::new(paths.thumbnails_dir.clone())),
         search: None,
         bulk: VecDeque::new(),
+        imports: VecDeque::new(),
         pool: None,
         is_keeping_tried: false,
         is_keeping_told: false,
@@ -125,6 +128,8 @@ struct Service<'a> {
     search: Option<(Ticket, SearchRequest)>,
     /// Work on many pictures, the first of it under way.
     bulk: VecDeque<BulkJob>,
+    /// Pictures of other programs to take in, the first work under way.
+    imports: VecDeque<ImportJob>,
     /// Started when a grid first wants thumbnails.
     pool: Option<ThumbnailPool>,
     /// Whether marks were written down, or could not be, since the last command that may change any.
@@ -135,7 +140,7 @@ struct Service<'a> {
 
 impl Service<'_> {
     fn is_idle(&self) -> bool {
-        self.rescan.is_none() && self.search.is_none() && self.bulk.is_empty()
+        self.rescan.is_none() && self.search.is_none() && self.bulk.is_empty() && self.imports.is_empty()
     }
 
     fn answer(&mut self, command: LibraryCommand) {
@@ -155,6 +160,7 @@ impl Service<'_> {
             },
             LibraryCommand::Trash { id, path } => self.trash(id, &path),
             LibraryCommand::Gallery(command) => self.answer_gallery(command),
+            LibraryCommand::Import(command) => self.answer_import(command),
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });
@@ -174,6 +180,7 @@ impl Service<'_> {
             self.pass_on(made);
         }
         self.go_on_with_bulk();
+        self.go_on_with_import();
         if let Some(mut rescan) = self.rescan.take() {
             match self.with_index(|index| rescan.step(index, RESCAN_SLICE)) {
                 Ok(false) => self.rescan = Some(rescan),

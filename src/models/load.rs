@@ -318,6 +318,8 @@ impl Model {
             version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
             elapsed_secs,
             safety,
+            machine: Some(crate::nn::machine()),
+            not_understood: Vec::new(),
         }
     }
 

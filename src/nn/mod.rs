@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod error;
 mod layers;
 mod low_rank;
+mod machine;
 pub mod ops;
 mod params;
 pub mod probe;
@@ -13,6 +14,7 @@ pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
 pub use low_rank::LowRank;
 pub use ops::{Weight, gradients_are_wanted, without_gradients};
+pub use machine::machine;
 pub use params::{Init, Params};
 
 /// How exactly the layers that this thread runs compute, and with which numbers.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
+use super::{AdapterAction, CompareAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, ViewerAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +108,8 @@ pub enum Action {
     ClosePicture,
     /// Select a neighbour in the gallery.
     Move(Move),
+    /// Something with a picture that is looked at closely: zoom, comparing, making it again; and importing.
+    Viewer(ViewerAction),
     /// Something in the gallery: searching, stars, collections, several pictures at once.
     Gallery(GalleryAction),
     /// Look for new and deleted files.
@@ -178,6 +180,11 @@ pub enum Key {
     Num2,
     Num3,
     Num4,
+    Num0,
+    Num5,
+    Minus,
+    Plus,
+    Space,
     A,
     C,
     F,
@@ -215,6 +222,10 @@ impl Shortcut {
         Self { ctrl: true, shift: false, key }
     }
 
+    pub(super) const fn shift(key: Key) -> Self {
+        Self { ctrl: false, shift: true, key }
+    }
+
     const fn ctrl_shift(key: Key) -> Self {
         Self { ctrl: true, shift: true, key }
     }
@@ -234,6 +245,10 @@ impl fmt::Display for Shortcut {
             Key::Num2 => f.write_str("2"),
             Key::Num3 => f.write_str("3"),
             Key::Num4 => f.write_str("4"),
+            Key::Num0 => f.write_str("0"),
+            Key::Num5 => f.write_str("5"),
+            Key::Minus => f.write_str("−"),
+            Key::Plus => f.write_str("+"),
             key => write!(f, "{key:?}"),
         }
     }
@@ -248,6 +263,10 @@ pub enum Scope {
     Elsewhere,
     /// In the gallery's large view.
     Picture,
+    /// In the gallery's large view, unless a widget has the keyboard.
+    Large,
+    /// Where two pictures are compared.
+    Compare,
     /// In the gallery, grid and large view, unless a widget has the keyboard.
     Gallery,
     /// In the gallery's grid, unless a widget has the keyboard.
@@ -258,13 +277,15 @@ impl Scope {
     /// Whether two scopes can hold at the same time.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
-        !matches!(
-            (self, other),
-            (Self::Picture, Self::Grid)
-                | (Self::Grid, Self::Picture)
-                | (Self::Elsewhere, Self::Picture | Self::Gallery | Self::Grid)
-                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere)
-        )
+        let is_grid = |scope| matches!(scope, Self::Grid);
+        let is_large = |scope| matches!(scope, Self::Picture | Self::Large);
+        let in_gallery = |scope| is_grid(scope) || is_large(scope) || scope == Self::Gallery;
+        match (self, other) {
+            (Self::Anywhere, _) | (_, Self::Anywhere) => true,
+            (one, other) if one == other => true,
+            (one, other) if is_grid(one) && is_large(other) || is_large(one) && is_grid(other) => false,
+            (one, other) => in_gallery(one) && in_gallery(other),
+        }
     }
 }
 
@@ -291,6 +312,26 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Gallery, Action::Move(Move::Down)),
     (Scope::Gallery, Action::Gallery(GalleryAction::StarChosen)),
     (Scope::Gallery, Action::Gallery(GalleryAction::UndoTrash)),
+    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(0))),
+    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(1))),
+    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(2))),
+    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(3))),
+    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(4))),
+    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(5))),
+    (Scope::Large, Action::Viewer(ViewerAction::ZoomIn)),
+    (Scope::Large, Action::Viewer(ViewerAction::ZoomOut)),
+    (Scope::Large, Action::Viewer(ViewerAction::ToggleFit)),
+    (Scope::Large, Action::Viewer(ViewerAction::ToggleAlone)),
+    (Scope::Large, Action::Viewer(ViewerAction::ToggleSlides)),
+    (Scope::Compare, Action::Viewer(ViewerAction::ZoomIn)),
+    (Scope::Compare, Action::Viewer(ViewerAction::ZoomOut)),
+    (Scope::Compare, Action::Viewer(ViewerAction::ToggleFit)),
+    (Scope::Compare, Action::Viewer(ViewerAction::ToggleAlone)),
+    (Scope::Compare, Action::Viewer(ViewerAction::Compare(CompareAction::Flip))),
+    (Scope::Compare, Action::Viewer(ViewerAction::Compare(CompareAction::Swap))),
+    (Scope::Compare, Action::Viewer(ViewerAction::Compare(CompareAction::Leave))),
+    (Scope::Grid, Action::Gallery(GalleryAction::Shift(Move::Previous))),
+    (Scope::Grid, Action::Gallery(GalleryAction::Shift(Move::Next))),
     (Scope::Grid, Action::OpenSelected),
     (Scope::Grid, Action::Gallery(GalleryAction::ChooseSelected)),
     (Scope::Grid, Action::Gallery(GalleryAction::ChooseAll)),
@@ -363,6 +404,7 @@ impl Action {
             Self::Move(Move::Up) => info("Row up", "Go one row up", Some(Shortcut::plain(Key::Up))),
             Self::Move(Move::Down) => info("Row down", "Go one row down", Some(Shortcut::plain(Key::Down))),
             Self::Gallery(action) => action.info(),
+            Self::Viewer(action) => action.info(),
             Self::WindowPlaced(_) | Self::Answered(_) | Self::Dropped(_) => info("", "", None),
             Self::Rescan => info("Refresh", "Look for new and deleted files", Some(Shortcut::plain(Key::F5))),
             Self::UseAllParameters => {

@@ -53,6 +53,8 @@ pub enum DialogRequest {
         /// What to write.
         source: SaveSource,
     },
+    /// A folder whose pictures are taken into the gallery.
+    ImportFolder,
     /// The folder to copy pictures into.
     CopyOut(Vec<PictureId>),
     /// The zip file to write pictures into.

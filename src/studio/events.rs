@@ -10,6 +10,7 @@ use super::{Effect, ModelStatus, Phase, State};
 impl State {
     /// Takes in what the engine says.
     pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
+        let Some(event) = self.on_replay_event(event) else { return Vec::new() };
         match event {
             Event::ModelLoading { model } => self.model_loading(model),
             Event::ModelReady(info) => self.model_ready(info),
@@ -59,6 +60,8 @@ impl State {
                 }
                 return effects;
             }
+            // Of one that was asked for by another window.
+            Event::Replayed { .. } => {}
             Event::Notice { job: _, sentence } => self.notices.info(sentence, None),
             Event::Done { job } | Event::Cancelled { job } => return self.job_ended(job),
             Event::Failed { job, error } => return self.job_failed(job, error),
@@ -77,6 +80,9 @@ impl State {
             }
             LibraryEvent::Opened { id, picture } => {
                 self.film.restore(id, &picture);
+                if let Some(compare) = &mut self.viewer.compare {
+                    compare.opened(id, &picture);
+                }
                 let copy = self.gallery.copy_when_opened.take_if(|wanted| *wanted == id).is_some();
                 if self.gallery.selected == Some(id) {
                     self.gallery.opened = Some((id, picture.clone()));
@@ -88,7 +94,8 @@ impl State {
             }
             LibraryEvent::PictureFailed { id, error } => {
                 // A broken thumbnail is shown as such in its place; only a picture that was opened is worth a message.
-                let asked = self.gallery.large && self.gallery.selected == Some(id);
+                let compared = self.viewer.compare.as_mut().is_some_and(|compare| compare.failed(id));
+                let asked = compared || self.gallery.large && self.gallery.selected == Some(id);
                 self.gallery.mark_broken(id);
                 if asked || self.gallery.copy_when_opened.take_if(|wanted| *wanted == id).is_some() {
                     self.notices.error(error);
@@ -100,6 +107,7 @@ impl State {
                 return self.went_to_trash(&HashSet::from([id]), Vec::new());
             }
             LibraryEvent::Gallery(event) => return self.on_gallery_event(event),
+            LibraryEvent::Import(event) => return self.on_import_event(event),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }
@@ -113,6 +121,7 @@ impl State {
     pub fn on_engine_refused(&mut self, command: Command, error: UserError) -> Vec<Effect> {
         match command {
             Command::Generate(job) => self.job_failed(job.id, error),
+            Command::Replay { job, .. } => self.on_event(Event::Failed { job: job.id, error }),
             Command::Preload(model) => self.on_event(Event::ModelFailed { model, error }),
             Command::Shutdown => Vec::new(),
         }
@@ -125,6 +134,9 @@ impl State {
             if !is_lost {
                 return; // it is asked for again when it is drawn next
             }
+        }
+        if let LibraryCommand::Import(command) = command {
+            self.import_not_sent(command);
         }
         self.notices.error(error);
     }

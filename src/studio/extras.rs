@@ -147,6 +147,9 @@ impl Draft {
 impl State {
     /// Files were dropped on the window: a picture is begun with, a model is looked at.
     pub(super) fn dropped(&mut self, paths: Vec<PathBuf>) -> Vec<Effect> {
+        if let Some(effects) = self.dropped_on_gallery(&paths) {
+            return effects;
+        }
         let Some(path) = paths.into_iter().next() else { return Vec::new() };
         if has_ending(&path, &PICTURES) {
             self.place = Place::Create;

@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{GalleryRow, Picture, PictureEntry, PictureId, RecipeInCopy, TrashedPicture};
+use crate::domain::{
+    CollectionId, GalleryRow, Picture, PictureEntry, PictureId, RecipeInCopy, SearchResult, SortOrder, TrashedPicture,
+};
 use crate::library::GalleryCommand;
 
 use super::gallery_search::{Finder, Shelves};
@@ -66,6 +68,8 @@ pub struct Gallery {
     /// What was moved to the trash last, to take it back.
     pub(super) trashed: Vec<TrashedPicture>,
     ids: Vec<PictureId>,
+    /// How many pictures one stands for, where it is more than itself.
+    groups: HashMap<PictureId, u32>,
     chosen: HashSet<PictureId>,
     /// Where a range of chosen pictures begins.
     anchor: Option<PictureId>,
@@ -108,6 +112,41 @@ impl Gallery {
     #[must_use]
     pub fn selected_index(&self) -> Option<usize> {
         self.index_of(self.selected?)
+    }
+
+    /// How many pictures of one recipe this one stands for; 1 where it stands for itself.
+    #[must_use]
+    pub fn group_size(&self, id: PictureId) -> u32 {
+        self.groups.get(&id).copied().unwrap_or(1)
+    }
+
+    /// From 0 (none) to 5, as far as is known.
+    #[must_use]
+    pub fn rating(&self, id: PictureId) -> u8 {
+        self.row(id).map_or(0, |row| row.marks.rating)
+    }
+
+    /// The collection whose order the user can change now: one that holds pictures, shown as it is arranged.
+    #[must_use]
+    pub fn arranged(&self) -> Option<CollectionId> {
+        let is_arranged =
+            self.finder.sort == SortOrder::Arranged && self.finder.like.is_none() && self.groups.is_empty();
+        let collection = self.finder.collection.and_then(|id| self.shelves.collection(id));
+        collection.filter(|collection| is_arranged && collection.query.is_none()).map(|collection| collection.id)
+    }
+
+    /// Where the pictures that an act is about go one place to the left or right: before which picture, or to the end.
+    /// `None` where they cannot go further.
+    pub(super) fn shifted(&self, subjects: &[PictureId], direction: Move) -> Option<Option<PictureId>> {
+        let places: Vec<usize> = subjects.iter().filter_map(|id| self.index_of(*id)).collect();
+        let (first, last) = (*places.iter().min()?, *places.iter().max()?);
+        match direction {
+            Move::Previous | Move::Up => Some(Some(self.ids[first.checked_sub(1)?])),
+            Move::Next | Move::Down => {
+                self.ids.get(last + 1)?;
+                Some(self.ids.get(last + 2).copied())
+            }
+        }
     }
 
     /// Whether a picture is starred, as far as is known.
@@ -168,7 +207,10 @@ impl Gallery {
     }
 
     /// Takes what a search found. What is not in it is not chosen any more: nothing is done to what is not seen.
-    pub(super) fn set_found(&mut self, ids: Vec<PictureId>) {
+    pub(super) fn set_found(&mut self, result: SearchResult) {
+        let SearchResult { ids, group_sizes, total: _ } = result;
+        let groups = ids.iter().copied().zip(group_sizes);
+        self.groups = groups.filter(|(_, size)| *size > 1).collect();
         self.ids = ids;
         self.listed = true;
         // What was left out of an answer may be there now.
@@ -225,7 +267,7 @@ impl Gallery {
         self.ids.clear();
         self.trashed.clear();
         self.shelves = Shelves::default();
-        self.finder.collection = None;
+        (self.finder.collection, self.finder.like) = (None, None);
         (self.selected, self.large, self.listed, self.reconciled) = (None, false, false, false);
     }
 
@@ -237,6 +279,8 @@ impl Gallery {
         self.broken.clear();
         self.arrived.clear();
         self.chosen.clear();
+        self.groups.clear();
+        self.finder.like = None;
         (self.opened, self.anchor) = (None, None);
     }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{BulkWork, Cancel, CollectionId, PictureId, RecipeInCopy, SortOrder};
+use crate::domain::{BulkWork, Cancel, CollectionId, Marks, PictureId, RecipeInCopy, SortOrder};
 use crate::library::{CollectionChange, GalleryCommand, LibraryCommand, Ticket};
 
 use super::gallery::InView;
 use super::gallery_search::{Named, Naming};
-use super::{DialogRequest, Effect, FilmItem, Info, Key, Place, Shortcut, State};
+use super::{DialogRequest, Effect, FilmItem, Info, Key, Move, Place, Shortcut, State};
 
 /// An act of the user in the gallery.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,18 @@ pub enum GalleryAction {
     Star(PictureId),
     /// Star what is chosen, or take the stars back.
     StarChosen,
+    /// Rate what is chosen, from 0 (not rated) to 5.
+    Rate(u8),
+    /// Show pictures that differ in nothing but the seed as one, or each.
+    ToggleGrouped,
+    /// Show those that differ from this one in nothing but the seed.
+    ShowLike(PictureId),
+    /// Show all again.
+    LeaveLike,
+    /// Move pictures of the collection that is shown before another one, or to its end.
+    Arrange(Vec<PictureId>, Option<PictureId>),
+    /// Move what is chosen one place to the left or right in its collection.
+    Shift(Move),
     /// Choose a picture besides the others, or leave it out.
     Choose(PictureId),
     /// Choose all between the last one and this one.
@@ -99,6 +111,23 @@ impl GalleryAction {
             Self::StarChosen => {
                 ("Star", "Mark with a star, or take the stars back where all have one", Some(Shortcut::plain(Key::S)))
             }
+            Self::Rate(rating) => {
+                let key = [Key::Num0, Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5];
+                let text = ["Not rated", "Rate 1", "Rate 2", "Rate 3", "Rate 4", "Rate 5"];
+                let place = usize::from((*rating).min(5));
+                let tooltip = if place == 0 { "Take the rating back" } else { "Rate with 1 (least) to 5 (best)" };
+                (text[place], tooltip, Some(Shortcut::plain(key[place])))
+            }
+            Self::ToggleGrouped => ("Group", "Show pictures whose recipes differ in nothing but the seed as one", None),
+            Self::ShowLike(_) => ("Show the others", "Show every picture of this recipe, whatever its seed", None),
+            Self::LeaveLike => ("Back to all recipes", "Show what was there before", None),
+            Self::Arrange(..) => ("Arrange", "Draw a picture to its place in the collection", None),
+            Self::Shift(Move::Previous | Move::Up) => {
+                ("Move left", "One place to the left in its collection", Some(Shortcut::shift(Key::Left)))
+            }
+            Self::Shift(Move::Next | Move::Down) => {
+                ("Move right", "One place to the right in its collection", Some(Shortcut::shift(Key::Right)))
+            }
             Self::Choose(_) => ("Choose", "Choose this picture, to do something with several at once", None),
             Self::ChooseTo(_) => ("Choose up to here", "Choose all between the last one and this one", None),
             Self::ChooseSelected => (
@@ -129,6 +158,7 @@ impl GalleryAction {
                 ("Save search…", "Keep this search as a collection that always holds what it finds", None)
             }
             Self::Name(Named::Again(_)) => ("Rename…", "Give this collection another name", None),
+            Self::Name(Named::Search(_)) => ("Edit search…", "Change the search that this collection stands for", None),
             Self::EditName(_) => ("Name", "The collection's name. Enter takes it, Esc does not", None),
             Self::AcceptName => ("Keep", "Take this name", None),
             Self::DropName => ("Never mind", "Close without a name", None),
@@ -206,6 +236,31 @@ impl State {
                 let (ids, star) = (gallery.subjects(), !gallery.subjects_are_starred());
                 return if ids.is_empty() { Vec::new() } else { vec![ask(GalleryCommand::Star { ids, star })] };
             }
+            GalleryAction::Rate(rating) => {
+                let (ids, rating) = (gallery.subjects(), rating.min(Marks::MAX_RATING));
+                return if ids.is_empty() { Vec::new() } else { vec![ask(GalleryCommand::Rate { ids, rating })] };
+            }
+            GalleryAction::ToggleGrouped => {
+                gallery.finder.is_grouped = !gallery.finder.is_grouped;
+                return vec![self.search()];
+            }
+            GalleryAction::ShowLike(id) => {
+                gallery.large = false;
+                gallery.choose_none();
+                gallery.finder.like = Some(id);
+                return vec![self.search()];
+            }
+            GalleryAction::LeaveLike => {
+                gallery.finder.like = None;
+                return vec![self.search()];
+            }
+            GalleryAction::Arrange(ids, before) => return self.arrange(ids, before),
+            GalleryAction::Shift(direction) => {
+                let ids = gallery.subjects();
+                if let Some(before) = gallery.shifted(&ids, direction) {
+                    return self.arrange(ids, before);
+                }
+            }
             GalleryAction::Choose(id) => gallery.toggle_chosen(id),
             GalleryAction::ChooseTo(id) => gallery.choose_to(id),
             GalleryAction::ChooseSelected => {
@@ -214,7 +269,10 @@ impl State {
                 }
             }
             GalleryAction::ChooseAll => gallery.choose_all(),
-            GalleryAction::ChooseNone => gallery.choose_none(),
+            GalleryAction::ChooseNone => {
+                gallery.choose_none();
+                self.viewer.picking = None;
+            }
             GalleryAction::CopyOut => {
                 let ids = gallery.subjects();
                 return if ids.is_empty() { Vec::new() } else { self.ask(DialogRequest::CopyOut(ids)) };
@@ -272,6 +330,7 @@ impl State {
     fn show_shelf(&mut self, collection: Option<CollectionId>, starred: bool) -> Vec<Effect> {
         let gallery = &mut self.gallery;
         (gallery.finder.collection, gallery.finder.starred) = (collection, starred);
+        gallery.finder.like = None;
         gallery.choose_none();
         // Without a collection nothing is arranged.
         if collection.is_none() && gallery.finder.sort == SortOrder::Arranged {
@@ -284,6 +343,7 @@ impl State {
         let shelves = &mut self.gallery.shelves;
         let text = match what {
             Named::Again(id) => shelves.collection(id).map(|collection| collection.name.clone()),
+            Named::Search(id) => shelves.collection(id).and_then(|collection| collection.query.clone()),
             Named::OfSearch => Some(self.gallery.finder.text.trim().to_owned()),
             Named::Empty | Named::OfChosen => None,
         };
@@ -301,12 +361,30 @@ impl State {
         }
         // The field stays until the library has taken the name: another collection may have it.
         naming.is_sent = true;
-        vec![change(match naming.what {
+        let is_search = matches!(naming.what, Named::Search(_));
+        let changed = change(match naming.what {
             Named::Empty => CollectionChange::Create { name, query: None, pictures: Vec::new() },
             Named::OfChosen => CollectionChange::Create { name, query: None, pictures },
             Named::OfSearch => CollectionChange::Create { name, query: Some(query), pictures: Vec::new() },
             Named::Again(id) => CollectionChange::Rename(id, name),
-        })]
+            Named::Search(id) => CollectionChange::SetQuery(id, name),
+        });
+        // What another search finds is shown at once.
+        if is_search { vec![changed, self.search()] } else { vec![changed] }
+    }
+
+    /// Moves pictures within the collection that is shown.
+    fn arrange(&mut self, ids: Vec<PictureId>, before: Option<PictureId>) -> Vec<Effect> {
+        let Some(collection) = self.gallery.arranged() else {
+            let sentence = "Pictures can be moved in a collection of your own, in the order As arranged";
+            self.notices.info(sentence, None);
+            return Vec::new();
+        };
+        // Dropped on itself, it stays.
+        if ids.is_empty() || before.is_some_and(|before| ids.contains(&before)) {
+            return Vec::new();
+        }
+        vec![change(CollectionChange::Arrange(collection, ids, before)), self.search()]
     }
 
     /// Lets the library work on many pictures.

@@ -16,7 +16,7 @@ impl State {
             // What of the text is not understood was told when it was typed.
             GalleryEvent::Found { ticket, found } => {
                 if gallery.finder.is_last_search(ticket) {
-                    gallery.set_found(found.result.ids);
+                    gallery.set_found(found.result);
                 }
             }
             GalleryEvent::Rows(rows) => {

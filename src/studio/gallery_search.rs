@@ -1,7 +1,7 @@
 //! What of the gallery is looked at: the search, in which pictures and in which order; and the collections.
 
 use crate::domain::search::{Hint, Key, Query, Term, Test, parse};
-use crate::domain::{Collection, CollectionId, Scope, SearchRequest, SortOrder};
+use crate::domain::{Collection, CollectionId, PictureId, Scope, SearchRequest, SortOrder};
 use crate::library::{Counts, Ticket};
 
 /// What is searched for.
@@ -17,6 +17,10 @@ pub struct Finder {
     pub collection: Option<CollectionId>,
     /// In which order.
     pub sort: SortOrder,
+    /// Whether pictures whose recipes differ in nothing but the seed are shown as one.
+    pub is_grouped: bool,
+    /// Only those whose recipes differ from this one's in nothing but the seed.
+    pub like: Option<PictureId>,
     /// Counts up when the field is to take the keyboard.
     pub focus: u64,
     last_ticket: u64,
@@ -33,7 +37,7 @@ impl Finder {
     /// Whether all pictures are looked at.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        !self.is_searching() && !self.starred && self.collection.is_none()
+        !self.is_searching() && !self.starred && self.collection.is_none() && self.like.is_none()
     }
 
     pub(super) fn set_text(&mut self, text: String) {
@@ -62,8 +66,14 @@ impl Finder {
     pub(super) fn request(&self) -> SearchRequest {
         // Only where a star is asked for is it more than what was typed: what is typed is sent as it is.
         let text = if self.starred { self.narrowed(parse(&self.text).query) } else { self.text.clone() };
-        let scope = self.collection.map_or(Scope::All, Scope::Collection);
-        SearchRequest { text, scope, sort: self.sort, is_grouped: false }
+        let scope = match (self.like, self.collection) {
+            (Some(picture), _) => Scope::SameRecipe(picture),
+            (None, Some(collection)) => Scope::Collection(collection),
+            (None, None) => Scope::All,
+        };
+        // Within a group nothing is grouped.
+        let is_grouped = self.is_grouped && self.like.is_none();
+        SearchRequest { text, scope, sort: self.sort, is_grouped }
     }
 
     /// What is looked at, as one search: what a smart collection remembers.
@@ -115,6 +125,8 @@ pub enum Named {
     OfSearch,
     /// A collection that has another name.
     Again(CollectionId),
+    /// Not a name, but another search for a collection that stands for one.
+    Search(CollectionId),
 }
 
 /// The collections, by name, and how many pictures there are.

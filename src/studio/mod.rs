@@ -5,6 +5,7 @@
 
 mod actions;
 mod adapters;
+mod compare;
 mod draft;
 mod effects;
 mod events;
@@ -13,6 +14,7 @@ mod film;
 mod gallery;
 mod gallery_actions;
 mod gallery_events;
+mod gallery_import;
 mod gallery_search;
 #[cfg(test)]
 mod gallery_tests;
@@ -22,6 +24,7 @@ mod labels;
 mod models;
 mod notices;
 mod queue;
+mod replay;
 mod safety;
 mod shelf;
 mod shelf_actions;
@@ -29,21 +32,26 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod update;
+mod viewer;
 
 pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
 pub use adapters::{AdapterAction, Adapters, can_be_named};
+pub use compare::{Compare, CompareAction, CompareMode, Side};
 pub use draft::{Draft, Seeds, Size};
 pub use effects::{DialogAnswer, DialogRequest, Effect};
 pub use extras::Extra;
 pub use film::{Film, FilmItem, View};
 pub use gallery::{Gallery, InView};
 pub use gallery_actions::{GalleryAction, Work};
+pub use gallery_import::{ImportAction, Importer, Importing};
 pub use gallery_search::{Finder, Named, Naming, Shelves};
 pub use labels::{Labelled, sampler, schedule};
 pub use models::{ModelStatus, Models};
 pub use notices::{MAX_NOTICES, Notice, Notices, Severity};
 pub use queue::{Phase, Queue, Running, duration_text, time_left_text};
+pub use replay::{Remade, Replay, ReplayAction, Stage};
 pub use shelf::{Look, Shelf, Transfer, TransferState, repo_of};
 pub use shelf_actions::ShelfAction;
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use update::ZIP_NAME;
+pub use viewer::{Viewer, ViewerAction, Zoom};

@@ -62,7 +62,8 @@ impl State {
         self.gallery.generation += 1;
     }
 
-    fn hidden(&self, recipe: Option<&Recipe>) -> Option<Verdict> {
+    /// The verdict of a recipe where its picture is hidden unless the user asked to see it.
+    pub(super) fn hidden(&self, recipe: Option<&Recipe>) -> Option<Verdict> {
         let hides = matches!(self.safety, SafetyMode::Blur | SafetyMode::Black);
         recipe?.safety.filter(|verdict| verdict.flagged && hides)
     }

@@ -14,7 +14,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View,
+    Size, View, Viewer,
 };
 
 /// The places of the window.
@@ -94,6 +94,8 @@ pub struct State {
     pub film: Film,
     /// The pictures of all sessions.
     pub gallery: Gallery,
+    /// Looking at pictures closely: zoom, comparing, making again, importing.
+    pub viewer: Viewer,
     /// Messages.
     pub notices: Notices,
     /// What can draw.
@@ -144,6 +146,7 @@ impl State {
             queue: Queue::default(),
             film: Film::default(),
             gallery: Gallery::default(),
+            viewer: Viewer::default(),
             notices: Notices::default(),
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),

@@ -81,6 +81,7 @@ pub(super) fn recipe(request: GenerateRequest) -> Recipe {
         version: "Atelier".to_owned(),
         elapsed_secs: 1.0,
         safety: None,
+        ..Recipe::default()
     }
 }
 

@@ -69,7 +69,8 @@ impl State {
                     return self.open(id);
                 }
             }
-            Action::ClosePicture => self.gallery.large = false,
+            Action::ClosePicture => return self.close_picture(),
+            Action::Viewer(action) => return self.apply_viewer(action),
             Action::Move(direction) => return self.move_selection(direction),
             Action::Gallery(action) => return self.apply_gallery(action),
             Action::Rescan => return vec![ask(GalleryCommand::Reconcile), self.search()],
@@ -120,6 +121,7 @@ impl State {
     pub fn close(&mut self) -> Vec<Effect> {
         self.queue.clear_waiting();
         self.queue.cancel_running();
+        self.drop_replay();
         vec![self.save_settings()]
     }
 
@@ -181,7 +183,11 @@ impl State {
         }
     }
 
-    fn open(&mut self, id: PictureId) -> Vec<Effect> {
+    pub(super) fn open(&mut self, id: PictureId) -> Vec<Effect> {
+        if let Some(first) = self.viewer.picking.filter(|first| *first != id) {
+            return self.compare(first, id);
+        }
+        self.viewer.picking = None;
         self.gallery.select(id);
         self.gallery.large = true;
         let mut effects: Vec<Effect> = self.gallery.look_around().map(ask).into_iter().collect();
@@ -212,30 +218,22 @@ impl State {
 
     fn reuse(&mut self, action: &Action) -> Vec<Effect> {
         let Some(recipe) = self.subject().and_then(|subject| subject.recipe) else { return Vec::new() };
-        let request = recipe.request.clone();
-        let mut effects = Vec::new();
+        let recipe = recipe.clone();
+        let request = &recipe.request;
         match action {
             Action::UsePrompt => {
-                self.draft.request.prompt = request.prompt;
-                self.draft.request.negative_prompt = request.negative_prompt;
+                self.draft.request.prompt.clone_from(&request.prompt);
+                self.draft.request.negative_prompt.clone_from(&request.negative_prompt);
             }
             Action::UseSeed => {
                 self.draft.request.seed = request.seed;
                 self.draft.seed_locked = true;
             }
-            _ => {
-                self.models.defaults_wanted = None;
-                self.models.remember(&request.model);
-                if !matches!(self.models.status(&request.model), Some(ModelStatus::Ready(_) | ModelStatus::Loading)) {
-                    effects.push(self.preload(request.model.clone()));
-                }
-                self.draft.request = request;
-                effects.extend(self.fit_adapters());
-            }
+            _ => return self.use_recipe(&recipe),
         }
         self.place = Place::Create;
         self.mark_dirty();
-        effects
+        self.set_alone(false)
     }
 
     fn save_as(&mut self) -> Vec<Effect> {
@@ -313,7 +311,7 @@ impl State {
                     DialogRequest::ModelFolder | DialogRequest::ModelFile | DialogRequest::ModelsFolder => {
                         String::new()
                     }
-                    DialogRequest::Vae => String::new(),
+                    DialogRequest::Vae | DialogRequest::ImportFolder => String::new(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
@@ -360,6 +358,7 @@ impl State {
                 Vec::new()
             }
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
+            DialogRequest::ImportFolder => self.take_in(vec![path]),
             DialogRequest::CopyOut(ids) => {
                 self.work_on(ids, BulkWork::CopyTo { folder: path, recipe: self.gallery.recipe_in_copies })
             }

@@ -27,7 +27,7 @@ pub fn filmstrip_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions
         let mut lacking = Vec::new();
         ScrollArea::vertical().auto_shrink(false).show_rows(ui, side, count, |ui, rows| {
             for item in state.film.items().skip(rows.start).take(rows.len()) {
-                lacking.extend(tile_ui(ui, item, side, shown == Some(item.key), textures, actions));
+                lacking.extend(tile_ui(ui, state, item, side, shown == Some(item.key), textures, actions));
             }
         });
         if !lacking.is_empty() {
@@ -39,6 +39,7 @@ pub fn filmstrip_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions
 /// A picture of this session. Gives its key where its thumbnail is lacking.
 fn tile_ui(
     ui: &mut Ui,
+    state: &State,
     item: &FilmItem,
     side: f32,
     chosen: bool,
@@ -60,7 +61,14 @@ fn tile_ui(
         texture.paint(ui, place, theme::ROUNDING - 2);
         lacking = None;
     } else if let Some(picture) = &item.picture {
-        let texture = textures.load(ui.ctx(), TextureKey::Film(item.key), picture);
+        // Until its thumbnail comes, which is made hidden where it must be.
+        let texture = match state.hidden_film(item) {
+            Some(verdict) => {
+                let key = TextureKey::HiddenFilm(item.key, state.safety);
+                textures.load_hidden(ui.ctx(), key, picture, state.safety, verdict)
+            }
+            None => textures.load(ui.ctx(), TextureKey::Film(item.key), picture),
+        };
         texture.paint(ui, place, theme::ROUNDING - 2);
     } else {
         let icon = Rect::from_center_size(rect.center(), vec2(20.0, 20.0));

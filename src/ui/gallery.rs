@@ -27,7 +27,7 @@ pub fn gallery_ui(ui: &mut Ui, state: &State, focus_search: bool, textures: &mut
         .frame(Frame::new().fill(p.panel))
         .show(ui, |ui| shelves_ui(ui, state, actions));
     let gallery = &state.gallery;
-    if gallery.chosen_count() > 0 || !gallery.works.is_empty() {
+    if gallery.chosen_count() > 0 || !gallery.works.is_empty() || state.viewer.import.running.is_some() {
         // Below the grid: above it, the first choice would move the pictures away under the pointer.
         let margin = Margin { left: 24, right: 24, top: 10, bottom: 12 };
         Panel::bottom("chosen")
@@ -57,7 +57,7 @@ fn nothing_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let (title, advice) = if !gallery.listed || (is_empty && !gallery.reconciled) {
         ("Reading the history", "This takes a moment")
     } else if is_empty {
-        ("No pictures yet", "Make one in Create: it is kept here, with everything that made it")
+        ("No pictures yet", "Make one in Create, or drop pictures of other programs here: their recipes are read")
     } else if gallery.finder.is_searching() {
         ("Nothing matches", "Fewer words find more")
     } else if gallery.finder.starred {
@@ -130,7 +130,9 @@ fn tile_ui(
 ) {
     let p = palette(ui);
     let gallery = &state.gallery;
-    let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
+    let can_be_moved = gallery.arranged().is_some();
+    let sense = if can_be_moved { Sense::click_and_drag() } else { Sense::click() };
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side), sense);
     let (selected, chosen) = (gallery.selected == Some(id), gallery.is_chosen(id));
     let name = gallery.entry(id).map_or_else(|| "not read yet".to_owned(), entry_name);
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected || chosen, format!("Picture: {name}")));
@@ -149,6 +151,10 @@ fn tile_ui(
         (false, false) => Stroke::NONE,
     };
     ui.painter().rect_stroke(rect, CornerRadius::same(theme::ROUNDING), stroke, StrokeKind::Inside);
+    marks_ui(ui, rect, id, gallery.rating(id));
+    if can_be_moved {
+        move_ui(ui, rect, &response, id, state, actions);
+    }
     let response = response.on_hover_text(&name);
     let starred = gallery.is_starred(id);
     if hovered || starred {
@@ -161,10 +167,79 @@ fn tile_ui(
         let icon = if chosen { Icon::Check } else { Icon::Unchecked };
         corner_ui(ui, corner, icon, chosen, GalleryAction::Choose(id), &name, actions);
     }
+    let size = gallery.group_size(id);
+    if size > 1 {
+        group_ui(ui, rect, id, size, &name, actions);
+    }
     if response.clicked() {
         actions.push(clicked(&response, id));
     }
 }
+
+/// The rating of a picture: so many pips at its lower left corner.
+fn marks_ui(ui: &Ui, rect: Rect, id: PictureId, rating: u8) {
+    if rating == 0 {
+        return;
+    }
+    let p = palette(ui);
+    let width = f32::from(rating) * theme::PIP_WIDTH * 0.75 + theme::UNIT;
+    let corner = rect.left_bottom() + vec2(2.0 * theme::UNIT, -6.0 * theme::UNIT);
+    let ground = Rect::from_min_size(corner, vec2(width, 4.0 * theme::UNIT));
+    let response = ui.interact(ground, ui.scope_id().with(("rating", id)), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Rated {rating} of 5")));
+    ui.painter().rect_filled(ground, theme::ROUNDING, p.raised);
+    for place in 0..rating {
+        let at = ground.left_center() + vec2(theme::UNIT * 2.0 + f32::from(place) * theme::PIP_WIDTH * 0.75, 0.0);
+        icons::paint_pip(ui.painter(), at, true, p.accent);
+    }
+}
+
+/// Of how many pictures this is the first; a click shows the others.
+fn group_ui(ui: &mut Ui, rect: Rect, id: PictureId, size: u32, name: &str, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    let show = GalleryAction::ShowLike(id);
+    let info = show.info();
+    let text = ui.painter().layout_no_wrap(size.to_string(), egui::FontId::proportional(12.0), p.text);
+    let width = text.size().x + theme::ICON + 4.0 * theme::UNIT;
+    let corner = rect.right_bottom() - vec2(width + 2.0 * theme::UNIT, theme::TILE_BUTTON + 2.0 * theme::UNIT);
+    let badge = Rect::from_min_size(corner, vec2(width, theme::TILE_BUTTON));
+    let response = ui.interact(badge, ui.scope_id().with(("group", id)), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{} ({size}): {name}", info.text)));
+    let fill = if response.hovered() || response.has_focus() { p.field_hover } else { p.raised };
+    ui.painter().rect_filled(badge, theme::ROUNDING, fill);
+    let icon = Rect::from_min_size(badge.min + Vec2::splat(theme::UNIT), Vec2::splat(theme::ICON));
+    icons::paint(ui.painter(), icon, Icon::Stack, p.text_dim);
+    let at = egui::pos2(icon.right() + theme::UNIT, badge.center().y - text.size().y / 2.0);
+    ui.painter().galley(at, text, p.text);
+    if response.on_hover_text(tooltip(&info)).clicked() {
+        actions.push(Action::Gallery(show));
+    }
+}
+
+/// Drawing pictures to their places in a collection: a line shows where they would go.
+fn move_ui(ui: &Ui, rect: Rect, response: &Response, id: PictureId, state: &State, actions: &mut Vec<Action>) {
+    let gallery = &state.gallery;
+    if response.drag_started() {
+        // One of those that are chosen takes the others along.
+        let moved = if gallery.is_chosen(id) { gallery.subjects() } else { vec![id] };
+        response.dnd_set_drag_payload(Moved(moved));
+    }
+    if response.dnd_hover_payload::<Moved>().is_none() {
+        return;
+    }
+    let pointer = ui.input(|input| input.pointer.hover_pos()).unwrap_or(rect.min);
+    let is_behind = pointer.x > rect.center().x;
+    let x = if is_behind { rect.right() + theme::TILE_GAP / 2.0 } else { rect.left() - theme::TILE_GAP / 2.0 };
+    ui.painter().vline(x, rect.y_range(), Stroke::new(2.0, palette(ui).accent));
+    if let Some(moved) = response.dnd_release_payload::<Moved>() {
+        let place = gallery.ids().iter().position(|other| *other == id);
+        let before = if is_behind { place.and_then(|place| gallery.ids().get(place + 1)).copied() } else { Some(id) };
+        actions.push(Action::Gallery(GalleryAction::Arrange(moved.0.clone(), before)));
+    }
+}
+
+/// Pictures on their way to another place.
+struct Moved(Vec<PictureId>);
 
 /// What a click on a tile means, by the keys that are held.
 fn clicked(response: &Response, id: PictureId) -> Action {

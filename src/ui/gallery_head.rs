@@ -1,11 +1,12 @@
 //! The head of the gallery with its search, and the bar of what can be done with the chosen pictures.
 
-use egui::{Align, Align2, ComboBox, Id, Label, Layout, RichText, Role, TextEdit, Ui, WidgetInfo, vec2};
+use egui::{Align, Align2, ComboBox, Frame, Id, Label, Layout, Margin, RichText, Role, TextEdit, Ui, WidgetInfo, vec2};
 
-use crate::domain::{RecipeInCopy, SortOrder};
-use crate::studio::{Action, GalleryAction, Named, State, Work};
+use crate::domain::{Marks, RecipeInCopy, SortOrder};
+use crate::studio::{Action, GalleryAction, Named, State, ViewerAction, Work};
 
 use super::icons::Icon;
+use super::import::running_ui;
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, action_icon_ui, button_ui, hint_ui, progress_ui, tooltip};
 
@@ -16,9 +17,17 @@ const MAX_HINTS: usize = 2;
 pub fn head_ui(ui: &mut Ui, state: &State, focus_search: bool, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let finder = &state.gallery.finder;
+    if state.viewer.picking.is_some() {
+        picking_ui(ui, actions);
+    }
     ui.horizontal(|ui| {
         let collection = finder.collection.and_then(|id| state.gallery.shelves.collection(id));
+        if finder.like.is_some() {
+            let back = Action::Gallery(GalleryAction::LeaveLike);
+            action_icon_ui(ui, Icon::Left, &back, false, theme::CONTROL_HEIGHT, actions);
+        }
         let title = match collection {
+            _ if finder.like.is_some() => "One recipe",
             Some(collection) => collection.name.as_str(),
             None if finder.starred => GalleryAction::ShowStarred.info().text,
             None => GalleryAction::ShowAll.info().text,
@@ -52,8 +61,8 @@ fn search_ui(ui: &mut Ui, state: &State, focus_search: bool, actions: &mut Vec<A
     let info = GalleryAction::EditSearch(String::new()).info();
     let mut text = finder.text.clone();
     let side = theme::CONTROL_HEIGHT;
-    // Two icons, the order, saving the search, the gaps between them, and room for the scroll bar.
-    let others = 2.0 * side + theme::SORT_WIDTH + theme::SAVE_SEARCH_WIDTH + 13.0 * theme::UNIT;
+    // Three icons, the order, saving the search, the gaps between them, and room for the scroll bar.
+    let others = 3.0 * side + theme::SORT_WIDTH + theme::SAVE_SEARCH_WIDTH + 15.0 * theme::UNIT;
     let width = (ui.available_width() - others).max(4.0 * side);
     let field = TextEdit::singleline(&mut text)
         .id(Id::unique("gallery search"))
@@ -74,6 +83,8 @@ fn search_ui(ui: &mut Ui, state: &State, focus_search: bool, actions: &mut Vec<A
     });
     let icon = if finder.starred { Icon::Starred } else { Icon::Star };
     action_icon_ui(ui, icon, &Action::Gallery(GalleryAction::ToggleStarred), finder.starred, side, actions);
+    let group = Action::Gallery(GalleryAction::ToggleGrouped);
+    action_icon_ui(ui, Icon::Stack, &group, finder.is_grouped, side, actions);
     sort_ui(ui, state, actions);
     ui.add_enabled_ui(finder.is_searching() || finder.starred, |ui| {
         let save = Action::Gallery(GalleryAction::Name(Named::OfSearch));
@@ -109,6 +120,9 @@ pub fn chosen_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     for work in &state.gallery.works {
         work_ui(ui, work, actions);
     }
+    if let Some(running) = &state.viewer.import.running {
+        running_ui(ui, running, actions);
+    }
     let count = state.gallery.chosen_count();
     if count == 0 {
         return;
@@ -121,6 +135,11 @@ pub fn chosen_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         let text = if state.gallery.subjects_are_starred() { "Take stars back" } else { star.info().text };
         if button_ui(ui, text, Emphasis::Normal, any).on_hover_text(tooltip(&star.info())).clicked() {
             actions.push(Action::Gallery(star));
+        }
+        rate_ui(ui, actions);
+        if count == 2 {
+            let compare = Action::Viewer(ViewerAction::CompareChosen);
+            action_button_ui(ui, &compare, Emphasis::Normal, any, actions);
         }
         collect_ui(ui, state, actions);
         for action in [GalleryAction::CopyOut, GalleryAction::Zip] {
@@ -135,6 +154,34 @@ pub fn chosen_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         let none = Action::Gallery(GalleryAction::ChooseNone);
         action_icon_ui(ui, Icon::Close, &none, false, theme::CONTROL_HEIGHT, actions);
     });
+}
+
+/// Rates all that is chosen.
+fn rate_ui(ui: &mut Ui, actions: &mut Vec<Action>) {
+    let menu = ui.menu_button("Rate…", |ui| {
+        for rating in (0..=Marks::MAX_RATING).rev() {
+            let info = GalleryAction::Rate(rating).info();
+            if ui.button(info.text).on_hover_text(tooltip(&info)).clicked() {
+                actions.push(Action::Gallery(GalleryAction::Rate(rating)));
+            }
+        }
+    });
+    menu.response.on_hover_text("Rate the chosen pictures from 1 to 5; the keys 0 to 5 do so too");
+}
+
+/// That a picture is being chosen to compare another one with.
+fn picking_ui(ui: &mut Ui, actions: &mut Vec<Action>) {
+    let p = palette(ui);
+    Frame::new().fill(p.accent_soft).corner_radius(theme::ROUNDING).inner_margin(Margin::symmetric(12, 4)).show(
+        ui,
+        |ui| {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new("Click the picture to compare with").color(p.text));
+                let stop = Action::Viewer(ViewerAction::StopPicking);
+                action_button_ui(ui, &stop, Emphasis::Quiet, vec2(0.0, 0.0), actions);
+            });
+        },
+    );
 }
 
 /// Into a collection, and out of the one that is shown.

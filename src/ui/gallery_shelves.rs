@@ -6,7 +6,7 @@ use egui::{
 };
 
 use crate::domain::Collection;
-use crate::studio::{Action, GalleryAction, Named, Naming, State};
+use crate::studio::{Action, GalleryAction, ImportAction, Named, Naming, State};
 
 use super::icons::{self, Icon};
 use super::theme::{self, palette};
@@ -42,19 +42,23 @@ fn list_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         collection_ui(ui, state, collection, actions);
     }
     match &shelves.naming {
-        Some(naming) if !matches!(naming.what, Named::Again(_)) => naming_ui(ui, naming, actions),
+        Some(naming) if !matches!(naming.what, Named::Again(_) | Named::Search(_)) => naming_ui(ui, naming, actions),
         _ => {
             ui.add_space(theme::UNIT);
             let new = Action::Gallery(GalleryAction::Name(Named::Empty));
             action_button_ui(ui, &new, Emphasis::Quiet, vec2(ui.available_width(), theme::CONTROL_HEIGHT), actions);
         }
     }
+    ui.add_space(2.0 * theme::UNIT);
+    let wide = vec2(ui.available_width(), theme::CONTROL_HEIGHT);
+    action_button_ui(ui, &ImportAction::ChooseFolder.into(), Emphasis::Quiet, wide, actions);
 }
 
 fn collection_ui(ui: &mut Ui, state: &State, collection: &Collection, actions: &mut Vec<Action>) {
     let (shelves, finder) = (&state.gallery.shelves, &state.gallery.finder);
     let Collection { id, name, query, count } = collection;
-    if let Some(naming) = shelves.naming.as_ref().filter(|naming| naming.what == Named::Again(*id)) {
+    let is_this = |naming: &&Naming| [Named::Again(*id), Named::Search(*id)].contains(&naming.what);
+    if let Some(naming) = shelves.naming.as_ref().filter(is_this) {
         naming_ui(ui, naming, actions);
         return;
     }
@@ -74,6 +78,9 @@ fn collection_ui(ui: &mut Ui, state: &State, collection: &Collection, actions: &
     } else if chosen {
         ui.horizontal_wrapped(|ui| {
             named_ui(ui, GalleryAction::Name(Named::Again(*id)), Emphasis::Quiet, name, actions);
+            if query.is_some() {
+                named_ui(ui, GalleryAction::Name(Named::Search(*id)), Emphasis::Quiet, name, actions);
+            }
             named_ui(ui, GalleryAction::AskDelete(*id), Emphasis::Quiet, name, actions);
         });
     }
@@ -141,7 +148,9 @@ fn naming_ui(ui: &mut Ui, naming: &Naming, actions: &mut Vec<Action>) {
     let field = TextEdit::singleline(&mut text).id(Id::unique("collection name")).hint_text(info.text);
     let size = vec2(ui.available_width(), theme::CONTROL_HEIGHT);
     let response = ui.add_sized(size, field.align(Align2::LEFT_CENTER)).on_hover_text(info.tooltip);
-    let response = response.accessible_name("Name of the collection");
+    let is_search = matches!(naming.what, Named::Search(_));
+    let name = if is_search { "Search of the collection" } else { "Name of the collection" };
+    let response = response.accessible_name(name);
     if response.changed() {
         actions.push(Action::Gallery(GalleryAction::EditName(text)));
     }

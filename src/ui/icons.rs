@@ -29,6 +29,10 @@ pub enum Icon {
     Search,
     Star,
     Starred,
+    Play,
+    Pause,
+    Expand,
+    Stack,
 }
 
 /// Draws an icon into a square.
@@ -114,6 +118,21 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
         }
         Icon::Star => pen.star(false),
         Icon::Starred => pen.star(true),
+        Icon::Play => pen.line(&[(5.0, 3.0), (13.0, 8.0), (5.0, 13.0), (5.0, 3.0)]),
+        Icon::Pause => {
+            pen.line(&[(5.5, 3.5), (5.5, 12.5)]);
+            pen.line(&[(10.5, 3.5), (10.5, 12.5)]);
+        }
+        Icon::Expand => {
+            pen.line(&[(9.5, 2.5), (13.5, 2.5), (13.5, 6.5)]);
+            pen.line(&[(6.5, 13.5), (2.5, 13.5), (2.5, 9.5)]);
+            pen.line(&[(13.5, 2.5), (9.2, 6.8)]);
+            pen.line(&[(2.5, 13.5), (6.8, 9.2)]);
+        }
+        Icon::Stack => {
+            pen.rect(2.5, 5.5, 8.0, 8.0, 1);
+            pen.line(&[(5.5, 2.5), (12.5, 2.5), (13.5, 3.5), (13.5, 10.5)]);
+        }
     }
 }
 
@@ -123,6 +142,16 @@ pub fn paint_aspect(painter: &Painter, rect: Rect, width: f32, height: f32, colo
     let size = vec2(width, height) / longest * rect.size().min_elem();
     let rect = Rect::from_center_size(rect.center(), size.max(Vec2::splat(3.0)));
     painter.rect_stroke(rect, CornerRadius::same(1), Stroke::new(1.2, colour), StrokeKind::Inside);
+}
+
+/// Draws a pip of a rating.
+pub fn paint_pip(painter: &Painter, at: Pos2, is_on: bool, colour: Color32) {
+    const RADIUS: f32 = 4.0;
+    if is_on {
+        painter.circle_filled(at, RADIUS, colour);
+    } else {
+        painter.circle_stroke(at, RADIUS, Stroke::new(1.2, colour));
+    }
 }
 
 struct Pen<'a> {

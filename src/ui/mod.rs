@@ -2,6 +2,7 @@
 
 mod adapters;
 mod canvas;
+mod compare;
 mod draft;
 mod draft_fields;
 mod extras;
@@ -10,17 +11,20 @@ mod gallery;
 mod gallery_head;
 mod gallery_shelves;
 mod icons;
+mod import;
 mod models;
 mod models_cards;
 mod notices;
 mod path_prompt;
 mod rail;
+mod recipe;
 mod settings;
 mod shortcuts;
 mod textures;
 pub mod theme;
 mod viewer;
 mod widgets;
+mod zoom;
 
 use egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
@@ -52,7 +56,10 @@ impl Window {
         shortcuts::collect(ui.ctx(), state, self.had_keyboard, actions);
         let p = theme::palette(ui);
         let narrow = ui.available_width() < theme::NARROW_BELOW;
-        side(Panel::left("rail"), theme::RAIL_WIDTH, p.rail).show(ui, |ui| rail::rail_ui(ui, state, actions));
+        let is_alone = state.place == Place::Gallery && state.viewer.is_alone;
+        if !is_alone {
+            side(Panel::left("rail"), theme::RAIL_WIDTH, p.rail).show(ui, |ui| rail::rail_ui(ui, state, actions));
+        }
         match state.place {
             Place::Create => self.create_ui(ui, state, narrow, actions),
             Place::Gallery => {
@@ -60,7 +67,9 @@ impl Window {
                 let asked = state.gallery.finder.focus;
                 let focus_search = std::mem::replace(&mut self.search_focus, asked) != asked;
                 CentralPanel::default().frame(frame).show(ui, |ui| {
-                    if state.gallery.large {
+                    if let Some(compare) = &state.viewer.compare {
+                        compare::compare_ui(ui, state, compare, &mut self.textures, actions);
+                    } else if state.gallery.large {
                         viewer::viewer_ui(ui, state, &mut self.textures, actions);
                     } else {
                         gallery::gallery_ui(ui, state, focus_search, &mut self.textures, actions);
@@ -80,6 +89,7 @@ impl Window {
         }
         notices::notices_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
+        import::import_ui(ui.ctx(), state, &mut self.textures, actions);
         self.had_keyboard = ui.memory(|memory| memory.focused().is_some());
     }
 

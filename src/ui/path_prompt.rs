@@ -29,6 +29,7 @@ fn content_ui(ui: &mut Ui, prompt: &PathPrompt, actions: &mut Vec<Action>) {
         DialogRequest::Mask => "Mask",
         DialogRequest::Vae => "File of the VAE",
         DialogRequest::PicturesFolder => "Folder for new pictures",
+        DialogRequest::ImportFolder => "Folder with pictures to import",
         DialogRequest::CopyOut(_) => "Folder for the copies",
         DialogRequest::Zip(_) => "Zip file",
         DialogRequest::SavePicture { .. } => "Save the picture as",

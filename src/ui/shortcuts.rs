@@ -24,11 +24,15 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
 
 fn holds(scope: Scope, state: &State, typing: bool) -> bool {
     let gallery = state.place == Place::Gallery;
+    let comparing = gallery && state.viewer.compare.is_some();
+    let gallery = gallery && !comparing;
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
-        Scope::Elsewhere => !gallery,
+        Scope::Elsewhere => !gallery && !comparing,
         Scope::Picture => large,
+        Scope::Large => large && !typing,
+        Scope::Compare => comparing && !typing,
         Scope::Gallery => gallery && !typing,
         Scope::Grid => gallery && !large && !typing,
     }
@@ -47,7 +51,7 @@ fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
         let mut found = false;
         input.events.retain(|event| match event {
             egui::Event::Key { key, pressed: true, modifiers: held, .. }
-                if *key == egui_key(shortcut.key) && held.matches_exact(modifiers) =>
+                if is_pressed(*key, *held, shortcut.key, modifiers) =>
             {
                 found = true;
                 false
@@ -56,6 +60,14 @@ fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
         });
         found
     })
+}
+
+/// Where `+` is above `=`, it takes Shift.
+fn is_pressed(key: egui::Key, held: Modifiers, wanted: Key, modifiers: Modifiers) -> bool {
+    match wanted {
+        Key::Plus => matches!(key, egui::Key::Plus | egui::Key::Equals) && !held.command && !held.alt,
+        _ => key == egui_key(wanted) && held.matches_exact(modifiers),
+    }
 }
 
 fn egui_key(key: Key) -> egui::Key {
@@ -73,6 +85,11 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
         Key::Num4 => egui::Key::Num4,
+        Key::Num0 => egui::Key::Num0,
+        Key::Num5 => egui::Key::Num5,
+        Key::Minus => egui::Key::Minus,
+        Key::Plus => egui::Key::Plus,
+        Key::Space => egui::Key::Space,
         Key::A => egui::Key::A,
         Key::C => egui::Key::C,
         Key::F => egui::Key::F,

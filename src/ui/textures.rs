@@ -34,7 +34,7 @@ pub struct PictureTexture {
 }
 
 impl PictureTexture {
-    fn load(ctx: &Context, picture: &Picture) -> Self {
+    fn load(ctx: &Context, picture: &Picture, options: TextureOptions) -> Self {
         let side = u32::try_from(ctx.input(|input| input.max_texture_side)).unwrap_or(2048).max(1);
         let mut tiles = Vec::new();
         for y in (0..picture.height_px).step_by(side as usize) {
@@ -45,7 +45,7 @@ impl PictureTexture {
                     vec2(width as f32 / picture.width_px as f32, height as f32 / picture.height_px as f32),
                 );
                 let image = cut(picture, x, y, width, height);
-                tiles.push((place, ctx.load_texture("picture", image, TextureOptions::LINEAR)));
+                tiles.push((place, ctx.load_texture("picture", image, options)));
             }
         }
         Self { tiles, bytes: picture.rgba.len(), last_drawn: 0 }
@@ -65,6 +65,8 @@ impl PictureTexture {
 #[derive(Default)]
 pub struct Textures {
     cache: HashMap<TextureKey, PictureTexture>,
+    /// The same pictures with sharp px, for those that are shown large.
+    sharp: HashMap<TextureKey, PictureTexture>,
     preview: Option<(Arc<Picture>, TextureHandle)>,
     frame: u64,
     generation: u64,
@@ -75,7 +77,9 @@ impl Textures {
     pub fn begin_frame(&mut self, generation: u64) {
         if self.generation != generation {
             self.generation = generation;
-            self.cache.retain(|key, _| matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..)));
+            let is_film = |key: &TextureKey| matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..));
+            self.cache.retain(|key, _| is_film(key));
+            self.sharp.retain(|key, _| is_film(key));
         }
         self.evict(BUDGET);
         self.frame += 1;
@@ -93,7 +97,19 @@ impl Textures {
     /// A cached picture, loaded if it is not there.
     pub fn load(&mut self, ctx: &Context, key: TextureKey, picture: &Picture) -> &PictureTexture {
         let frame = self.frame;
-        let texture = self.cache.entry(key).or_insert_with(|| PictureTexture::load(ctx, picture));
+        let texture =
+            self.cache.entry(key).or_insert_with(|| PictureTexture::load(ctx, picture, TextureOptions::LINEAR));
+        texture.last_drawn = frame;
+        texture
+    }
+
+    /// The same with sharp px: to be shown enlarged.
+    pub fn load_sharp(&mut self, ctx: &Context, key: TextureKey, picture: &Picture) -> &PictureTexture {
+        let frame = self.frame;
+        // Of those that were looked at before, none is needed.
+        self.sharp.retain(|other, texture| *other == key || texture.last_drawn + 1 >= frame);
+        let texture =
+            self.sharp.entry(key).or_insert_with(|| PictureTexture::load(ctx, picture, TextureOptions::NEAREST));
         texture.last_drawn = frame;
         texture
     }
@@ -110,15 +126,20 @@ impl Textures {
         let frame = self.frame;
         let texture = self.cache.entry(key).or_insert_with(|| {
             let instead = mode.instead_of(picture, verdict);
-            PictureTexture::load(ctx, instead.as_ref().unwrap_or(picture))
+            PictureTexture::load(ctx, instead.as_ref().unwrap_or(picture), TextureOptions::LINEAR)
         });
         texture.last_drawn = frame;
         texture
     }
 
+    /// Forgets what is cached for a key.
+    pub fn forget(&mut self, key: TextureKey) {
+        self.cache.remove(&key);
+    }
+
     /// Replaces what is cached for a key, such as by a thumbnail that has just come.
     pub fn insert(&mut self, ctx: &Context, key: TextureKey, picture: &Picture) {
-        let mut texture = PictureTexture::load(ctx, picture);
+        let mut texture = PictureTexture::load(ctx, picture, TextureOptions::LINEAR);
         texture.last_drawn = self.frame;
         self.cache.insert(key, texture);
     }
@@ -189,7 +210,7 @@ mod tests {
         let ctx = Context::default();
         let mut output =
             ctx.run_ui(egui::RawInput { max_texture_side: Some(1024), ..egui::RawInput::default() }, |ui| {
-                let texture = PictureTexture::load(ui.ctx(), &picture(1500, 2100));
+                let texture = PictureTexture::load(ui.ctx(), &picture(1500, 2100), TextureOptions::LINEAR);
                 assert_eq!(texture.tiles.len(), 2 * 3);
                 let area: f32 = texture.tiles.iter().map(|(place, _)| place.area()).sum();
                 assert!((area - 1.0).abs() < 1e-5, "the tiles cover the picture");

@@ -49,6 +49,14 @@ pub const SHELVES_WIDTH_NARROW: f32 = 160.0;
 pub const SORT_WIDTH: f32 = 136.0;
 /// Width of the button that keeps a search.
 pub const SAVE_SEARCH_WIDTH: f32 = 108.0;
+/// Width of a pip of a rating.
+pub const PIP_WIDTH: f32 = 16.0;
+/// Room for "First" or "Then" before what it says.
+pub const SIDE_NAME_WIDTH: f32 = 44.0;
+/// Width of the windows over the window, such as the report of an import.
+pub const MODAL_WIDTH: f32 = 640.0;
+/// Height of the lists in them.
+pub const MODAL_LIST_HEIGHT: f32 = 300.0;
 /// Gap between tiles.
 pub const TILE_GAP: f32 = 12.0;
 /// Width of a column of text, as in Settings.

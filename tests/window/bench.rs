@@ -164,7 +164,7 @@ impl Bench {
             .try_iter()
             .filter_map(|command| match command {
                 Command::Generate(job) => Some(*job),
-                Command::Preload(_) | Command::Shutdown => None,
+                Command::Replay { .. } | Command::Preload(_) | Command::Shutdown => None,
             })
             .collect();
         assert!(jobs.len() <= 1, "one job at a time is sent, not {}", jobs.len());
@@ -309,6 +309,7 @@ pub fn recipe(request: GenerateRequest) -> Recipe {
         version: "Atelier 0.1.0".to_owned(),
         elapsed_secs: 4.2,
         safety: None,
+        ..Recipe::default()
     }
 }
 

@@ -10,8 +10,9 @@ use super::super::schema::BUSY_TIMEOUT;
 use super::text::searchable;
 use crate::domain::{ModelRef, Recipe, prompt};
 
-/// Counts changes of the rules below: rows that were made by others are made again when the index is opened.
-const FACTS_VERSION: i64 = 1;
+/// Counts changes of the rules below: rows that were made by others are made again when the index is opened. Since 2 more
+/// tools' recipes are read: the files of pictures without one are looked at again.
+const FACTS_VERSION: i64 = 2;
 
 /// How long to wait for another that makes all rows again.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -114,6 +115,10 @@ pub(in crate::library) fn bring_up_to_date(connection: &mut Connection) -> rusql
             };
             write_facts(&transaction, &of, recipe.as_ref())?;
         }
+        drop(rows);
+        drop(pictures);
+        // A file that seems to have changed is read by the next rescan.
+        transaction.execute("UPDATE pictures SET mtime_ns = 0 WHERE recipe IS NULL", [])?;
         transaction.execute("UPDATE state SET facts_version = ?1", [FACTS_VERSION])?;
     }
     transaction.commit()?;

@@ -3,12 +3,17 @@
 //! Layout: TIFF 6.0 and EXIF 2.32. Big-endian, with the comment in UTF-16BE behind `UNICODE\0`: that is what piexif
 //! writes and reads, and through it stable-diffusion-webui. `MakerNote` is the tag for what the writing program wants to
 //! keep for itself, so that no viewer shows the JSON.
+//!
+//! `ComfyUI` writes its graphs into WebP as `Model` and `Make`, with a word and a colon before each
+//! (`comfy_extras/nodes_images.py`).
 
-use super::Embedded;
+use super::{Embedded, ForeignText};
 
 /// The largest block: a JPEG segment holds 65,533 bytes, with `Exif\0\0` among them.
 pub const MAX_BYTES: usize = 65_533 - 6;
 
+const TAG_MAKE: u16 = 0x010F;
+const TAG_MODEL: u16 = 0x0110;
 const TAG_SOFTWARE: u16 = 0x0131;
 const TAG_EXIF_IFD: u16 = 0x8769;
 const TAG_MAKER_NOTE: u16 = 0x927C;
@@ -132,13 +137,28 @@ fn read_tiff(bytes: &[u8]) -> Option<Embedded> {
     };
     let tiff = Tiff { bytes, big_endian };
     let ifd = tiff.offset_at(4)?;
-    let sub_ifd = tiff.offset_at(tiff.entry(ifd, TAG_EXIF_IFD)? + 8)?;
-    let value = |tag| tiff.entry(sub_ifd, tag).and_then(|entry| tiff.value(entry));
-    Some(Embedded {
-        parameters: value(TAG_USER_COMMENT).and_then(|comment| decode_comment(comment, big_endian)),
-        atelier: value(TAG_MAKER_NOTE)
-            .and_then(|note| Some(std::str::from_utf8(note.strip_prefix(MAKER_PREFIX)?).ok()?.to_owned())),
-    })
+    let mut embedded = Embedded::default();
+    for tag in [TAG_MODEL, TAG_MAKE] {
+        let text =
+            tiff.entry(ifd, tag).and_then(|entry| tiff.value(entry)).and_then(|text| std::str::from_utf8(text).ok());
+        let Some((word, json)) = text.and_then(|text| text.trim_matches('\0').split_once(':')) else { continue };
+        let of = match word.to_ascii_lowercase().as_str() {
+            "prompt" => ForeignText::ComfyPrompt,
+            "workflow" => ForeignText::ComfyWorkflow,
+            _ => continue,
+        };
+        if embedded.foreign(of).is_none() {
+            embedded.foreign.push((of, json.to_owned()));
+        }
+    }
+    let sub_ifd = tiff.entry(ifd, TAG_EXIF_IFD).and_then(|entry| tiff.offset_at(entry + 8));
+    if let Some(sub_ifd) = sub_ifd {
+        let value = |tag| tiff.entry(sub_ifd, tag).and_then(|entry| tiff.value(entry));
+        embedded.parameters = value(TAG_USER_COMMENT).and_then(|comment| decode_comment(comment, big_endian));
+        embedded.atelier = value(TAG_MAKER_NOTE)
+            .and_then(|note| Some(std::str::from_utf8(note.strip_prefix(MAKER_PREFIX)?).ok()?.to_owned()));
+    }
+    Some(embedded)
 }
 
 /// A `UserComment`: eight bytes name its encoding.
@@ -188,16 +208,32 @@ mod tests {
     }
 
     #[test]
+    fn a_graph_in_a_webp_is_found() {
+        // MM, two entries (Make at 38, Model at 50), no directory of EXIF.
+        let (workflow, prompt) = (b"workflow:{}\0", b"prompt:[]\0");
+        let mut block = b"MM\0\x2a\0\0\0\x08\0\x02".to_vec();
+        push_entry(&mut block, TAG_MAKE, TYPE_ASCII, workflow.len(), 38);
+        push_entry(&mut block, TAG_MODEL, TYPE_ASCII, prompt.len(), 50);
+        block.extend([0; 4]);
+        block.extend(workflow);
+        block.extend(prompt);
+        let embedded = read(&block);
+        assert_eq!(embedded.foreign(ForeignText::ComfyPrompt), Some("[]"));
+        assert_eq!(embedded.foreign(ForeignText::ComfyWorkflow), Some("{}"));
+    }
+
+    #[test]
     fn what_finds_no_room_is_left_out_and_told() {
         let long = Some("x".repeat(20_000));
-        let both = Embedded { parameters: long.clone(), atelier: long.clone() };
+        let none = Embedded::default;
+        let both = Embedded { parameters: long.clone(), atelier: long.clone(), ..none() };
         let (block, whole) = write(&both);
         assert!(whole);
         assert_eq!(read(&block), both);
-        let (block, whole) = write(&Embedded { parameters: long.clone(), atelier: Some("x".repeat(40_000)) });
+        let (block, whole) = write(&Embedded { parameters: long.clone(), atelier: Some("x".repeat(40_000)), ..none() });
         assert!(!whole);
-        assert_eq!(read(&block), Embedded { parameters: long, atelier: None });
-        let (block, whole) = write(&Embedded { parameters: Some("絹".repeat(40_000)), atelier: None });
+        assert_eq!(read(&block), Embedded { parameters: long, ..none() });
+        let (block, whole) = write(&Embedded { parameters: Some("絹".repeat(40_000)), ..none() });
         assert!(!whole && block.len() <= MAX_BYTES);
         assert_eq!(read(&block), Embedded::default());
     }
@@ -205,7 +241,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(text in "[a-zA-Z絹é😀 \n]{1,80}Steps: 1", json in "\\{[^\0]{0,80}") {
-            let embedded = Embedded { parameters: Some(text), atelier: Some(json) };
+            let embedded = Embedded { parameters: Some(text), atelier: Some(json), ..Embedded::default() };
             let (block, whole) = write(&embedded);
             prop_assert!(whole);
             prop_assert_eq!(read(&block), embedded);
@@ -216,7 +252,8 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..90_usize, byte in any::<u8>(),
         ) {
             let _ = read(&bytes);
-            let embedded = Embedded { parameters: Some("p\nSteps: 1".into()), atelier: Some("{}".into()) };
+            let parameters = Some("p\nSteps: 1".into());
+            let embedded = Embedded { parameters, atelier: Some("{}".into()), ..Embedded::default() };
             let (mut block, _) = write(&embedded);
             let at = at % block.len();
             block[at] = byte;

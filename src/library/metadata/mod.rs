@@ -1,7 +1,13 @@
-//! What a picture file says about how it was made: our own JSON, and the text that other tools read and write.
+//! What a picture file says about how it was made: our own JSON, and the texts that other tools write.
 
+mod comfy;
+mod comfy_workflow;
 pub mod exif;
+mod foreign;
+mod invoke;
+mod others;
 pub mod parameters;
+pub mod samplers;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +27,47 @@ pub struct Embedded {
     pub parameters: Option<String>,
     /// Our own JSON: `{"format": 1, "created_ms": …, "recipe": {…}}`.
     pub atelier: Option<String>,
+    /// Texts that only other tools write; the first of each kind.
+    pub foreign: Vec<(ForeignText, String)>,
+}
+
+/// A text that only other tools write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForeignText {
+    /// `ComfyUI`'s graph of nodes.
+    ComfyPrompt,
+    /// The same as its editor keeps it.
+    ComfyWorkflow,
+    /// `InvokeAI`'s JSON from version 3 on.
+    InvokeMetadata,
+    /// That of version 2.
+    InvokeSdMetadata,
+    /// A program's name.
+    Software,
+    /// The model, where `NovelAI` writes.
+    Source,
+    /// A caption.
+    Description,
+    /// Anything; `NovelAI`'s JSON.
+    Comment,
+}
+
+impl ForeignText {
+    /// The text that stands under a keyword of a PNG.
+    #[must_use]
+    pub fn of_keyword(keyword: &str) -> Option<Self> {
+        match keyword {
+            "prompt" => Some(Self::ComfyPrompt),
+            "workflow" => Some(Self::ComfyWorkflow),
+            "invokeai_metadata" => Some(Self::InvokeMetadata),
+            "sd-metadata" => Some(Self::InvokeSdMetadata),
+            "Software" => Some(Self::Software),
+            "Source" => Some(Self::Source),
+            "Description" => Some(Self::Description),
+            "Comment" => Some(Self::Comment),
+            _ => None,
+        }
+    }
 }
 
 /// Our own JSON, as it is written.
@@ -42,15 +89,39 @@ impl Embedded {
     /// What a picture of ours carries.
     #[must_use]
     pub fn of_recipe(recipe: &Recipe, created_ms: i64) -> Self {
-        Self { parameters: Some(parameters::to_text(recipe)), atelier: Some(to_json(recipe, created_ms)) }
+        Self {
+            parameters: Some(parameters::to_text(recipe)),
+            atelier: Some(to_json(recipe, created_ms)),
+            ..Self::default()
+        }
     }
 
-    /// The recipe: from our own JSON if it is there and good, else from the text of another tool.
+    /// A text that only other tools write.
+    #[must_use]
+    pub fn foreign(&self, of: ForeignText) -> Option<&str> {
+        self.foreign.iter().find(|(kind, _)| *kind == of).map(|(_, text)| text.as_str())
+    }
+
+    /// Takes the text under a keyword in, if it is one that is read and the first of its kind. `text` is asked for only
+    /// then: it may have to be unpacked.
+    pub fn take(&mut self, keyword: &str, text: impl FnOnce() -> Option<String>) {
+        match keyword {
+            PARAMETERS_KEYWORD if self.parameters.is_none() => self.parameters = text(),
+            ATELIER_KEYWORD if self.atelier.is_none() => self.atelier = text(),
+            _ => {
+                if let Some(of) = ForeignText::of_keyword(keyword).filter(|of| self.foreign(*of).is_none()) {
+                    self.foreign.extend(text().map(|text| (of, text)));
+                }
+            }
+        }
+    }
+
+    /// The recipe: from our own JSON if it is there and good, else from the texts of another tool.
     #[must_use]
     pub fn recipe(&self) -> Option<Recipe> {
         match self.envelope() {
             Some(envelope) => Some(envelope.recipe),
-            None => parameters::recipe_from_text(self.parameters.as_deref()?),
+            None => foreign::recipe(self),
         }
     }
 
@@ -84,7 +155,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Verdict};
+    use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, Machine, SamplerId, ScheduleId, Verdict};
 
     fn any_recipe() -> impl Strategy<Value = Recipe> {
         let words = ("(?s).{0,60}", "(?s).{0,40}", "[^/\0]{1,20}", 0..SamplerId::ALL.len(), 0..ScheduleId::ALL.len());
@@ -130,6 +201,8 @@ mod tests {
                 version: "Atelier 0.1.0".into(),
                 elapsed_secs: secs,
                 safety: second_pass.then_some(Verdict { flagged: true, score: 0.25 }),
+                machine: second_pass.then(|| Machine { kernels: "AVX2".into(), threads: steps, ..Machine::default() }),
+                not_understood: Vec::new(),
             },
         )
     }
@@ -144,7 +217,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_without_a_panic(parameters in "(?s).*", atelier in "(?s).*") {
-            let _ = Embedded { parameters: Some(parameters), atelier: Some(atelier) }.recipe();
+            let _ = Embedded { parameters: Some(parameters), atelier: Some(atelier), ..Embedded::default() }.recipe();
         }
     }
 
@@ -164,6 +237,7 @@ mod tests {
                 version: String::new(),
                 elapsed_secs: 0.1 + 0.2,
                 safety: None,
+                ..Recipe::default()
             };
             assert_eq!(Embedded::of_recipe(&recipe, 5).recipe(), Some(recipe));
         }
@@ -178,6 +252,7 @@ mod tests {
             version: "Atelier 9.0.0".into(),
             elapsed_secs: 1.5,
             safety: None,
+            ..Recipe::default()
         };
         let mut embedded = Embedded::of_recipe(&recipe, 5);
         let newer = embedded.atelier.as_ref().unwrap().replace("\"format\":1", "\"format\":2,\"new\":{\"a\":1}");

@@ -9,12 +9,56 @@
 //! The form is that of `modules/processing.py` (`create_infotext`) and `modules/infotext_utils.py`
 //! (`parse_generation_parameters`) at version 1.10. A text in this form cannot tell a prompt that contains such lines
 //! from the lines themselves; our own JSON can, and is asked first.
+//!
+//! stable-diffusion.cpp writes the same form with its own names of samplers (`get_image_params` in `examples/cli/main.cpp`).
 
-use crate::domain::{GenerateRequest, Recipe, SamplerId, ScheduleId, limits};
+use super::foreign::{note, quoted};
+use super::samplers::SD_CPP;
+use crate::domain::{GenerateRequest, Hires, Recipe, SamplerId, ScheduleId, limits};
 
 const NEGATIVE_PREFIX: &str = "Negative prompt:";
 /// A last line with fewer fields is a line of the prompt.
 const FEWEST_FIELDS: usize = 3;
+/// What stable-diffusion.cpp calls itself.
+const SD_CPP_NAME: &str = "stable-diffusion.cpp";
+/// What newer ones of it append: the same once more, as JSON.
+const SD_CPP_JSON: &str = ", SDCPP: {";
+/// Fields that change nothing, or that are read here.
+const UNDERSTOOD: &[&str] = &[
+    "Steps",
+    "Sampler",
+    "Schedule type",
+    "CFG scale",
+    "Seed",
+    "Size",
+    "Model hash",
+    "Model",
+    "Clip skip",
+    "Denoising strength",
+    "Hires upscale",
+    "Upscale",
+    "RNG",
+    "Version",
+    "Lora hashes",
+    "TI hashes",
+    "VAE hash",
+    "Hashes",
+    "TI",
+    "User",
+    "Batch size",
+    "Batch pos",
+    "Created Date",
+    "Date",
+    "Civitai resources",
+    "Civitai metadata",
+    "Emphasis",
+    "Hires resize",
+    "Hires steps",
+    "Guidance",
+    "Eta",
+    "Pad conds",
+    "SDCPP",
+];
 
 /// The text for a recipe. Seeds of ours are those of torch on a CPU, which `RNG: CPU` tells.
 #[must_use]
@@ -69,7 +113,7 @@ impl Parameters {
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         let (head, last) = text.rsplit_once('\n').unwrap_or(("", text));
-        let fields = fields_of(last);
+        let fields = fields_of(last.split_once(SD_CPP_JSON).map_or(last, |(fields, _json)| fields));
         let (head, fields) = if fields.len() < FEWEST_FIELDS { (text, Vec::new()) } else { (head, fields) };
         let mut prompt = Vec::new();
         let mut negative = Vec::new();
@@ -121,7 +165,8 @@ pub fn recipe_from_text(text: &str) -> Option<Recipe> {
         set(&mut request.width_px, Some(width));
         set(&mut request.height_px, Some(height));
     }
-    if let Some((sampler, schedule)) = parameters.get("Sampler").and_then(sampler_and_schedule) {
+    let version = parameters.get("Version").unwrap_or_default();
+    if let Some((sampler, schedule)) = parameters.get("Sampler").and_then(|label| sampler_of(label, version)) {
         request.sampler = sampler;
         request.schedule = schedule;
     }
@@ -129,14 +174,77 @@ pub fn recipe_from_text(text: &str) -> Option<Recipe> {
         request.schedule = schedule;
     }
     let told = |name| parameters.get(name).unwrap_or_default().to_owned();
+    let strength = parameters.get("Denoising strength").and_then(|text| text.trim().parse::<f64>().ok());
+    let hires = parameters.get("Hires upscale").and_then(|text| text.trim().parse::<f64>().ok());
+    if let (Some(scale), Some(strength)) = (hires, strength)
+        && (1.0..=16.0).contains(&scale)
+        && (0.0..=1.0).contains(&strength)
+    {
+        request.hires = (scale > 1.0 && strength > 0.0).then_some(Hires { scale, strength });
+    }
+    let not_understood = not_understood(&parameters, &request);
     Some(Recipe {
         request,
         model_name: told("Model"),
         model_hash: told("Model hash"),
         version: told("Version"),
-        elapsed_secs: 0.0,
-        safety: None,
+        not_understood,
+        ..Recipe::default()
     })
+}
+
+/// What of a text could not be taken over, a sentence each.
+fn not_understood(parameters: &Parameters, request: &GenerateRequest) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut add = |sentence: String| note(&mut notes, sentence);
+    let get = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
+    let version = get("Version").unwrap_or_default();
+    if let Some(name) = get("Sampler").filter(|name| sampler_of(name, version).is_none()) {
+        add(format!("The sampler {} is not known here", quoted(name)));
+    }
+    if let Some(name) = get("Schedule type").filter(|name| ScheduleId::from_label(name).is_none()) {
+        add(format!("The schedule {} is not known here", quoted(name)));
+    }
+    // Nothing said means the graphics card in stable-diffusion-webui and in Forge, whose versions begin with v or f and a
+    // number; others draw as they like.
+    let is_webui = version.strip_prefix(['v', 'f']).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let rng = get("RNG").unwrap_or(if is_webui { "GPU" } else { "CPU" });
+    if !rng.eq_ignore_ascii_case("CPU") {
+        add(format!("Its noise was drawn in another way ({}): the seed begins with other noise here", quoted(rng)));
+    }
+    if get("Denoising strength").is_some() && request.hires.is_none() && get("Upscale").is_none() {
+        add("It began with another picture, which is not in the file".to_owned());
+    }
+    if parameters.fields.iter().any(|(name, _)| name.starts_with("ControlNet")) {
+        add("ControlNet shaped it, which is not used here".to_owned());
+    }
+    if parameters.fields.iter().any(|(name, _)| name.starts_with("ADetailer")) {
+        add("ADetailer worked its faces over, which is not done here".to_owned());
+    }
+    if let Some(name) = get("VAE") {
+        add(format!("The VAE {} is not taken over: choose its file", quoted(name)));
+    }
+    if get("Guidance").is_some() && get("Guidance") != get("CFG scale") && version != SD_CPP_NAME {
+        add("It has a second guidance, which is not used here".to_owned());
+    }
+    let is_told = |name: &str| {
+        UNDERSTOOD.contains(&name) || name == "VAE" || name.starts_with("ControlNet") || name.starts_with("ADetailer")
+    };
+    for (name, value) in parameters.fields.iter().filter(|(name, value)| !is_told(name) && !value.is_empty()) {
+        add(format!("{} is not taken over", quoted(&format!("{name}: {value}"))));
+    }
+    notes
+}
+
+/// The sampler and the schedule of a label, by the names of the program that wrote it.
+fn sampler_of(label: &str, version: &str) -> Option<(SamplerId, ScheduleId)> {
+    if version != SD_CPP_NAME {
+        return sampler_and_schedule(label);
+    }
+    // The schedule stands behind the sampler, where it is not the usual one.
+    let (name, schedule) = label.trim().split_once(' ').unwrap_or((label.trim(), "default"));
+    let (sampler, said) = SD_CPP.sampler(name)?;
+    Some((sampler, said.or_else(|| SD_CPP.schedule(schedule)).unwrap_or_default()))
 }
 
 /// A sampler's label; before version 1.9 it had the schedule behind it, as in `DPM++ 2M Karras`.
@@ -264,6 +372,7 @@ mod tests {
             version: "Atelier 0.1.0".into(),
             elapsed_secs: 3.0,
             safety: None,
+            ..Recipe::default()
         };
         assert_eq!(
             to_text(&recipe),
@@ -279,6 +388,40 @@ mod tests {
         let text = "x\nSteps: many, Sampler: Restart, CFG scale: NaN, Seed: -1, Size: big, Schedule type: Beta";
         let recipe = recipe_from_text(text).unwrap();
         assert_eq!(recipe.request, GenerateRequest { prompt: "x".into(), ..GenerateRequest::default() });
+    }
+
+    #[test]
+    fn what_shaped_a_picture_and_is_not_taken_over_is_named() {
+        let named = recipe_from_text(FOREIGN).unwrap().not_understood.join("\n");
+        // Denoising strength without a second pass is a picture to begin with; nothing about RNG is the graphics card.
+        for what in ["another picture", "\"GPU\"", "\"Hires prompt: x, y\""] {
+            assert!(named.contains(what), "{what}: {named}");
+        }
+        let text = "p\nSteps: 4, Sampler: Restart, Schedule type: Beta, Seed: 1, VAE: mse.safetensors, ADetailer model: f, \
+            ControlNet 0: \"Module: canny, Model: x\", Hires upscale: 1.5, Denoising strength: 0.4, RNG: CPU";
+        let recipe = recipe_from_text(text).unwrap();
+        assert_eq!(recipe.request.hires, Some(Hires { scale: 1.5, strength: 0.4 }));
+        let named = recipe.not_understood.join("\n");
+        for what in ["\"Restart\"", "\"Beta\"", "\"mse.safetensors\"", "ADetailer", "ControlNet"] {
+            assert!(named.contains(what), "{what}: {named}");
+        }
+        assert_eq!(recipe.not_understood.len(), 5, "{named}");
+    }
+
+    #[test]
+    fn a_picture_of_stable_diffusion_cpp_is_read() {
+        // By hand after `get_image_params`, in its older form and with the JSON of the newer one.
+        let text = "a coat\nNegative prompt: blurry\nSteps: 12, CFG scale: 7.000000, Guidance: 3.500000, Eta: 0.000000, \
+            Seed: 42, Size: 512x640, Model: sd-v1-4.ckpt, RNG: cuda, Sampler: dpm++2m karras, Clip skip: 2, \
+            Version: stable-diffusion.cpp";
+        let recipe = recipe_from_text(text).unwrap();
+        let request = &recipe.request;
+        assert_eq!((request.sampler, request.schedule), (SamplerId::DpmPp2m, ScheduleId::Karras));
+        assert_eq!((request.height_px, request.clip_skip, request.guidance_scale), (640, 1, 7.0));
+        assert_eq!((recipe.model_name.as_str(), recipe.version.as_str()), ("sd-v1-4.ckpt", "stable-diffusion.cpp"));
+        assert_eq!(recipe.not_understood.len(), 1, "{:?}", recipe.not_understood);
+        let json = format!("{text}, SDCPP: {{\"schema\": \"sdcpp.image.params/v1\", \"seed\": 9, \"sampler\": \"x\"}}");
+        assert_eq!(recipe_from_text(&json), Some(recipe));
     }
 
     #[test]
@@ -324,6 +467,7 @@ mod tests {
             let recipe = Recipe {
                 request, model_name: model, model_hash: "6ce0161689".into(), version: "1".into(), elapsed_secs: 0.0,
                 safety: None,
+                ..Recipe::default()
             };
             prop_assert_eq!(recipe_from_text(&to_text(&recipe)), Some(recipe));
         }
