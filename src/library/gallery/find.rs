@@ -2,16 +2,18 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use chrono::Local;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{ErrorCode, OptionalExtension, params_from_iter};
 
 use super::super::index::Index;
+use super::facts::{ordered, recipe_key};
 use super::sql::{Parts, Translator};
 use crate::domain::search::{Hint, Query, Test, parse};
 use crate::domain::{
-    CollectionId, GalleryRow, Marks, PictureId, Result, Scope, SearchRequest, SearchResult, SortOrder,
+    CollectionId, GalleryRow, Marks, PictureId, Recipe, Result, Scope, SearchRequest, SearchResult, SortOrder,
 };
 
 /// How many keys are read between two looks at whether the search is still wanted.
@@ -59,6 +61,23 @@ impl Index {
             Ok(rows)
         };
         read().map_err(|error: rusqlite::Error| self.explain(&error))
+    }
+
+    /// The files of all pictures that were made by this recipe, its seed included.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn made_by(&self, recipe: &Recipe) -> Result<Vec<PathBuf>> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT p.path FROM facts f JOIN pictures p ON p.id = f.picture
+                 WHERE f.recipe_key = ?1 AND f.seed = ?2 AND f.folder = ?3",
+            )?;
+            let key = (recipe_key(recipe), ordered(recipe.request.seed), self.folder);
+            let paths = statement.query_map(key, |row| row.get::<_, String>(0))?;
+            paths.map(|path| Ok(self.absolute(&path?))).collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.explain(&error))
     }
 
     fn keys(&self, request: &SearchRequest, is_stale: &dyn Fn() -> bool) -> rusqlite::Result<Option<Found>> {
