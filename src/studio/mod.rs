@@ -5,6 +5,11 @@
 
 mod actions;
 mod adapters;
+mod batch;
+mod batch_actions;
+mod batch_run;
+#[cfg(test)]
+mod batch_tests;
 mod draft;
 mod effects;
 mod events;
@@ -32,6 +37,8 @@ mod update;
 
 pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
 pub use adapters::{AdapterAction, Adapters, can_be_named};
+pub use batch::{Batch, RowCounts, RowState, Run};
+pub use batch_actions::BatchAction;
 pub use draft::{Draft, Seeds, Size};
 pub use effects::{DialogAnswer, DialogRequest, Effect};
 pub use extras::Extra;

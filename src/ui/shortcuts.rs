@@ -73,6 +73,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
         Key::Num4 => egui::Key::Num4,
+        Key::Num5 => egui::Key::Num5,
         Key::A => egui::Key::A,
         Key::C => egui::Key::C,
         Key::F => egui::Key::F,

@@ -3,8 +3,26 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Plan, RowResult, Table};
 use crate::domain::UserError;
+
+/// What the window remembers of a batch from one start to the next, so that it can go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BatchMemory {
+    /// The table's file.
+    pub table: PathBuf,
+    /// How prompts are made of columns.
+    pub template: String,
+    /// The seed that rows without one draw theirs from.
+    pub seed: u64,
+    /// Which rows are wanted, as it was typed.
+    pub rows: String,
+    /// How many of them, as it was typed.
+    pub sample: String,
+}
 
 /// What the window asks of the batches' thread.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ mod table;
 
 pub use fields::{FIELDS, Field, Names};
 pub use list::{Flagged, list_columns, read_line};
-pub use messages::{BatchCommand, BatchEvent, CheckedRow};
+pub use messages::{BatchCommand, BatchEvent, BatchMemory, CheckedRow};
 pub use plan::{Plan, Setup, draw_seed, request_key};
 pub use prompt::PromptTemplate;
 pub use result::{RowResult, RowStatus};
