@@ -63,7 +63,7 @@ fn open_window() -> Result<()> {
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths };
     app::run(&launch, move |wake: Wake| {
-        let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
+        let (for_engine, for_models, for_batch) = (Arc::clone(&wake), Arc::clone(&wake), Arc::clone(&wake));
         let mut store = PictureStore::new(pictures.clone());
         let named = pictures.clone();
         Ok(Handles {
@@ -78,6 +78,7 @@ fn open_window() -> Result<()> {
                 Box::new(move || for_engine()),
             )?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
+            batch: app::spawn_batch(Box::new(move || for_batch()))?,
             models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,
         })
     })

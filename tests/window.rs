@@ -3,8 +3,9 @@
 
 mod window {
     mod adapters;
+    mod batch;
     pub mod bench;
-    mod create;
+    pub mod create;
     mod gallery;
     mod gallery_many;
     mod looks;

@@ -46,6 +46,10 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
         DialogRequest::Vae => {
             dialog.set_title("Choose a VAE").add_filter("VAE", &["safetensors", "ckpt", "pt", "bin"]).pick_file()
         }
+        DialogRequest::BatchTable => dialog
+            .set_title("Open a table")
+            .add_filter("Tables", &["txt", "csv", "tsv", "jsonl", "ndjson", "json"])
+            .pick_file(),
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::ImportFolder => dialog.set_title("Import the pictures of a folder").pick_folder(),
         DialogRequest::CopyOut(_) => dialog.set_title("Choose a folder for the copies").pick_folder(),

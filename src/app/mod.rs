@@ -1,6 +1,7 @@
 //! Floor 8: the window itself. It joins the studio's state, the panels, the engine and the library's thread, and
 //! carries out what the state asks for.
 
+mod batch;
 mod dialogs;
 mod display;
 mod fonts;
@@ -16,6 +17,7 @@ use crate::engine::{EngineHandle, ModelsHandle};
 use crate::library::{LibraryHandle, Paths};
 use crate::studio::Catalog;
 
+pub use batch::{BatchHandle, spawn as spawn_batch};
 pub use dialogs::{Answer, Dialogs, NativeDialogs};
 pub use window::{App, Parts};
 
@@ -30,6 +32,8 @@ pub struct Handles {
     pub library: LibraryHandle,
     /// To the thread that lists, fetches and removes models.
     pub models: ModelsHandle,
+    /// To the thread that reads tables and writes down what became of their rows.
+    pub batch: BatchHandle,
 }
 
 /// What the window starts with.
@@ -78,9 +82,10 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library, models }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, models, batch }) = leftover.borrow_mut().take() {
         models.shut_down();
         engine.shut_down();
+        batch.shut_down();
         library.shut_down();
     }
     match failed.borrow_mut().take() {

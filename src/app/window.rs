@@ -85,6 +85,9 @@ impl App {
             while let Some(event) = handles.library.try_event() {
                 effects.extend(self.state.on_library_event(event));
             }
+            while let Some(event) = handles.batch.try_event() {
+                effects.extend(self.state.on_batch_event(event));
+            }
             while let Some(event) = handles.models.try_event() {
                 effects.extend(self.state.on_models_event(event));
             }
@@ -121,6 +124,12 @@ impl App {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.library.send(command.clone()) {
                         self.state.on_library_refused(&command, error);
+                    }
+                }
+                Effect::Batch(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.batch.send(command.clone()) {
+                        self.state.on_batch_refused(&command, error);
                     }
                 }
                 Effect::Models(command) => {

@@ -124,12 +124,12 @@ fn request(args: Args, model: ModelRef, loaded: &Model) -> Result<GenerateReques
     Ok(args.extras.into_request(request))
 }
 
-fn safety_mode(name: &str) -> std::result::Result<SafetyMode, String> {
+pub(super) fn safety_mode(name: &str) -> std::result::Result<SafetyMode, String> {
     SafetyMode::from_name(name).ok_or_else(|| format!("{name:?} is none of off, flag, blur and black"))
 }
 
 /// stderr is for people, also beside --json; nothing is lost when it is closed.
-fn note(sentence: &str) {
+pub(super) fn note(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "note: {sentence}");
 }
 
@@ -264,7 +264,7 @@ fn numbered(file: &Path, number: u32) -> PathBuf {
 }
 
 /// Writes under the first name that is free: pictures that were there before are never overwritten in a folder.
-fn write_new(file: &Path, bytes: &[u8]) -> Result<PathBuf> {
+pub(super) fn write_new(file: &Path, bytes: &[u8]) -> Result<PathBuf> {
     let mut path = file.to_path_buf();
     let mut number = 1;
     while !atomic::write_new(&path, bytes)? {

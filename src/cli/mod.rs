@@ -1,8 +1,11 @@
 //! Floor 8: the command line. Without a subcommand the window opens.
 
+mod batch;
+mod batch_rows;
 mod bench;
 mod dataset;
 mod extras;
+mod gallery;
 mod generate;
 mod models;
 mod size;
@@ -25,6 +28,10 @@ pub struct Cli {
 enum Command {
     /// Make pictures from a prompt.
     Generate(Box<generate::Args>),
+    /// Make pictures of the rows of a table: a text list, CSV or JSON lines.
+    Batch(Box<batch::Args>),
+    /// Take pictures into the gallery.
+    Gallery(gallery::Args),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
     /// Prepare data sets to train on, and look them over.
@@ -46,6 +53,8 @@ impl Cli {
         match self.command {
             None => window(),
             Some(Command::Generate(args)) => generate::run(*args),
+            Some(Command::Batch(args)) => batch::run(*args),
+            Some(Command::Gallery(args)) => gallery::run(args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Train(args)) => train::run(&args),

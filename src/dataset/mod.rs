@@ -1,7 +1,8 @@
 //! Floor 1: captions and pictures for training.
 //!
 //! [`source::read`] reads a data set in any of its forms into a [`Dataset`]; [`prepare()`] makes one of it that a training
-//! reads at once, [`check()`] says what is wrong with it. [`garments`] draws the built-in model's own.
+//! reads at once, [`check()`] says what is wrong with it. [`garments`] draws the built-in model's own. [`table`] reads the
+//! tables of batches with the same care.
 
 pub mod caption;
 pub mod check;
@@ -13,6 +14,7 @@ pub mod prepare;
 pub mod problem;
 mod rows;
 pub mod source;
+pub mod table;
 
 pub use caption::Template;
 pub use check::check;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, ProblemKind};
+pub use crate::domain::template::one_line;
 
 /// Pictures with captions or with columns that captions can be made of, and what is wrong with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,20 +101,6 @@ impl Dataset {
     pub(super) fn problem(&mut self, kind: ProblemKind, line: Option<u64>, path: &Path, sentence: String) {
         self.problems.push(Problem { kind, line, path: Some(path.to_path_buf()), sentence });
     }
-}
-
-/// A text on one line, its white space folded.
-#[must_use]
-pub fn one_line(text: &str) -> String {
-    // Most texts are one line already: those are copied once.
-    let mut line = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    line
 }
 
 /// A path with `/`, as metadata files write it.

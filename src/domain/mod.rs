@@ -1,6 +1,7 @@
 //! Floor 0: plain data that every other module speaks in. No I/O, no tensors, no window.
 
 mod adapters;
+pub mod batch;
 mod error;
 mod event;
 mod family;
@@ -11,12 +12,14 @@ mod precision;
 pub mod prompt;
 mod recipe;
 mod request;
+mod safe_path;
 mod safety;
 mod scheduler;
 pub mod search;
 mod secret;
 mod settings;
 mod shelf;
+pub mod template;
 pub mod training;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
@@ -32,6 +35,7 @@ pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use precision::Precision;
 pub use recipe::{Machine, Recipe};
 pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
+pub use safe_path::safe_path;
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
 pub use secret::Secret;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::batch::BatchMemory;
 use super::{GenerateRequest, SafetyMode, Secret};
 
 /// Dark or light.
@@ -51,4 +52,7 @@ pub struct Settings {
     /// What to sign in to the hub with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_token: Option<Secret>,
+    /// The batch that was open; `None` where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchMemory>,
 }

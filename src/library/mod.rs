@@ -37,7 +37,7 @@ pub use export::{encode_picture, save_as};
 pub use gallery::{CollectionChange, Counts, Found, GalleryCommand, GalleryEvent, KEPT_FILE, Ticket};
 pub use handle::LibraryHandle;
 pub use image_io::{PictureInfo, read_info, read_picture};
-pub use import::{ImportCommand, ImportEvent, ImportReport, Looked, import_folder};
+pub use import::{ImportCommand, ImportEvent, ImportReport, Looked, import_all};
 pub use index::Index;
 pub use messages::{LibraryCommand, LibraryEvent, SaveSource};
 pub use metadata::Embedded;

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::adapters::fit_file;
+use super::family;
 use super::source::Source;
-use crate::domain::{ModelRef, Result, UserError};
+use crate::domain::{Capabilities, ModelRef, Result, UserError};
 use crate::weights::embedding::{Embedding, EmbeddingEncoder};
 use crate::weights::layout::Component;
 use crate::weights::lora::{self, FitReport, ModelModules, Module};
@@ -18,6 +19,17 @@ pub struct Outline {
     modules: ModelModules,
     /// The width of the words of the first and the second text encoder.
     widths: (usize, Option<usize>),
+}
+
+/// What a model can do, told from its configurations, names and shapes; no weights are read.
+///
+/// # Errors
+/// When the model is not there, is broken, or of no family that is built.
+pub fn capabilities_of(model: &ModelRef) -> Result<&'static Capabilities> {
+    let source = Source::open(model, None)?;
+    let (unet, scheduler) =
+        (source.files.json("unet/config.json")?, source.files.json("scheduler/scheduler_config.json")?);
+    Ok(&family::detect(&unet, &scheduler)?.capabilities)
 }
 
 /// How an embedding fits a model.
@@ -120,6 +132,7 @@ mod tests {
         assert_eq!(outline.widths.1, None);
         let loaded = super::super::open(&ModelRef::Starter, None, &crate::domain::Cancel::default(), &mut |_| ());
         assert_eq!(outline.widths.0, loaded.unwrap().text.encoder.config().hidden_size);
+        assert_eq!(capabilities_of(&ModelRef::Starter).unwrap().family, crate::domain::FamilyId::Starter);
         assert!(outline.modules.has(lora::Component::UNet) && outline.modules.has(lora::Component::TextEncoder));
         let error = Outline::of(&ModelRef::Path("/nowhere".into())).err().unwrap();
         assert_eq!(error.exit_code(), 2);

@@ -13,8 +13,8 @@ pub mod shared_norms;
 pub use error::engine_error;
 pub use layers::{Conv2d, Embedding, GroupNorm, LayerNorm, Linear};
 pub use low_rank::LowRank;
-pub use ops::{Weight, gradients_are_wanted, without_gradients};
 pub use machine::machine;
+pub use ops::{Weight, gradients_are_wanted, without_gradients};
 pub use params::{Init, Params};
 
 /// How exactly the layers that this thread runs compute, and with which numbers.

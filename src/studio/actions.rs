@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, CompareAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, ViewerAction};
+use super::{
+    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, ViewerAction,
+};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +96,8 @@ pub enum Action {
     ToggleSeedLock,
     /// Choose a model's folder in a dialog.
     ChooseModel,
+    /// Something in the Batch place.
+    Batch(BatchAction),
     /// Something in the Models place.
     Shelf(ShelfAction),
     /// Show the picture that is forming.
@@ -294,6 +298,7 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::Generate),
     (Scope::Anywhere, Action::GoTo(Place::Create)),
     (Scope::Anywhere, Action::GoTo(Place::Gallery)),
+    (Scope::Anywhere, Action::GoTo(Place::Batch)),
     (Scope::Anywhere, Action::GoTo(Place::Models)),
     (Scope::Anywhere, Action::GoTo(Place::Settings)),
     (Scope::Anywhere, Action::RollSeed),
@@ -348,10 +353,13 @@ impl Action {
                 info("Create", "Write a prompt and make pictures", Some(Shortcut::ctrl(Key::Num1)))
             }
             Self::GoTo(Place::Gallery) => info("Gallery", "Every picture made so far", Some(Shortcut::ctrl(Key::Num2))),
-            Self::GoTo(Place::Models) => {
-                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num3)))
+            Self::GoTo(Place::Batch) => {
+                info("Batch", "The rows of a table, made into pictures", Some(Shortcut::ctrl(Key::Num3)))
             }
-            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num4))),
+            Self::GoTo(Place::Models) => {
+                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num4)))
+            }
+            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num5))),
             Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Some(Shortcut::plain(Key::F11))),
             Self::Quit => info("Quit", "Close the window", Some(Shortcut::ctrl(Key::Q))),
             Self::Generate => info("Generate", "Make pictures from these settings", Some(Shortcut::ctrl(Key::Enter))),
@@ -381,6 +389,7 @@ impl Action {
                 "Keep the seed after Generate: the same settings then make the same picture again",
                 None,
             ),
+            Self::Batch(action) => action.info(),
             Self::Shelf(action) => action.info(),
             Self::Adapter(action) => action.info(),
             Self::ChooseModel => {

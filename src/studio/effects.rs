@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::domain::batch::BatchCommand;
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
 use crate::library::{LibraryCommand, SaveSource};
 
@@ -15,6 +16,8 @@ pub enum Effect {
     Library(LibraryCommand),
     /// Send to the models' thread.
     Models(ModelsCommand),
+    /// Send to the batches' thread.
+    Batch(BatchCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
     Ask(DialogRequest),
     /// Put a picture on the clipboard.
@@ -44,6 +47,8 @@ pub enum DialogRequest {
     Mask,
     /// An autoencoder's file.
     Vae,
+    /// A table of a batch.
+    BatchTable,
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

@@ -11,6 +11,15 @@ impl State {
     /// Takes in what the engine says.
     pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
         let Some(event) = self.on_replay_event(event) else { return Vec::new() };
+        let has_row_ended = self.batch.hear(&event);
+        let mut effects = self.take_in(event);
+        if has_row_ended {
+            effects.extend(self.after_row());
+        }
+        effects
+    }
+
+    fn take_in(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::ModelLoading { model } => self.model_loading(model),
             Event::ModelReady(info) => self.model_ready(info),
@@ -167,7 +176,8 @@ impl State {
     }
 
     fn job_failed(&mut self, job: JobId, error: UserError) -> Vec<Effect> {
-        if !error.is_cancelled() {
+        // A batch lists what became of its rows.
+        if !error.is_cancelled() && !self.batch.has_job(job) {
             self.notices.error(error);
         }
         self.job_ended(job)

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Extend, GenerateRequest, Hires, InitImage, UserError};
 
-use super::{DialogRequest, Draft, Effect, Info, Place, ShelfAction, Size, State};
+use super::batch_actions::TABLES;
+use super::{BatchAction, DialogRequest, Draft, Effect, Info, Place, ShelfAction, Size, State};
 
 /// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
 const STRENGTH: f64 = 0.6;
@@ -161,8 +162,12 @@ impl State {
             self.place = Place::Models;
             return self.apply_shelf(ShelfAction::Inspect(path));
         }
-        let error = UserError::input("This file is neither a picture nor a model").path(path);
-        self.notices.error(error.hint("PNG, JPEG and WebP pictures can be dropped here, and models"));
+        if has_ending(&path, &TABLES) {
+            return self.apply_batch(BatchAction::Open(path));
+        }
+        let error = UserError::input("This file is neither a picture, nor a model, nor a table").path(path);
+        self.notices
+            .error(error.hint("PNG, JPEG and WebP pictures can be dropped here, models, and tables for a batch"));
         Vec::new()
     }
 

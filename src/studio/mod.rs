@@ -5,6 +5,11 @@
 
 mod actions;
 mod adapters;
+mod batch;
+mod batch_actions;
+mod batch_run;
+#[cfg(test)]
+mod batch_tests;
 mod compare;
 mod draft;
 mod effects;
@@ -36,6 +41,8 @@ mod viewer;
 
 pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
 pub use adapters::{AdapterAction, Adapters, can_be_named};
+pub use batch::{Batch, RowCounts, RowState, Run};
+pub use batch_actions::BatchAction;
 pub use compare::{Compare, CompareAction, CompareMode, Side};
 pub use draft::{Draft, Seeds, Size};
 pub use effects::{DialogAnswer, DialogRequest, Effect};

@@ -129,6 +129,16 @@ impl Queue {
         self.waiting.push_back(Job { id, request, pictures_dir, is_checked, cancel });
     }
 
+    /// The job that was added last.
+    pub(super) fn newest(&self) -> JobId {
+        JobId(self.last_id)
+    }
+
+    /// Whether a job waits or runs.
+    pub(super) fn has(&self, id: JobId) -> bool {
+        self.running.as_ref().is_some_and(|running| running.job.id == id) || self.waiting.iter().any(|job| job.id == id)
+    }
+
     /// Sends the next job if none runs.
     pub(super) fn pump(&mut self) -> Option<Effect> {
         if self.running.is_some() {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::domain::batch::BatchCommand;
 use crate::domain::{
     Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, PictureId,
     Problem, Recipe, SafetyMode, SamplerId, ScheduleId, Settings, Theme, WindowPlace,
@@ -13,8 +14,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View, Viewer,
+    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds,
+    Shelf, Size, View, Viewer,
 };
 
 /// The places of the window.
@@ -25,6 +26,8 @@ pub enum Place {
     Create,
     /// Every picture made so far.
     Gallery,
+    /// The rows of a table, made into pictures.
+    Batch,
     /// Which models are here, and how more come.
     Models,
     /// Look, folders, about.
@@ -33,7 +36,7 @@ pub enum Place {
 
 impl Place {
     /// All of them, as they stand in the rail.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Gallery, Self::Models, Self::Settings];
+    pub const ALL: [Self; 5] = [Self::Create, Self::Gallery, Self::Batch, Self::Models, Self::Settings];
 }
 
 /// What is built in, as data from the floors below.
@@ -102,6 +105,8 @@ pub struct State {
     pub models: Models,
     /// Which models are here, and how more come.
     pub shelf: Shelf,
+    /// The Batch place.
+    pub batch: Batch,
     /// The adapters and embeddings of the user's folders.
     pub adapters: Adapters,
     /// What is built in.
@@ -132,8 +137,18 @@ impl State {
     /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
     #[must_use]
     pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
-        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, safety, hub_token } =
-            settings;
+        let Settings {
+            theme,
+            window,
+            draft,
+            seed_locked,
+            model_paths,
+            pictures_dir,
+            model_folders,
+            safety,
+            hub_token,
+            batch,
+        } = settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -150,6 +165,7 @@ impl State {
             notices: Notices::default(),
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
+            batch: Batch::new(batch),
             adapters: Adapters::default(),
             catalog,
             paths,
@@ -176,6 +192,8 @@ impl State {
             self.preload(self.draft.request.model.clone()),
         ]);
         effects.extend(self.fit_adapters());
+        let table = self.batch.reading.clone();
+        effects.extend(table.map(|table| Effect::Batch(BatchCommand::Read(table))));
         effects
     }
 
@@ -192,6 +210,7 @@ impl State {
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
             hub_token: self.shelf.saved_token.clone(),
+            batch: self.batch.memory(),
         }
     }
 
@@ -284,7 +303,7 @@ impl State {
                 picture: self.gallery.opened.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, picture)| picture),
                 film_key: None,
             }),
-            Place::Models | Place::Settings => None,
+            Place::Batch | Place::Models | Place::Settings => None,
         }
     }
 
@@ -292,7 +311,7 @@ impl State {
     #[must_use]
     pub fn saved_entry(&self, id: PictureId) -> Option<&PictureEntry> {
         let of_film = || self.film.items().filter_map(|item| item.saved.as_ref().ok()).find(|entry| entry.id == id);
-        self.gallery.entry(id).or_else(of_film)
+        self.gallery.entry(id).or_else(of_film).or_else(|| self.batch.picture(id))
     }
 
     /// Where new pictures go.

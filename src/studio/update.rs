@@ -7,7 +7,8 @@ use crate::library::{GalleryCommand, LibraryCommand, SaveSource};
 
 use super::gallery_actions::ask;
 use super::{
-    Action, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction, State, View,
+    Action, BatchAction, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction,
+    State, View,
 };
 
 /// What a zip file of pictures is called where nobody says otherwise.
@@ -17,7 +18,12 @@ impl State {
     /// Carries out an act of the user.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::GoTo(place) => self.place = place,
+            Action::GoTo(place) => {
+                self.place = place;
+                if place == Place::Batch {
+                    return self.refresh_batch();
+                }
+            }
             Action::ToggleFullScreen => {
                 self.full_screen = !self.full_screen;
                 return vec![Effect::FullScreen(self.full_screen)];
@@ -25,9 +31,15 @@ impl State {
             Action::Quit => return vec![Effect::Close],
             Action::Generate => return self.generate(),
             Action::Cancel => self.queue.cancel_running(),
-            Action::CancelJob(job) => self.queue.cancel(job),
+            Action::CancelJob(job) => {
+                self.queue.cancel(job);
+                return self.after_row();
+            }
             Action::RunNext(job) => self.queue.run_next(job),
-            Action::ClearQueue => self.queue.clear_waiting(),
+            Action::ClearQueue => {
+                self.queue.clear_waiting();
+                return self.after_row();
+            }
             Action::Edit(Edit::Model(model)) => return self.choose_model(model),
             Action::Edit(edit) => {
                 let family = self.family();
@@ -57,6 +69,7 @@ impl State {
                 self.draft.seed_locked = !self.draft.seed_locked;
                 self.mark_dirty();
             }
+            Action::Batch(action) => return self.apply_batch(action),
             Action::Shelf(action) => return self.apply_shelf(action),
             Action::Adapter(action) => return self.apply_adapter(action),
             Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
@@ -308,10 +321,12 @@ impl State {
             DialogAnswer::Chosen(path) => self.chosen(request, path),
             DialogAnswer::Unavailable => {
                 let text = match &request {
-                    DialogRequest::ModelFolder | DialogRequest::ModelFile | DialogRequest::ModelsFolder => {
-                        String::new()
-                    }
-                    DialogRequest::Vae | DialogRequest::ImportFolder => String::new(),
+                    DialogRequest::ModelFolder
+                    | DialogRequest::ModelFile
+                    | DialogRequest::ModelsFolder
+                    | DialogRequest::BatchTable
+                    | DialogRequest::Vae
+                    | DialogRequest::ImportFolder => String::new(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
@@ -350,6 +365,7 @@ impl State {
 
     fn chosen(&mut self, request: DialogRequest, mut path: PathBuf) -> Vec<Effect> {
         match request {
+            DialogRequest::BatchTable => self.apply_batch(BatchAction::Open(path)),
             DialogRequest::ModelFolder => self.choose_model(ModelRef::Path(path)),
             DialogRequest::ModelFile => self.apply_shelf(ShelfAction::Inspect(path)),
             DialogRequest::ModelsFolder => self.add_models_folder(path),

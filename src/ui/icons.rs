@@ -9,6 +9,7 @@ use egui::{Color32, CornerRadius, Mesh, Painter, Pos2, Rect, Shape, Stroke, Stro
 pub enum Icon {
     Create,
     Gallery,
+    Batch,
     Models,
     Settings,
     Dice,
@@ -50,6 +51,13 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             for (x, y) in [(2.5, 2.5), (9.0, 2.5), (2.5, 9.0), (9.0, 9.0)] {
                 pen.rect(x, y, 4.5, 4.5, 1);
             }
+        }
+        Icon::Batch => {
+            // A table with its heading.
+            pen.rect(2.0, 2.5, 12.0, 11.0, 1);
+            pen.line(&[(2.0, 6.0), (14.0, 6.0)]);
+            pen.line(&[(2.0, 9.8), (14.0, 9.8)]);
+            pen.line(&[(6.0, 6.0), (6.0, 13.5)]);
         }
         Icon::Models => {
             // A cube, seen from a corner.

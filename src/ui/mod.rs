@@ -1,6 +1,8 @@
 //! Floor 7: the panels. They draw the state and push actions; they never wait and never compute.
 
 mod adapters;
+mod batch;
+mod batch_table;
 mod canvas;
 mod compare;
 mod draft;
@@ -75,6 +77,11 @@ impl Window {
                         gallery::gallery_ui(ui, state, focus_search, &mut self.textures, actions);
                     }
                 });
+            }
+            Place::Batch => {
+                CentralPanel::default()
+                    .frame(Frame::new().fill(p.panel))
+                    .show(ui, |ui| batch::batch_ui(ui, state, &mut self.textures, actions));
             }
             Place::Models => {
                 CentralPanel::default()

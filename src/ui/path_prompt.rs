@@ -25,6 +25,7 @@ fn content_ui(ui: &mut Ui, prompt: &PathPrompt, actions: &mut Vec<Action>) {
         DialogRequest::ModelFolder => "Folder of the model",
         DialogRequest::ModelFile => "File of the model",
         DialogRequest::ModelsFolder => "Folder with models",
+        DialogRequest::BatchTable => "Table of the batch",
         DialogRequest::Init => "Picture to begin with",
         DialogRequest::Mask => "Mask",
         DialogRequest::Vae => "File of the VAE",

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use atelier::app::{Answer, App, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
+use atelier::domain::batch::{BatchCommand, BatchEvent};
 use atelier::domain::{
     Capabilities, CatalogueEntry, Command, Event, FamilyId, GalleryRow, GenerateRequest, Job, JobId, Marks, ModelInfo,
     ModelRef, ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId,
@@ -103,6 +104,8 @@ pub struct Bench {
     pub library_events: Sender<LibraryEvent>,
     pub models_commands: Receiver<ModelsCommand>,
     pub models_events: Sender<ModelsEvent>,
+    pub batch_commands: Receiver<BatchCommand>,
+    pub batch_events: Sender<BatchEvent>,
     pub script: Rc<RefCell<Script>>,
 }
 
@@ -120,10 +123,13 @@ impl Bench {
         let (library_events, library_event_receiver) = unbounded();
         let (models_command_sender, models_commands) = unbounded();
         let (models_events, models_event_receiver) = unbounded();
+        let (batch_command_sender, batch_commands) = unbounded();
+        let (batch_events, batch_event_receiver) = unbounded();
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
             models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
+            batch: BatchHandle::new(batch_command_sender, batch_event_receiver, None),
         };
         let script = Rc::new(RefCell::new(Script::default()));
         let dialogs = Box::new(ScriptedDialogs(Rc::clone(&script)));
@@ -146,7 +152,18 @@ impl Bench {
             .with_render_cursor(false)
             .build_eframe(move |creation| App::new(&creation.egui_ctx, launch, parts, Rc::default()));
         harness.run();
-        Self { harness, commands, events, library_commands, library_events, models_commands, models_events, script }
+        Self {
+            harness,
+            commands,
+            events,
+            library_commands,
+            library_events,
+            models_commands,
+            models_events,
+            batch_commands,
+            batch_events,
+            script,
+        }
     }
 
     pub fn state(&self) -> &State {

@@ -275,7 +275,7 @@ impl egui::DroppedFile for Dropped {
     }
 }
 
-fn drop_file(bench: &mut Bench, path: &str) {
+pub fn drop_file(bench: &mut Bench, path: &str) {
     bench.harness.input_mut().dropped_files.push(Arc::new(Dropped(PathBuf::from(path))));
     bench.harness.run();
 }
@@ -294,8 +294,8 @@ fn a_picture_dropped_on_the_window_is_begun_with() {
     bench.click("Begin with noise");
     assert_eq!(bench.draft().init, None);
 
-    drop_file(&mut bench, "/home/kim/notes.txt");
-    assert!(bench.has("This file is neither a picture nor a model"));
+    drop_file(&mut bench, "/home/kim/notes.docx");
+    assert!(bench.has("This file is neither a picture, nor a model, nor a table"));
     assert_eq!(bench.draft().init, None);
 }
 

@@ -13,7 +13,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
 use super::gallery::thumbnails;
-use super::{adapters, gallery_many, models};
+use super::{adapters, batch, gallery_many, models};
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -172,4 +172,42 @@ fn adapters_with_their_fit() {
     bench.harness.run();
     adapters::disclose(&mut bench, "256 of 264 keys · Stable Diffusion 1");
     snapshot(&mut bench, "adapters");
+}
+
+#[test]
+fn batch_empty_light() {
+    let mut bench = Bench::with(Settings { theme: Theme::Light, ..Settings::default() }, [1280.0, 800.0]);
+    bench.go_to("Batch");
+    snapshot(&mut bench, "batch_empty");
+}
+
+#[test]
+fn batch_with_problems() {
+    let mut bench = Bench::first_start();
+    batch::open(&mut bench, &batch::table(40));
+    batch::type_template(&mut bench, "a {colour} {garment} on a grey background");
+    batch::check(&mut bench, &[0, 1]);
+    snapshot(&mut bench, "batch_problems");
+}
+
+#[test]
+fn batch_running_light() {
+    let mut bench = Bench::with(Settings { theme: Theme::Light, ..Settings::default() }, [1280.0, 800.0]);
+    batch::open(&mut bench, &batch::table(40));
+    batch::type_template(&mut bench, "a {colour} {garment}");
+    batch::check(&mut bench, &[]);
+    bench.click("Make the pictures");
+    for id in 1..=4 {
+        let job = bench.sent_job().expect("a row is made");
+        bench.finish(&job, id);
+    }
+    let job = bench.sent_job().expect("a row is made");
+    bench.engine(Event::Failed { job: job.id, error: UserError::failed("The model has no room in memory") });
+    let job = bench.sent_job().expect("a row is made");
+    bench.step(job.id, 7, 20);
+    for id in thumbnails(&bench.serve(&[])) {
+        let picture = Arc::new(garment(128, 128, id.0 as u32));
+        bench.library(LibraryEvent::Thumbnail { id, picture });
+    }
+    snapshot(&mut bench, "batch_running");
 }

@@ -133,7 +133,7 @@ fn quoted(text: &str, delimiter: char, is_lenient: bool) -> Option<Vec<Field>> {
     let mut start = 0;
     loop {
         let rest = &text[start..];
-        let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let blank = blanks(rest, delimiter);
         let (value, end) = if rest[blank..].starts_with('"') {
             let (value, end) = quoted_field(&text[start + blank + 1..], delimiter, is_lenient)?;
             (value, start + blank + 1 + end)
@@ -162,7 +162,7 @@ fn quoted_field(text: &str, delimiter: char, is_lenient: bool) -> Option<(String
             from = quote + 2;
             continue;
         }
-        let blank = behind.len() - behind.trim_start_matches([' ', '\t']).len();
+        let blank = blanks(behind, delimiter);
         let behind = &behind[blank..];
         if behind.is_empty() || behind.starts_with(delimiter) {
             return Some((value, quote + 1 + blank));
@@ -176,13 +176,23 @@ fn quoted_field(text: &str, delimiter: char, is_lenient: bool) -> Option<(String
     None
 }
 
+/// How many bytes of blanks a text begins with. A tab that divides fields is none.
+fn blanks(text: &str, delimiter: char) -> usize {
+    text.len() - text.trim_start_matches(|c| (c == ' ' || c == '\t') && c != delimiter).len()
+}
+
 /// Adds one record to a table in CSV (RFC 4180).
 pub fn write_record<'a>(table: &mut String, values: impl IntoIterator<Item = &'a str>) {
+    write_separated(table, ',', values);
+}
+
+/// As [`write_record`], with another delimiter.
+pub fn write_separated<'a>(table: &mut String, delimiter: char, values: impl IntoIterator<Item = &'a str>) {
     for (i, value) in values.into_iter().enumerate() {
         if i > 0 {
-            table.push(',');
+            table.push(delimiter);
         }
-        let needs_quotes = value.contains([',', '"', '\n', '\r']) || value.trim() != value;
+        let needs_quotes = value.contains([delimiter, '"', '\n', '\r']) || value.trim() != value;
         if needs_quotes {
             table.push('"');
             table.push_str(&value.replace('"', "\"\""));

@@ -1,11 +1,11 @@
 //! The forms in which data sets come: one file and one row in [`READERS`] each.
 
-mod csv;
+pub(super) mod csv;
 mod flickr;
 mod html;
 mod imagefolder;
 mod kohya;
-mod lines;
+pub(super) mod lines;
 mod pictures;
 mod product_json;
 mod sidecars;
@@ -20,7 +20,7 @@ use pictures::Pictures;
 
 use super::problem::{Problem, ProblemKind};
 use super::rows::{Dataset, Row};
-use crate::domain::{Result, UserError};
+use crate::domain::{Result, UserError, safe_path};
 
 /// One form of data sets.
 pub struct Reader {
@@ -104,7 +104,7 @@ impl Dataset {
     /// Takes in a row whose picture is named by a table: refused when the name leads out, noted when it is not there.
     fn push_named(&mut self, pictures: &Pictures, folders: &[&str], name: &str, row: Row) {
         let table = self.table.clone().unwrap_or_else(|| self.root.clone());
-        let safe = match pictures::safe_name(name) {
+        let safe = match safe_path(name) {
             Ok(safe) => safe,
             Err(why) => {
                 let kind = if name.trim().is_empty() { ProblemKind::SkippedRow } else { ProblemKind::UnsafePath };

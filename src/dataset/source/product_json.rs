@@ -215,7 +215,7 @@ fn style(path: &Path) -> Result<Map<String, Value>> {
 /// Takes a product in: one row a picture.
 fn take(dataset: &mut Dataset, pictures: &Pictures, mut product: Product, has_table: bool) {
     let id = IDS.iter().find_map(|name| product.values.get(*name)).map(text_of).unwrap_or_default();
-    if has_table && let Ok(safe) = super::pictures::safe_name(&id) {
+    if has_table && let Ok(safe) = crate::domain::safe_path(&id) {
         let path = dataset.root.join(STYLES).join(format!("{safe}.json"));
         if path.is_file() {
             match style(&path) {

@@ -71,10 +71,10 @@ impl Hint {
 }
 
 /// The name nearest to what was typed, if one is near enough to be meant: one change for every three letters.
-pub(super) fn nearest(typed: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(in crate::domain) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let typed: Vec<char> = typed.to_lowercase().chars().take(40).collect();
     let most = typed.len().div_ceil(3);
-    let near = names.map(|name| (distance(&typed, &name.chars().collect::<Vec<_>>()), name));
+    let near = names.map(|name| (distance(&typed, &name.to_lowercase().chars().take(80).collect::<Vec<_>>()), name));
     near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 

@@ -26,6 +26,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::domain) use hints::nearest;
 pub use hints::{Hint, HintKind};
 pub(crate) use keys::family_name;
 pub use keys::{KEYS, Key, KeyInfo, KeyKind, families, samplers, schedules};

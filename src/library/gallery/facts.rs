@@ -131,7 +131,7 @@ pub(super) const fn ordered(seed: u64) -> i64 {
 }
 
 /// A hash of all that makes a picture but its seed.
-fn recipe_key(recipe: &Recipe) -> i64 {
+pub(super) fn recipe_key(recipe: &Recipe) -> i64 {
     let mut request = recipe.request.clone();
     request.seed = 0;
     request.count = 1;

@@ -112,18 +112,18 @@ pub fn look(index: &Index, path: &Path) -> Result<Looked> {
     })
 }
 
-/// Takes all pictures of a folder into the gallery, with those in the folders within it. `progress` is told how many are
-/// done, and of how many.
+/// Takes all pictures of files and folders into the gallery, with those in the folders within. `progress` is told how many
+/// are done, and of how many.
 ///
 /// # Errors
-/// When it is no folder that can be read, or nothing can be written.
-pub fn import_folder(
+/// When one of them is not there or lies in the pictures folder, or nothing can be written.
+pub fn import_all(
     index: &mut Index,
-    folder: &Path,
+    sources: Vec<PathBuf>,
     cancel: &Cancel,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<ImportReport> {
-    let mut import = Import::begin(index, vec![folder.to_path_buf()], cancel.clone())?;
+    let mut import = Import::begin(index, sources, cancel.clone())?;
     while !import.step(index)? {
         progress(import.report.done(), import.report.total);
     }

@@ -37,7 +37,7 @@ impl Home {
     }
 
     fn import(&mut self) -> ImportReport {
-        import_folder(&mut self.index, &self.source, &Cancel::default(), &mut |_, _| ()).unwrap()
+        import_all(&mut self.index, vec![self.source.clone()], &Cancel::default(), &mut |_, _| ()).unwrap()
     }
 
     fn entries(&self) -> Vec<PictureEntry> {
@@ -108,7 +108,7 @@ fn pictures_of_the_gallery_are_not_taken_in_again() {
     // The folder around the pictures folder: only what is outside is met.
     home.put("a.png", &png(1, None));
     let around = home.index.pictures_dir.parent().unwrap().parent().unwrap().to_path_buf();
-    let report = import_folder(&mut home.index, &around, &Cancel::default(), &mut |_, _| ()).unwrap();
+    let report = import_all(&mut home.index, vec![around.clone()], &Cancel::default(), &mut |_, _| ()).unwrap();
     assert_eq!((report.total, report.taken), (1, 1));
     let copy = home.put("copy.png", &fs::read(&saved).unwrap());
     let looked = look(&home.index, &copy).unwrap();
