@@ -12,14 +12,14 @@ impl State {
     pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
         let Some(event) = self.on_replay_event(event) else { return Vec::new() };
         let has_row_ended = self.batch.hear(&event);
-        let mut effects = self.take_in(event);
+        let mut effects = self.hear(event);
         if has_row_ended {
             effects.extend(self.after_row());
         }
         effects
     }
 
-    fn take_in(&mut self, event: Event) -> Vec<Effect> {
+    fn hear(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::ModelLoading { model } => self.model_loading(model),
             Event::ModelReady(info) => self.model_ready(info),

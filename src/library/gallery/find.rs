@@ -2,18 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use chrono::Local;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{ErrorCode, OptionalExtension, params_from_iter};
 
 use super::super::index::Index;
-use super::facts::{ordered, recipe_key};
 use super::sql::{Parts, Translator};
 use crate::domain::search::{Hint, Query, Test, parse};
 use crate::domain::{
-    CollectionId, GalleryRow, Marks, PictureId, Recipe, Result, Scope, SearchRequest, SearchResult, SortOrder,
+    CollectionId, GalleryRow, Marks, PictureId, Result, Scope, SearchRequest, SearchResult, SortOrder,
 };
 
 /// How many keys are read between two looks at whether the search is still wanted.
