@@ -106,7 +106,8 @@ fn a_changed_convolution_is_what_the_merged_one_is() {
             }
             own
         });
-        let params = if is_changed { params.with_low_rank([("conv".to_owned(), low_rank.clone())].into()) } else { params };
+        let params =
+            if is_changed { params.with_low_rank([("conv".to_owned(), low_rank.clone())].into()) } else { params };
         let norm = GroupNorm::new(&params.pp("norm"), 4, 32, 1e-5);
         (norm, crate::nn::Conv2d::new(&params.pp("conv"), (32, 33), 3, 1, 1))
     };
