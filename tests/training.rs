@@ -361,7 +361,6 @@ fn a_training_can_wait() {
             seen.push(step);
             if seen.len() < 3 { Control::Pause } else { Control::Continue }
         }
-        TrainingEvent::Saved { .. } => Control::Continue,
         _ => Control::Continue,
     })
     .unwrap();
