@@ -12,7 +12,9 @@ use atelier::domain::PredictionType::{Epsilon, VPrediction};
 use atelier::weights::layout::detect::BaseFamily::{Sd1, Sd2, Sdxl};
 use atelier::weights::layout::detect::{Certainty, Variant};
 use atelier::weights::layout::kind::Kind;
-use atelier::weights::layout::{Component, inspect, inspect_folder, part, plan, split};
+use atelier::weights::layout::{
+    Component, Making, Shapes, SingleLayout, inspect, inspect_folder, part, plan, single_file as single_layout, split,
+};
 use atelier::weights::{ModelFiles, Precision, TensorFile, open_file};
 
 fn reference() -> PathBuf {
@@ -286,4 +288,44 @@ fn every_adapter_of_the_reference_is_told() {
     }
     let count = |kind| found.iter().filter(|found| **found == kind).count();
     assert!(count(Kind::Lora) > 0 && count(Kind::TextualInversion) > 0, "{found:?}");
+}
+
+#[test]
+fn the_way_back_leads_to_the_names_of_single_files() {
+    let layouts = [("sd1", SingleLayout::Sd1), ("sd2", SingleLayout::Sd2), ("sdxl", SingleLayout::Sdxl)];
+    for name in present(&["sd1", "sd2", "sdxl"], single_file) {
+        let layout = layouts.iter().find(|(model, _)| *model == name).unwrap().1;
+        let file = open(&single_file(name));
+        let parts = split(&file).unwrap().parts;
+        let ignored: BTreeSet<String> = split(&file).unwrap().ignored.into_iter().collect();
+        let mut made = BTreeSet::new();
+        for (component, part) in &parts {
+            let shapes: Shapes = part.tensors().iter().map(|(name, info)| (name.clone(), info.shape.clone())).collect();
+            for tensor in single_layout(layout, *component, &shapes).unwrap() {
+                let info = file.info(&tensor.name).unwrap_or_else(|| panic!("{name} has no {}", tensor.name));
+                assert_eq!(info.shape, tensor.shape, "{name}: {}", tensor.name);
+                // A layer that nothing reads is a copy of another here.
+                if tensor.making == Making::Same && !ignored.contains(&tensor.name) {
+                    let values = part.read_f32(&tensor.from[0]).unwrap();
+                    assert!(values == file.read_f32(&tensor.name).unwrap(), "{name}: {}", tensor.name);
+                }
+                assert!(made.insert(tensor.name));
+            }
+        }
+        let left: Vec<&str> =
+            file.names().filter(|tensor| !made.contains(*tensor) && !ignored.contains(*tensor)).collect();
+        assert_eq!(left, [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn names_without_a_place_in_a_single_file_are_told() {
+    let shapes = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), vec![2])).collect::<Shapes>();
+    for (component, layout, name) in [
+        (Component::Unet, SingleLayout::Sd1, "down_blocks.0.motion.weight"),
+        (Component::Vae, SingleLayout::Sdxl, "encoder.other.weight"),
+        (Component::TextEncoder, SingleLayout::Sd2, "text_model.encoder.layers.0.self_attn.r_proj.weight"),
+    ] {
+        assert_eq!(single_layout(layout, component, &shapes(&[name])), Err(vec![name.to_owned()]));
+    }
 }

@@ -8,10 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::dataset::garments::{GarmentSpec, Split, render};
+use crate::domain::training::{Control, TrainingEvent};
 use crate::domain::{Cancel, ModelRef, Picture, Result, UserError};
 use crate::library::write_atomically;
 use crate::models;
-use crate::train::starter::{self, Progress, Rhythm, SampleSettings, UNetSettings, VaeSettings};
+use crate::train::starter::{self, Lesson, Progress, Rhythm, SampleSettings, UNetSettings, VaeSettings};
 
 /// Arguments of `atelier starter`.
 #[derive(clap::Args)]
@@ -42,6 +43,27 @@ enum Step {
         /// Where the model folder goes.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+    /// Teach it a print that it has never seen, by an adapter from forty pictures, and ask for that before and after.
+    Teach {
+        /// The folder of pictures, checkpoints and the adapter.
+        #[arg(long, default_value = "starter-lesson", value_name = "DIR")]
+        work: PathBuf,
+        /// Steps of the training.
+        #[arg(long, default_value_t = 400, value_name = "N")]
+        steps: u64,
+        /// How many prompts, none of them in the lesson.
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        count: usize,
+        /// Seed of the prompts.
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        seed: u64,
+        /// Also write what was drawn as a sheet (PNG).
+        #[arg(long, value_name = "FILE")]
+        sheet: Option<PathBuf>,
+        /// Print the result as one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Ask a model for held-out garments, and judge what it draws.
     Judge {
@@ -136,6 +158,33 @@ pub fn run(args: Args) -> Result<()> {
         Step::Export { training, out } => {
             starter::export(&training.work, &training.vae(), &training.unet(), &out)?;
             say(&format!("{}", out.display()))
+        }
+        Step::Teach { work, steps, count, seed, sheet, json } => {
+            let bar = bar();
+            let (lesson, pictures) = starter::teach(&work, steps, count, seed, &mut |event| {
+                if let TrainingEvent::Step(step) = event {
+                    bar.set_length(step.steps);
+                    bar.set_position(step.step);
+                    bar.set_message(format!("loss {:.4}, {:.2} s a step", step.smoothed, step.secs_per_step));
+                }
+                Control::Continue
+            })?;
+            bar.finish_and_clear();
+            if let Some(path) = sheet {
+                write_sheet(&path, &pictures)?;
+            }
+            if json {
+                return say(&json!(lesson).to_string());
+            }
+            let Lesson { prompts, before, after, on_the_garment, training_secs } = lesson;
+            say(&format!(
+                "{prompts} prompts: the print in {:.0} % of pictures before, {:.0} % after (on the right garment {:.0} %), \
+                 {:.0} s of training",
+                100.0 * before,
+                100.0 * after,
+                100.0 * on_the_garment,
+                training_secs
+            ))
         }
         Step::Judge { model, count, seed, guidance, sheet, shown, json } => {
             let settings = SampleSettings { guidance_scale: guidance, seed, ..starter::SAMPLING };

@@ -16,6 +16,7 @@ use crate::train::{self, config};
 
 /// Arguments of `atelier train`.
 #[derive(clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 pub struct Args {
     /// The settings, as a TOML file; --preset writes one to begin with, --settings lists all of them.
     #[arg(value_name = "CONFIG", required_unless_present_any = ["preset", "from_diffusers", "settings", "presets"])]

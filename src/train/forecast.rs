@@ -2,7 +2,7 @@
 //!
 //! Memory is counted in numbers of four bytes. With `P` px of latents at a level, `C` its channels and `T` pictures at a
 //! time, a residual block keeps its result and the map between its convolutions (2 C P T, one more with a shortcut), and
-//! twice as much again where its own weights are trained, for the normalised maps. A transformer keeps 4 C P T around its
+//! twice as much again where its own weights are trained, for the normalised maps. A transformer keeps 6 C P T around its
 //! blocks and each block 27 C P T: 7 for self-attention, 5 for cross-attention, 15 for the feed-forward layer, which is four
 //! times as wide inside and has its gate beside it. With gradient checkpointing only what goes from block to block is kept,
 //! and the largest block is there once. Time is the number of multiplications over what this machine does in a second.
@@ -22,7 +22,7 @@ use crate::weights::layout::Component;
 /// Numbers that a block of a transformer keeps, for each of its tokens' channels.
 const BLOCK: u64 = 27;
 /// The same around the blocks of one transformer.
-const AROUND: u64 = 4;
+const AROUND: u64 = 6;
 /// Share of a matrix product's speed that a whole step reaches: norms, activations and copies take their time too.
 const EFFICIENCY: f64 = 0.6;
 /// What the program and its libraries need beside all this, in bytes.

@@ -16,9 +16,11 @@ mod render;
 mod rng;
 mod shade;
 mod spec;
+mod zebra;
 
 pub use bpe::{TokenizerFiles, build_tokenizer};
 pub use caption::{caption, prompt};
 pub use judge::{Judge, Seen, Verdict, judge, prompts};
 pub use render::{render, to_chw_f32};
 pub use spec::{Background, Colour, GarmentSpec, Kind, Pattern, Split, View};
+pub use zebra::{ZebraJudge, zebra_lesson, zebra_picture, zebra_prompts};

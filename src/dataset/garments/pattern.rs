@@ -13,7 +13,7 @@ use super::spec::Pattern;
 /// A pattern with its sizes, lying on the cloth.
 #[derive(Clone, Copy, Debug)]
 pub struct Print {
-    pattern: Pattern,
+    motif: Motif,
     /// From one stripe, dot or band to the next, in 128ths of the picture.
     period: f32,
     /// The width of a stripe or band, or the radius of a dot, in 128ths.
@@ -21,6 +21,19 @@ pub struct Print {
     /// Sine and cosine of the angle it is turned by.
     turn: (f32, f32),
 }
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Motif {
+    Of(Pattern),
+    /// Stripes that go up and down as they run across: no pattern of the data set, but of a lesson that comes later.
+    Zigzag,
+}
+
+/// How far it is from one peak of a zigzag to the next, in 128ths of the picture.
+const ZIGZAG_WIDTH: f32 = 42.0;
+/// How steep a zigzag is.
+const ZIGZAG_SLOPE: f32 = 0.65;
 
 /// Which way stripes run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +75,13 @@ impl Print {
             Pattern::Dotted => (stream.range(33.0, 35.0), stream.range(10.2, 10.8), 0.0),
             Pattern::Checked => (stream.range(34.0, 36.0), stream.range(12.6, 13.2), 0.0),
         };
-        Self { pattern, period, size, turn: angle.sin_cos() }
+        Self { motif: Motif::Of(pattern), period, size, turn: angle.sin_cos() }
+    }
+
+    /// The zigzag of a variation.
+    pub fn zigzag(variation: u64) -> Self {
+        let period = Stream::keyed(&[variation, 0x21ba]).range(33.0, 35.0);
+        Self { motif: Motif::Zigzag, period, size: period * 0.48, turn: (0.0, 1.0) }
     }
 
     /// The share of the second colour at a place (in 128ths of the picture) on a picture of `scale` px a 128th; edges
@@ -75,17 +94,18 @@ impl Print {
         // How far it is to the nearest multiple of a step.
         let off = |at: f32, step: f32| (at + step / 2.0).rem_euclid(step) - step / 2.0;
         let band = |at: f32| edge(self.size / 2.0 - off(at, self.period).abs());
-        match self.pattern {
-            Pattern::Plain => 0.0,
-            Pattern::Striped => band(y),
-            Pattern::Dotted => {
+        match self.motif {
+            Motif::Of(Pattern::Plain) => 0.0,
+            Motif::Of(Pattern::Striped) => band(y),
+            Motif::Zigzag => band(y + ZIGZAG_SLOPE * off(x, ZIGZAG_WIDTH).abs()),
+            Motif::Of(Pattern::Dotted) => {
                 // Rows are set closer than the dots in them and every second one by half a step: a polka dot.
                 let row_step = self.period * 0.87;
                 let row = (y / row_step).round();
                 let shift = if row.rem_euclid(2.0) < 0.5 { 0.0 } else { self.period / 2.0 };
                 edge(self.size - off(x + shift, self.period).hypot(off(y, row_step)))
             }
-            Pattern::Checked => {
+            Motif::Of(Pattern::Checked) => {
                 // Woven: where bands cross, the colour is full.
                 let (across, along) = (band(x), band(y));
                 (0.9 * across.max(along)).max(across.min(along))

@@ -15,11 +15,16 @@ use crate::domain::Picture;
 /// Draws a garment on a square of `side_px`. The same spec gives the same picture; sizes differ in sharpness alone.
 #[must_use]
 pub fn render(spec: &GarmentSpec, side_px: u32) -> Picture {
+    draw(spec, Print::of(spec.pattern, spec.variation), side_px)
+}
+
+/// Draws a garment with another print than its own.
+pub(super) fn draw(spec: &GarmentSpec, print: Print, side_px: u32) -> Picture {
     let side = side_px.max(1) as usize;
     let mut stream = Stream::keyed(&[spec.variation, 0x0d7a]);
     let mut scene = Scene::default();
     cut::cut(spec.kind, spec.view, &mut stream, &mut scene);
-    let (place, cloth) = dress(spec, side, &mut stream);
+    let (place, cloth) = dress(spec, print, side, &mut stream);
     let shapes: Vec<Shape> = scene.items.iter().map(|item| Shape::of(item, &place, cloth.scale)).collect();
 
     let mut canvas = ground(spec, side, &mut stream);
@@ -96,7 +101,7 @@ impl Shape {
 }
 
 /// Decides the pose, the light and the folds.
-fn dress(spec: &GarmentSpec, side: usize, stream: &mut Stream) -> (Place, Cloth) {
+fn dress(spec: &GarmentSpec, print: Print, side: usize, stream: &mut Stream) -> (Place, Cloth) {
     let size = side as f32;
     let turn = stream.range(-1.0, 1.0) * if spec.view == View::LaidFlat { 0.17 } else { 0.07 };
     let zoom = stream.range(0.9, 1.06);
@@ -121,7 +126,7 @@ fn dress(spec: &GarmentSpec, side: usize, stream: &mut Stream) -> (Place, Cloth)
     let cloth = Cloth {
         colour,
         second: spec.pattern_colour.map_or(colour, |second| tinted(second.srgb())),
-        print: Print::of(spec.pattern, spec.variation),
+        print,
         folds: folds(side, &unplace, stream),
         light: [strength * from.cos(), strength * from.sin()],
         scale: size / 128.0,

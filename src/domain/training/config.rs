@@ -130,6 +130,7 @@ pub struct LoraSettings {
 
 /// What becomes of the pictures.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own in the settings' file")]
 pub struct PictureSettings {
     /// The shorter side, or with buckets the side of a square of the same area, in px.
     pub resolution: u32,

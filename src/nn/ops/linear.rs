@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 
 use super::activation::geglu;
 use super::host::{self, Host};
+use super::layout::{from_tokens, to_tokens};
 use super::weight::Weight;
 use crate::kernels::gemm::Activation;
 use crate::kernels::linear::{self as kernel, linear_backward_weight, sum_rows};
@@ -82,7 +83,7 @@ pub fn map_to_tokens_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) 
     let (batch, channels, height, width) = x.dims4()?;
     let pixels = height * width;
     if weight.track_op() || host::tracked([x].into_iter().chain(bias)) || weight.dims2()?.1 != channels {
-        return linear(&x.flatten_from(2)?.transpose(1, 2)?.contiguous()?, weight, bias, None);
+        return linear(&to_tokens(x)?, weight, bias, None);
     }
     fused(x, weight, bias, None, |layer, x, _, out| {
         map_to_tokens(layer, batch, pixels, x, out);
@@ -103,7 +104,7 @@ pub fn tokens_to_map_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, 
         bail!("tokens {:?} and weight {:?} do not fit the map {:?}", x.dims(), weight.dims(), residual.dims())
     }
     if weight.track_op() || host::tracked([x, residual].into_iter().chain(bias)) {
-        return linear(x, weight, bias, None)?.transpose(1, 2)?.contiguous()?.reshape(shape)? + residual;
+        return from_tokens(&linear(x, weight, bias, None)?, height, width)? + residual;
     }
     fused(x, weight, bias, Some(residual), |layer, x, residual, out| {
         tokens_to_map(layer, batch, pixels, x, residual, out);

@@ -247,13 +247,13 @@ pub fn from_diffusers(command: &str) -> Result<Translated> {
 
 /// What diffusers' scripts do without flags.
 fn defaults(is_lora: bool, is_sdxl: bool) -> TrainingConfig {
-    let mut config = TrainingConfig::default();
-    config.method = if is_lora { Method::Lora } else { Method::Full };
-    config.name = "pytorch_lora_weights".to_owned();
-    if !is_lora {
-        config.name = "model".to_owned();
-    }
-    config.output = PathBuf::from("sd-model-finetuned");
+    let (method, name) = if is_lora { (Method::Lora, "pytorch_lora_weights") } else { (Method::Full, "model") };
+    let mut config = TrainingConfig {
+        method,
+        name: name.to_owned(),
+        output: PathBuf::from("sd-model-finetuned"),
+        ..TrainingConfig::default()
+    };
     (config.lora.rank, config.lora.alpha, config.lora.targets) = (4, 4.0, Targets::Attention);
     config.pictures.resolution = if is_sdxl { 1024 } else { 512 };
     config.pictures.crop = Crop::Random;

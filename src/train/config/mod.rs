@@ -20,8 +20,11 @@ use crate::domain::{Result, UserError};
 /// # Errors
 /// When it is no TOML (with the line), and when settings are unknown or cannot be as they are: all of them at once.
 pub fn read(text: &str, path: &Path) -> Result<TrainingConfig> {
-    let table: toml::Table = text.trim_start_matches('\u{feff}').parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    // A byte order mark is what some editors leave.
+    let text = text.trim_start_matches('\u{feff}');
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
         UserError::input(format!("The settings are no TOML: {} in line {line}", error.message())).path(path)
     })?;
     let mut config = TrainingConfig::default();
@@ -33,19 +36,12 @@ pub fn read(text: &str, path: &Path) -> Result<TrainingConfig> {
         config.steps.steps = None;
     }
     for (key, value) in &given {
-        match SETTINGS.iter().find(|setting| setting.key == key) {
-            Some(setting) => {
-                if let Err(wanted) = (setting.read)(&mut config, value) {
-                    faults.push(format!("{key} must be {wanted}, not {value}"));
-                }
-            }
-            None => {
-                let near = nearest(key, SETTINGS.iter().map(|setting| setting.key));
-                faults.push(match near {
-                    Some(near) => format!("{key} is no setting: did you mean {near}?"),
-                    None => format!("{key} is no setting"),
-                });
-            }
+        let read = SETTINGS.iter().find(|setting| setting.key == key).map(|setting| (setting.read)(&mut config, value));
+        match (read, nearest(key, SETTINGS.iter().map(|setting| setting.key))) {
+            (Some(Ok(())), _) => {}
+            (Some(Err(wanted)), _) => faults.push(format!("{key} must be {wanted}, not {value}")),
+            (None, Some(near)) => faults.push(format!("{key} is no setting: did you mean {near}?")),
+            (None, None) => faults.push(format!("{key} is no setting")),
         }
     }
     let base = path.parent().unwrap_or(Path::new(""));
@@ -218,6 +214,16 @@ mod tests {
     fn what_is_no_toml_is_told_with_its_line() {
         assert!(faults("a = 1\nb = = 2\n").contains("line 2"));
         assert!(faults("").contains("dataset is missing"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,60}", key in "[a-z_.]{1,20}", value in "[-0-9a-z\"\\[\\]., {}=]{0,20}") {
+            let path = Path::new(FILE);
+            let _ = read(&text, path);
+            let _ = read(&format!("\u{feff}{text}é{key} = {value}"), path);
+            let _ = read(&format!("{key} = {value}\n"), path);
+        }
     }
 
     #[test]

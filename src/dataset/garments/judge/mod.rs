@@ -78,6 +78,24 @@ impl Judge {
         self.see_in(&Segment::of(picture))
     }
 
+    /// Whether a print is nearest to the given ones, and not to those that the judge knows, in the picture of a garment
+    /// that shows `asked`'s two colours. With it comes whether the garment is the one asked for.
+    pub(super) fn shows_other(&self, picture: &Picture, others: &[Vec<f32>], asked: &GarmentSpec) -> (bool, bool) {
+        let segment = Segment::of(picture);
+        let kind = self.see_in(&segment).kind;
+        let known = self.prints.iter().map(|(_, features)| (false, features.clone()));
+        let examples: Vec<(bool, Vec<f32>)> =
+            known.chain(others.iter().map(|features| (true, features.clone()))).collect();
+        let (is_other, _) = nearest(&examples, &print_features(&segment));
+        let colours = colours_right(&colour_shares(&segment, Some(asked)), asked);
+        (kind.is_some() && is_other && colours, kind == Some(asked.kind))
+    }
+
+    /// What tells the print of a picture.
+    pub(super) fn print_of(picture: &Picture) -> Vec<f32> {
+        print_features(&Segment::of(picture))
+    }
+
     fn see_in(&self, segment: &Segment) -> Seen {
         let kind = outline_features(segment).and_then(|features| {
             let (kind, distance) = nearest(&self.outlines, &features);
