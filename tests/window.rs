@@ -10,4 +10,5 @@ mod window {
     mod looks;
     mod models;
     mod shell;
+    mod viewer;
 }

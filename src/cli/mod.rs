@@ -5,6 +5,7 @@ mod dataset;
 mod extras;
 mod generate;
 mod models;
+mod replay;
 mod size;
 mod starter;
 
@@ -24,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Make pictures from a prompt.
     Generate(Box<generate::Args>),
+    /// Make pictures again by their recipes, and say whether the same comes of it.
+    Replay(replay::Args),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
     /// Prepare data sets to train on, and look them over.
@@ -43,6 +46,7 @@ impl Cli {
         match self.command {
             None => window(),
             Some(Command::Generate(args)) => generate::run(*args),
+            Some(Command::Replay(args)) => replay::run(&args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Bench(args)) => bench::run(&args),

@@ -275,7 +275,8 @@ impl egui::DroppedFile for Dropped {
     }
 }
 
-fn drop_file(bench: &mut Bench, path: &str) {
+/// Lets a file go over the window.
+pub fn drop_file(bench: &mut Bench, path: &str) {
     bench.harness.input_mut().dropped_files.push(Arc::new(Dropped(PathBuf::from(path))));
     bench.harness.run();
 }
