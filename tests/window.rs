@@ -11,4 +11,5 @@ mod window {
     mod looks;
     mod models;
     mod shell;
+    mod viewer;
 }

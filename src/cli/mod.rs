@@ -8,6 +8,7 @@ mod extras;
 mod gallery;
 mod generate;
 mod models;
+mod replay;
 mod size;
 mod starter;
 mod train;
@@ -32,6 +33,8 @@ enum Command {
     Batch(Box<batch::Args>),
     /// Take pictures into the gallery.
     Gallery(gallery::Args),
+    /// Make pictures again by their recipes, and say whether the same comes of it.
+    Replay(replay::Args),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
     /// Prepare data sets to train on, and look them over.
@@ -55,6 +58,7 @@ impl Cli {
             Some(Command::Generate(args)) => generate::run(*args),
             Some(Command::Batch(args)) => batch::run(*args),
             Some(Command::Gallery(args)) => gallery::run(args),
+            Some(Command::Replay(args)) => replay::run(&args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Train(args)) => train::run(&args),

@@ -1,5 +1,7 @@
 //! The worker thread: takes a command, does it, tells how it goes.
 
+mod replay;
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -76,6 +78,7 @@ impl Worker {
                 Command::Shutdown => break,
                 Command::Preload(model) => self.preload(&model),
                 Command::Generate(job) => self.generate(&job),
+                Command::Replay { job, original } => self.replay(&job, &original),
             }
         }
     }

@@ -130,7 +130,7 @@ fn pictures_ui(
             CompareMode::Flicker => continue,
         };
         let whole = stages[place].place(compare.zoom);
-        side_ui(ui, state, compare, side, (seen, whole), stages[place].factor(compare.zoom), textures);
+        side_ui(ui, state, compare, side, (seen, whole), textures);
         name_ui(ui, seen, place, side);
     }
     if compare.mode == CompareMode::Slider {
@@ -149,7 +149,6 @@ fn side_ui(
     compare: &Compare,
     side: &Side,
     (seen, whole): (Rect, Rect),
-    factor: f32,
     textures: &mut Textures,
 ) {
     let Some(picture) = &side.picture else {
@@ -181,7 +180,7 @@ fn side_ui(
             let job = compare.replay.unwrap_or(u64::MAX);
             hidden_texture(ui, TextureKey::HiddenFilm(job, state.safety), picture, state, verdict, textures)
         }
-        (None, key) => picture_texture(ui, key, picture, factor, textures),
+        (None, key) => picture_texture(ui, key, picture, compare.zoom, textures),
     };
     paint(ui, seen, rect, texture);
 }
@@ -216,15 +215,18 @@ fn divider_ui(ui: &Ui, area: Rect, frame: Rect, divider: f32, split: f32, action
         ..WidgetInfo::labeled(Role::Slider, true, info.text)
     });
     let is_held = response.dragged() || response.hovered();
-    let colour = if is_held { p.accent } else { p.raised };
+    let colour = if is_held { p.accent_hover } else { p.accent };
     ui.painter().vline(x, seen.y_range(), Stroke::new(2.0, colour));
     let knob = Pos2::new(x, seen.center().y);
-    ui.painter().circle(knob, 7.0, colour, Stroke::new(1.5, p.text_dim));
+    ui.painter().circle(knob, 8.0, colour, Stroke::new(2.0, p.on_accent));
     if response.dragged()
         && let Some(pointer) = response.interact_pointer_pos()
     {
-        let share = (pointer.x - frame.left()) / frame.width().max(1.0);
-        actions.push(CompareAction::Split(share).into());
+        let share = ((pointer.x - frame.left()) / frame.width().max(1.0)).clamp(0.0, 1.0);
+        // Held still, it changes nothing, and nothing is drawn again.
+        if (share - split).abs() > 1e-4 {
+            actions.push(CompareAction::Split(share).into());
+        }
     }
 }
 

@@ -27,7 +27,8 @@ pub fn import_ui(ctx: &Context, state: &State, textures: &mut Textures, actions:
             return;
         }
     };
-    let modal = Modal::new(Id::unique(("import", kind))).show(ctx, |ui| {
+    let frame = Frame::popup(&ctx.global_style()).inner_margin(5.0 * theme::UNIT);
+    let modal = Modal::new(Id::unique(("import", kind))).frame(frame).show(ctx, |ui| {
         ui.set_width(theme::MODAL_WIDTH.min(ctx.content_rect().width() - 64.0));
         match &close {
             ImportAction::CloseLook => looked_ui(ui, state, textures, actions),
@@ -38,6 +39,11 @@ pub fn import_ui(ctx: &Context, state: &State, textures: &mut Textures, actions:
     if modal.should_close() {
         actions.push(close.into());
     }
+}
+
+/// How high a list may be: so that the window over the window is within the window.
+fn list_height(ui: &Ui) -> f32 {
+    (ui.ctx().content_rect().height() - theme::MODAL_REST_HEIGHT).max(theme::MODAL_LIST_HEIGHT)
 }
 
 fn title_ui(ui: &mut Ui, text: &str) {
@@ -62,20 +68,11 @@ fn looked_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut 
         texture.paint(ui, place, theme::ROUNDING);
         ui.add_space(2.0 * theme::UNIT);
         ui.vertical(|ui| {
-            ScrollArea::vertical().max_height(theme::MODAL_LIST_HEIGHT).show(ui, |ui| {
+            ScrollArea::vertical().max_height(list_height(ui)).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 match &looked.recipe {
                     Some(recipe) => {
                         facts_ui(ui, recipe);
-                        if !recipe.is_ours() && state.model_named(&recipe.model_name).is_none() {
-                            let name = if recipe.model_name.is_empty() {
-                                "It does not say which model"
-                            } else {
-                                &recipe.model_name
-                            };
-                            let text = format!("{name}: not among the models here; the present one would be used");
-                            ui.add(Label::new(RichText::new(text).small().color(p.danger)).wrap());
-                        }
                     }
                     None => {
                         hint_ui(ui, format!("{} × {} px", looked.width_px, looked.height_px));
@@ -86,6 +83,15 @@ fn looked_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut 
         });
     });
     ui.add_space(2.0 * theme::UNIT);
+    if let Some(recipe) = looked.recipe.as_ref().filter(|recipe| !recipe.is_ours())
+        && state.model_named(&recipe.model_name).is_none()
+    {
+        let text = match recipe.model_name.as_str() {
+            "" => "It does not say which model made it: the present one would be used".to_owned(),
+            name => format!("{name} is not among the models here: the present one would be used"),
+        };
+        ui.add(Label::new(RichText::new(text).small().color(p.danger)).wrap());
+    }
     if looked.is_here {
         hint_ui(ui, "This picture is in the gallery already");
     }
@@ -174,7 +180,7 @@ fn report_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     if !report.not_understood.is_empty() || !report.failures.is_empty() {
         ui.add_space(2.0 * theme::UNIT);
         Frame::new().fill(p.field).corner_radius(theme::ROUNDING).inner_margin(12).show(ui, |ui| {
-            ScrollArea::vertical().max_height(theme::MODAL_LIST_HEIGHT).auto_shrink([false, true]).show(ui, |ui| {
+            ScrollArea::vertical().max_height(list_height(ui)).auto_shrink([false, true]).show(ui, |ui| {
                 ui.set_width(ui.available_width());
                 for error in &report.failures {
                     let path = error.path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();

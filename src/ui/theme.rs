@@ -55,8 +55,10 @@ pub const PIP_WIDTH: f32 = 16.0;
 pub const SIDE_NAME_WIDTH: f32 = 44.0;
 /// Width of the windows over the window, such as the report of an import.
 pub const MODAL_WIDTH: f32 = 640.0;
-/// Height of the lists in them.
-pub const MODAL_LIST_HEIGHT: f32 = 300.0;
+/// What of the window's height is left around the lists in them.
+pub const MODAL_REST_HEIGHT: f32 = 340.0;
+/// The smallest height of such a list.
+pub const MODAL_LIST_HEIGHT: f32 = 160.0;
 /// Gap between tiles.
 pub const TILE_GAP: f32 = 12.0;
 /// Width of a column of text, as in Settings.

@@ -225,22 +225,22 @@ fn large_ui(
     let response = ui.interact(area, ui.scope_id().with("large picture"), Sense::click_and_drag());
     let description = format!("Large picture: {}", entry_name(entry));
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &description));
-    let texture = picture_texture(ui, TextureKey::Full(entry.id), picture, stage.factor(zoom), textures);
+    let texture = picture_texture(ui, TextureKey::Full(entry.id), picture, zoom, textures);
     paint(ui, area, rect, texture);
     stage.handle(ui, &response, zoom, actions);
     let pointer = response.hover_pos()?;
     stage.px_at(zoom, pointer).map(|px| px_text(picture, px))
 }
 
-/// The texture of a picture, with sharp px where they are shown large.
+/// The texture of a picture, with sharp px where one looks at them. A picture that is only fitted in stays smooth.
 pub fn picture_texture<'a>(
     ui: &Ui,
     key: TextureKey,
     picture: &Picture,
-    factor: f32,
+    zoom: Zoom,
     textures: &'a mut Textures,
 ) -> &'a PictureTexture {
-    if factor > Zoom::SHARP_FROM {
+    if zoom.factor.is_some_and(|factor| factor > Zoom::SHARP_FROM) {
         textures.load_sharp(ui.ctx(), key, picture)
     } else {
         textures.load(ui.ctx(), key, picture)
