@@ -10,7 +10,7 @@ use eframe::Frame;
 use egui::{Context, ViewportCommand};
 
 use crate::domain::WindowPlace;
-use crate::studio::{Action, DialogAnswer, DialogRequest, Effect, GalleryAction, State};
+use crate::studio::{Action, BatchAction, DialogAnswer, DialogRequest, Effect, GalleryAction, State};
 use crate::ui;
 
 use super::{Dialogs, Handles, Launch};
@@ -223,7 +223,9 @@ impl eframe::App for App {
         for action in std::mem::take(&mut self.actions) {
             let changes = !matches!(
                 action,
-                Action::Gallery(GalleryAction::InView(_) | GalleryAction::FilmInView(_)) | Action::WindowPlaced(_)
+                Action::Gallery(GalleryAction::InView(_) | GalleryAction::FilmInView(_))
+                    | Action::Batch(BatchAction::InView(_))
+                    | Action::WindowPlaced(_)
             );
             let effects = self.state.apply(action);
             self.perform(&ctx, effects);

@@ -113,6 +113,7 @@ pub struct Batch {
     /// The model of the last row that was begun: it is loaded.
     pub(super) last_model: Option<ModelRef>,
     counts: RowCounts,
+    problems: Vec<(u64, String)>,
     /// The rows of pictures that were made since the start.
     pictures: HashMap<PictureId, usize>,
     /// What a table that is being read had when it was last here.
@@ -165,14 +166,10 @@ impl Batch {
         self.counts
     }
 
-    /// What is wrong with wanted rows, with their lines; first what was read otherwise than it stands there.
-    pub fn problems(&self) -> impl Iterator<Item = (u64, &str)> {
-        let repairs = self.table.iter().flat_map(|table| &table.repairs);
-        let wrong = self.order.iter().filter_map(|row| match self.row(*row) {
-            RowState::Wrong(why) => Some((self.line(*row), why.as_str())),
-            _ => None,
-        });
-        repairs.map(|(line, sentence)| (*line, sentence.as_str())).chain(wrong)
+    /// What is wrong with wanted rows, and what was read otherwise than it stands there, by line.
+    #[must_use]
+    pub fn problems(&self) -> &[(u64, String)] {
+        &self.problems
     }
 
     /// The line that a row begins in, from 1.
@@ -260,6 +257,17 @@ impl Batch {
         };
         self.order = selection.of(self.rows.len(), self.seed);
         self.count();
+        self.list_problems();
+    }
+
+    fn list_problems(&mut self) {
+        let wrong = self.order.iter().filter_map(|row| match self.row(*row) {
+            RowState::Wrong(why) => Some((self.line(*row), why.clone())),
+            _ => None,
+        });
+        let repairs = self.table.iter().flat_map(|table| table.repairs.iter().cloned());
+        self.problems = repairs.chain(wrong).collect();
+        self.problems.sort();
     }
 
     /// Takes what was found out about all rows.
@@ -283,10 +291,14 @@ impl Batch {
         if let RowState::Done { picture: Some(entry), .. } = &state {
             self.pictures.insert(entry.id, row);
         }
+        let is_wrong = matches!(state, RowState::Wrong(_));
         if let Some(place) = self.rows.get_mut(row) {
             *place = state;
         }
         self.count();
+        if is_wrong {
+            self.list_problems();
+        }
     }
 
     /// The rows that failed wait again.

@@ -93,18 +93,19 @@ fn wrapped_ui(ui: &mut Ui, text: &str) {
 fn head_ui(ui: &mut Ui, path: &std::path::Path, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    ui.horizontal(|ui| {
-        let buttons = 2.0 * (theme::CONTROL_HEIGHT + 2.0 * theme::UNIT);
-        let text = RichText::new(name).text_style(theme::title()).color(p.text);
-        let title = egui::Label::new(text).truncate();
-        ui.add_sized(vec2(ui.available_width() - buttons, theme::CONTROL_HEIGHT), title)
-            .on_hover_text(path.display().to_string());
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+    ui.allocate_ui_with_layout(
+        vec2(ui.available_width(), theme::CONTROL_HEIGHT),
+        Layout::right_to_left(Align::Center),
+        |ui| {
             for (icon, action) in [(Icon::Close, BatchAction::Close), (Icon::Refresh, BatchAction::Reload)] {
                 action_icon_ui(ui, icon, &Action::Batch(action), false, theme::CONTROL_HEIGHT, actions);
             }
-        });
-    });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let text = RichText::new(name).text_style(theme::title()).color(p.text);
+                ui.add(egui::Label::new(text).truncate()).on_hover_text(path.display().to_string());
+            });
+        },
+    );
     ui.add_space(theme::UNIT);
 }
 
@@ -188,13 +189,14 @@ fn wanted_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 /// Everything that is wrong, by line.
 fn problems_ui(ui: &mut Ui, state: &State) {
     let p = palette(ui);
-    let count = state.batch.problems().count();
+    let problems = state.batch.problems();
+    let count = problems.len();
     if count == 0 {
         return;
     }
     let title = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
     ui.label(RichText::new(title).font(theme::semibold(13.0)).color(p.danger));
-    for (line, sentence) in state.batch.problems().take(MAX_PROBLEMS) {
+    for (line, sentence) in problems.iter().take(MAX_PROBLEMS) {
         let text = format!("Line {line}: {sentence}");
         ui.add(egui::Label::new(RichText::new(text).small().color(p.text_dim)).wrap().selectable(true));
     }

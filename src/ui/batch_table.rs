@@ -162,8 +162,10 @@ fn state_ui(ui: &mut Ui, row: usize, row_state: &RowState, state: &State, action
                 if response.clicked() {
                     actions.push(retry);
                 }
-                let text = RichText::new(error).small().color(p.danger);
-                ui.add(egui::Label::new(text).truncate()).on_hover_text(error);
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    let text = RichText::new(error).small().color(p.danger);
+                    ui.add(egui::Label::new(text).truncate()).on_hover_text(error);
+                });
             });
         }
     }

@@ -140,7 +140,7 @@ fn the_template_shows_every_prompt_as_it_will_be() {
 
 #[test]
 fn every_problem_is_listed_with_its_line() {
-    let mut bench = ready();
+    let bench = ready();
     assert!(bench.has("2 problems"));
     assert!(bench.has("Line 7: it is not UTF-8 and was read as Windows-1252"));
     assert!(bench.has("Line 5: steps is \"many\", which is no whole number that can be used"));

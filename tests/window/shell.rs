@@ -21,8 +21,9 @@ fn every_place_is_reached_by_its_keys() {
     let mut bench = Bench::first_start();
     for (key, place) in [
         (Key::Num2, Place::Gallery),
-        (Key::Num3, Place::Models),
-        (Key::Num4, Place::Settings),
+        (Key::Num3, Place::Batch),
+        (Key::Num4, Place::Models),
+        (Key::Num5, Place::Settings),
         (Key::Num1, Place::Create),
     ] {
         bench.press(Modifiers::COMMAND, key);
@@ -36,6 +37,7 @@ fn tab_reaches_every_place_and_generate() {
     let mut missing = vec![
         (Role::Tab, "Create"),
         (Role::Tab, "Gallery"),
+        (Role::Tab, "Batch"),
         (Role::Tab, "Models"),
         (Role::Tab, "Settings"),
         (Role::Button, "Generate"),
