@@ -6,6 +6,7 @@ mod event;
 mod family;
 mod gallery;
 mod picture;
+mod plane;
 pub mod prompt;
 mod recipe;
 mod request;
@@ -25,6 +26,7 @@ pub use gallery::{
     TrashedPicture,
 };
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
+pub use plane::{Plane, PlaneTile};
 pub use recipe::Recipe;
 pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
 pub use safety::{SafetyMode, Verdict, black, blur};

@@ -114,6 +114,17 @@ impl Index {
         })
     }
 
+    /// Whether a recipe of any known picture, of this folder or another, holds this text: the name of a file, as JSON spells
+    /// it.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn is_named_in_a_recipe(&self, text: &str) -> Result<bool> {
+        self.connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM pictures WHERE instr(recipe, ?1) > 0)", [text], |row| row.get(0))
+            .map_err(|error| self.explain(&error))
+    }
+
     /// Forgets a picture; its file is not touched. Nothing happens where there is no such picture.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gallery::{GalleryCommand, GalleryEvent};
+use super::sources::{SourceCommand, SourceEvent};
 use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
 /// Where the picture of a "save as" comes from.
@@ -42,6 +43,8 @@ pub enum LibraryCommand {
     /// Something about the gallery: searching, thumbnails, marks, collections, work on many pictures. Answered by
     /// `Gallery`, thumbnails by `Thumbnail` and `PictureFailed`.
     Gallery(GalleryCommand),
+    /// Something about the picture to begin with and its mask. Answered by `Source`.
+    Source(SourceCommand),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -96,6 +99,8 @@ pub enum LibraryEvent {
     },
     /// Something about the gallery.
     Gallery(GalleryEvent),
+    /// Something about the picture to begin with and its mask.
+    Source(SourceEvent),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
+use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, SourceAction, Tool};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,8 @@ pub enum Action {
     Extra(Extra),
     /// Something with adapters and embeddings.
     Adapter(AdapterAction),
+    /// Something with the picture to begin with: painting a mask, looking closer.
+    Source(SourceAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -178,9 +180,15 @@ pub enum Key {
     Num2,
     Num3,
     Num4,
+    OpenBracket,
+    CloseBracket,
     A,
+    B,
     C,
+    E,
     F,
+    I,
+    M,
     Q,
     R,
     S,
@@ -191,7 +199,7 @@ pub enum Key {
 #[cfg(test)]
 impl Key {
     fn is_letter(self) -> bool {
-        matches!(self, Self::A | Self::C | Self::F | Self::Q | Self::R | Self::S | Self::X | Self::Z)
+        format!("{self:?}").len() == 1
     }
 }
 
@@ -215,7 +223,7 @@ impl Shortcut {
         Self { ctrl: true, shift: false, key }
     }
 
-    const fn ctrl_shift(key: Key) -> Self {
+    pub(super) const fn ctrl_shift(key: Key) -> Self {
         Self { ctrl: true, shift: true, key }
     }
 }
@@ -234,6 +242,8 @@ impl fmt::Display for Shortcut {
             Key::Num2 => f.write_str("2"),
             Key::Num3 => f.write_str("3"),
             Key::Num4 => f.write_str("4"),
+            Key::OpenBracket => f.write_str("["),
+            Key::CloseBracket => f.write_str("]"),
             key => write!(f, "{key:?}"),
         }
     }
@@ -246,6 +256,8 @@ pub enum Scope {
     Anywhere,
     /// Everywhere but in the gallery, also while text is being typed.
     Elsewhere,
+    /// On the picture to begin with in Create, unless text is being typed.
+    Canvas,
     /// In the gallery's large view.
     Picture,
     /// In the gallery, grid and large view, unless a widget has the keyboard.
@@ -262,8 +274,8 @@ impl Scope {
             (self, other),
             (Self::Picture, Self::Grid)
                 | (Self::Grid, Self::Picture)
-                | (Self::Elsewhere, Self::Picture | Self::Gallery | Self::Grid)
-                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere)
+                | (Self::Elsewhere | Self::Canvas, Self::Picture | Self::Gallery | Self::Grid)
+                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere | Self::Canvas)
         )
     }
 }
@@ -282,9 +294,20 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::Quit),
     (Scope::Anywhere, Action::Gallery(GalleryAction::Find)),
     (Scope::Elsewhere, Action::Cancel),
+    (Scope::Elsewhere, Action::Source(SourceAction::Toggle)),
+    (Scope::Canvas, Action::Source(SourceAction::Take(Tool::Brush))),
+    (Scope::Canvas, Action::Source(SourceAction::Take(Tool::Eraser))),
+    (Scope::Canvas, Action::Source(SourceAction::Larger)),
+    (Scope::Canvas, Action::Source(SourceAction::Smaller)),
+    (Scope::Canvas, Action::Source(SourceAction::Undo)),
+    (Scope::Canvas, Action::Source(SourceAction::Redo)),
+    (Scope::Canvas, Action::Source(SourceAction::Invert)),
+    (Scope::Canvas, Action::Source(SourceAction::Clear)),
+    (Scope::Canvas, Action::Source(SourceAction::ToggleMask)),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
     (Scope::Gallery, Action::Rescan),
+    (Scope::Gallery, Action::BeginWithSelected),
     (Scope::Gallery, Action::Move(Move::Previous)),
     (Scope::Gallery, Action::Move(Move::Next)),
     (Scope::Gallery, Action::Move(Move::Up)),
@@ -320,14 +343,17 @@ impl Action {
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
+            Self::Source(action) => action.info(),
             Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),
             Self::ChooseMask => {
                 info("Choose a mask…", "A picture whose white parts are painted anew, while the rest stays", None)
             }
             Self::ChooseVae => info("Choose another VAE…", "A VAE's .safetensors, .ckpt or .pt file", None),
-            Self::BeginWithSelected => {
-                info("Begin with it", "Make this picture into something new: it takes the place of the noise", None)
-            }
+            Self::BeginWithSelected => info(
+                "Begin with it",
+                "Make this picture into something new: it takes the place of the noise",
+                Some(Shortcut::plain(Key::B)),
+            ),
             Self::UpscaleSelected => info(
                 "Upscale 2×",
                 "Make this picture twice as wide and high, and paint detail into it with what made it",

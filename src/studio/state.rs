@@ -14,7 +14,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View,
+    Size, Source, View,
 };
 
 /// The places of the window.
@@ -88,6 +88,8 @@ pub struct State {
     pub place: Place,
     /// What is being written.
     pub draft: Draft,
+    /// The picture that it begins with, and its mask as it is painted.
+    pub source: Source,
     /// What runs and what waits.
     pub queue: Queue,
     /// The pictures of this session.
@@ -141,6 +143,7 @@ impl State {
         Self {
             place: Place::default(),
             draft,
+            source: Source::default(),
             queue: Queue::default(),
             film: Film::default(),
             gallery: Gallery::default(),
@@ -173,6 +176,7 @@ impl State {
             self.preload(self.draft.request.model.clone()),
         ]);
         effects.extend(self.fit_adapters());
+        effects.extend(self.follow_source());
         effects
     }
 
@@ -252,7 +256,8 @@ impl State {
                 Some(ModelStatus::Loading) | None => "The model is being loaded".to_owned(),
             });
         }
-        self.problems().into_iter().next().map(|problem| problem.sentence)
+        let problem = self.problems().into_iter().next().map(|problem| problem.sentence);
+        problem.or_else(|| self.source.problem(self.draft.request.init.as_ref()))
     }
 
     /// The picture of this session that is in view; `None` while a forming one is, or none was made.

@@ -12,8 +12,9 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
         return; // the dialog in the window has the keys
     }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
+    let writing = ctx.text_edit_focused() || Popup::is_any_open(ctx);
     for (scope, action) in KEYED {
-        if holds(*scope, state, typing)
+        if holds(*scope, state, typing, writing)
             && let Some(shortcut) = action.info().shortcut
             && pressed(ctx, shortcut)
         {
@@ -22,12 +23,13 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
     }
 }
 
-fn holds(scope: Scope, state: &State, typing: bool) -> bool {
+fn holds(scope: Scope, state: &State, typing: bool, writing: bool) -> bool {
     let gallery = state.place == Place::Gallery;
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
         Scope::Elsewhere => !gallery,
+        Scope::Canvas => state.place == Place::Create && state.source.is_shown() && !writing,
         Scope::Picture => large,
         Scope::Gallery => gallery && !typing,
         Scope::Grid => gallery && !large && !typing,
@@ -73,9 +75,15 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
         Key::Num4 => egui::Key::Num4,
+        Key::OpenBracket => egui::Key::OpenBracket,
+        Key::CloseBracket => egui::Key::CloseBracket,
         Key::A => egui::Key::A,
+        Key::B => egui::Key::B,
         Key::C => egui::Key::C,
+        Key::E => egui::Key::E,
         Key::F => egui::Key::F,
+        Key::I => egui::Key::I,
+        Key::M => egui::Key::M,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,

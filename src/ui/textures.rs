@@ -19,6 +19,8 @@ pub enum TextureKey {
     Full(PictureId),
     /// A picture of this session, by its key in the filmstrip.
     Film(u64),
+    /// The picture to begin with, by its number.
+    Source(u64),
     /// What is shown instead of a flagged picture of the history.
     HiddenFull(PictureId, SafetyMode),
     /// What is shown instead of a flagged picture of this session.
@@ -75,7 +77,10 @@ impl Textures {
     pub fn begin_frame(&mut self, generation: u64) {
         if self.generation != generation {
             self.generation = generation;
-            self.cache.retain(|key, _| matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..)));
+            let stays = |key: &TextureKey| {
+                matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..) | TextureKey::Source(_))
+            };
+            self.cache.retain(|key, _| stays(key));
         }
         self.evict(BUDGET);
         self.frame += 1;
