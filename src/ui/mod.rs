@@ -10,6 +10,7 @@ mod gallery;
 mod gallery_head;
 mod gallery_shelves;
 mod icons;
+mod mask_overlay;
 mod models;
 mod models_cards;
 mod notices;
@@ -17,6 +18,10 @@ mod path_prompt;
 mod rail;
 mod settings;
 mod shortcuts;
+mod source_canvas;
+mod source_handles;
+mod source_tools;
+mod source_view;
 mod textures;
 pub mod theme;
 mod viewer;
@@ -35,6 +40,7 @@ use textures::{TextureKey, Textures};
 #[derive(Default)]
 pub struct Window {
     textures: Textures,
+    source: source_canvas::SourceCanvas,
     prompt_was_focused: bool,
     search_focus: u64,
     had_keyboard: bool,
@@ -97,7 +103,7 @@ impl Window {
             .show(ui, |ui| filmstrip::filmstrip_ui(ui, state, &mut self.textures, actions));
         CentralPanel::default()
             .frame(Frame::new().fill(p.canvas))
-            .show(ui, |ui| canvas::canvas_ui(ui, state, &mut self.textures, actions));
+            .show(ui, |ui| canvas::canvas_ui(ui, state, &mut self.source, &mut self.textures, actions));
     }
 }
 

@@ -1,8 +1,12 @@
 //! Turns keys into actions, by the one table of [`crate::studio::KEYED`].
 
+use std::sync::Arc;
+
 use egui::{Context, Modifiers, Popup};
 
-use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
+use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, SourceAction, State};
+
+use super::textures::picture_from_colours;
 
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
@@ -10,6 +14,9 @@ use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
     if state.path_prompt.is_some() {
         return; // the dialog in the window has the keys
+    }
+    if state.place == Place::Create {
+        collect_pasted(ctx, actions);
     }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
     let writing = ctx.text_edit_focused() || Popup::is_any_open(ctx);
@@ -20,6 +27,20 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
         {
             actions.push(action.clone());
         }
+    }
+}
+
+/// A picture that was pasted is begun with. Text on the clipboard goes where the keyboard is.
+fn collect_pasted(ctx: &Context, actions: &mut Vec<Action>) {
+    let pasted = ctx.input(|input| {
+        let picture = |event: &egui::Event| match event {
+            egui::Event::PasteImage(picture) => Some(Arc::clone(picture)),
+            _ => None,
+        };
+        input.events.iter().find_map(picture)
+    });
+    if let Some(picture) = pasted {
+        actions.push(Action::Source(SourceAction::Paste(Arc::new(picture_from_colours(&picture)))));
     }
 }
 

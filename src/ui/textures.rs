@@ -167,6 +167,13 @@ pub fn colour_image(picture: &Picture) -> ColorImage {
     cut(picture, 0, 0, picture.width_px, picture.height_px)
 }
 
+/// A picture as egui gives it, such as from the clipboard.
+#[must_use]
+pub fn picture_from_colours(image: &ColorImage) -> Picture {
+    let rgba = image.pixels.iter().flat_map(Color32::to_srgba_unmultiplied).collect();
+    Picture { width_px: image.width() as u32, height_px: image.height() as u32, rgba }
+}
+
 /// Part of a picture as egui takes it. Bytes that the picture lacks are transparent.
 fn cut(picture: &Picture, x: u32, y: u32, width: u32, height: u32) -> ColorImage {
     let row_bytes = 4 * picture.width_px as usize;
