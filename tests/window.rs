@@ -4,6 +4,7 @@
 mod window {
     mod adapters;
     pub mod bench;
+    mod canvas;
     mod create;
     mod gallery;
     mod gallery_many;

@@ -26,7 +26,7 @@ pub fn canvas_ui(
     actions: &mut Vec<Action>,
 ) {
     let p = palette(ui);
-    switch_ui(ui, state, actions);
+    switch_ui(ui, state, source.last_view(), actions);
     let below = Frame::new().fill(p.canvas).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 16 });
     if let Some(running) = state.queue.running() {
         Panel::bottom("progress").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {

@@ -11,6 +11,7 @@ use crate::studio::{Action, GalleryAction, InView, State};
 use super::gallery_head::{chosen_ui, head_ui};
 use super::gallery_shelves::shelves_ui;
 use super::icons::{self, Icon};
+use super::source_send::send_ui;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, empty_ui, fit, snippet, tooltip};
@@ -160,6 +161,9 @@ fn tile_ui(
         let corner = rect.left_top() + Vec2::splat(2.0 * theme::UNIT);
         let icon = if chosen { Icon::Check } else { Icon::Unchecked };
         corner_ui(ui, corner, icon, chosen, GalleryAction::Choose(id), &name, actions);
+    }
+    if hovered || selected {
+        send_ui(ui, rect, id, &name, actions);
     }
     if response.clicked() {
         actions.push(clicked(&response, id));

@@ -20,6 +20,7 @@ mod settings;
 mod shortcuts;
 mod source_canvas;
 mod source_handles;
+mod source_send;
 mod source_tools;
 mod source_view;
 mod textures;

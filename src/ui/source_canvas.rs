@@ -11,7 +11,7 @@ use super::icons::Icon;
 use super::mask_overlay::MaskOverlay;
 use super::source_handles::{Handles, around_ui};
 use super::source_tools::{facts_ui, tools_ui};
-use super::source_view::SourceView;
+use super::source_view::{SourceView, around};
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::empty_ui;
@@ -22,6 +22,15 @@ pub struct SourceCanvas {
     overlay: MaskOverlay,
     press: Option<Press>,
     handles: Handles,
+    view: Option<SourceView>,
+}
+
+impl SourceCanvas {
+    /// How the picture was shown last.
+    #[must_use]
+    pub fn last_view(&self) -> Option<&SourceView> {
+        self.view.as_ref()
+    }
 }
 
 /// What a pressed button of the mouse does.
@@ -75,6 +84,7 @@ pub fn source_ui(
     let area = ui.available_rect_before_wrap();
     let inner = area.shrink(theme::GRIP_OUTSIDE + 2.0 * theme::UNIT);
     let view = canvas.handles.held_view().unwrap_or_else(|| SourceView::new(inner, &layout, state.source.gaze));
+    canvas.view = Some(view);
     let mut child = ui.new_child(egui::UiBuilder::new().max_rect(area));
     child.set_clip_rect(area.intersect(ui.clip_rect()));
     let ui = &mut child;
@@ -97,30 +107,37 @@ fn picture_ui(
 ) {
     let Some(picture) = state.source.picture() else { return };
     let p = palette(ui);
-    let whole = view.on_screen(layout.whole);
+    let (whole, used) = (view.on_screen(layout.whole), view.on_screen(layout.used));
     let all = Area { left: 0.0, top: 0.0, right: picture.width_px as f32, bottom: picture.height_px as f32 };
     let rect = view.on_screen(all);
-    if state.can_paint() {
-        ui.painter().rect_filled(whole, 0, p.field);
-    }
     textures.load(ui.ctx(), TextureKey::Source(state.source.generation()), picture).paint(ui, rect, 0);
-    if state.can_paint() {
-        if state.source.mask_shown {
-            canvas.overlay.paint(ui, state.source.shown_plane(), rect, view.scale, p.mask);
-        }
-        // What is cut off is dimmed.
-        let used = view.on_screen(layout.used).intersect(rect);
-        for cut in [
-            Rect::from_min_max(rect.min, egui::pos2(used.left(), rect.bottom())),
-            Rect::from_min_max(egui::pos2(used.right(), rect.top()), rect.max),
-            Rect::from_min_max(egui::pos2(used.left(), rect.top()), egui::pos2(used.right(), used.top())),
-            Rect::from_min_max(egui::pos2(used.left(), used.bottom()), egui::pos2(used.right(), rect.bottom())),
-        ] {
-            if cut.is_positive() {
-                ui.painter().rect_filled(cut, 0, Color32::from_black_alpha(theme::CUT_ALPHA));
-            }
-        }
-        ui.painter().rect_stroke(whole, 0, Stroke::new(1.0, p.text_faint), StrokeKind::Outside);
+    if !state.can_paint() {
+        return;
+    }
+    if state.source.mask_shown {
+        canvas.overlay.paint(ui, state.source.shown_plane(), rect, view.scale, p.mask);
+    }
+    // What is cut off is dimmed; what is painted around lies over that.
+    for cut in around(rect, used).into_iter().filter(Rect::is_positive) {
+        ui.painter().rect_filled(cut, 0, Color32::from_black_alpha(theme::CUT_ALPHA));
+    }
+    for new in around(whole, used).into_iter().filter(Rect::is_positive) {
+        new_ground(ui, new);
+    }
+    ui.painter().rect_stroke(whole, 0, Stroke::new(1.0, p.text_faint), StrokeKind::Outside);
+}
+
+/// A hatched ground, where there is nothing of the picture.
+fn new_ground(ui: &Ui, rect: Rect) {
+    let p = palette(ui);
+    let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+    painter.rect_filled(rect, 0, p.field);
+    let (height, step) = (rect.height(), theme::HATCH);
+    // The lines go on from one ground to the next.
+    let first = ((rect.left() + rect.top()) / step).floor() * step - rect.top();
+    for i in 0..((rect.width() + height) / step).ceil() as u32 + 1 {
+        let x = first + i as f32 * step;
+        painter.line_segment([egui::pos2(x, rect.top()), egui::pos2(x - height, rect.bottom())], (1.0, p.outline));
     }
 }
 
@@ -155,6 +172,10 @@ impl SourceCanvas {
                     if pans {
                         self.press = Some(Press::Pan(button, pos));
                     } else if paints && state.can_paint() {
+                        if let Some(focused) = ui.memory(|memory| memory.focused()) {
+                            // The keys belong to the brush now, and not to the prompt.
+                            ui.memory_mut(|memory| memory.surrender_focus(focused));
+                        }
                         let erases = button == PointerButton::Secondary || state.source.tool == Tool::Eraser;
                         self.press = Some(Press::Stroke(button));
                         act(SourceAction::Begin(view.to_picture(pos), erases));

@@ -144,6 +144,6 @@ fn label_ui(ui: &Ui, at: Pos2, text: &str) {
     let painter: &Painter = ui.painter();
     let galley = painter.layout_no_wrap(text.to_owned(), FontId::proportional(12.0), p.text);
     let rect = Rect::from_center_size(at, galley.size() + vec2(3.0 * theme::UNIT, theme::UNIT));
-    painter.rect_filled(rect, theme::ROUNDING, p.raised);
+    painter.rect(rect, theme::ROUNDING, p.raised, Stroke::new(1.0, p.outline), StrokeKind::Inside);
     painter.galley(Align2::CENTER_CENTER.anchor_size(at, galley.size()).min, galley, p.text);
 }

@@ -4,13 +4,15 @@ use egui::{Align, DragValue, Frame, Layout, Margin, Panel, RichText, Slider, Ui,
 
 use crate::studio::{Action, BRUSH_PX, MAX_FEATHER_PX, SourceAction, SourceLayout, State, Tool};
 
+use super::draft_fields::dress_slider;
 use super::icons::Icon;
 use super::source_view::SourceView;
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, action_icon_ui, field_name_ui, hint_ui, tooltip};
+use super::widgets::{Emphasis, action_button_ui, action_icon_ui, button_ui, field_name_ui, hint_ui, tooltip};
 
 /// Above the middle of Create: whether the picture to begin with is shown or what was made of it.
-pub fn switch_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+/// `view` is how it was shown last.
+pub fn switch_ui(ui: &mut Ui, state: &State, view: Option<&SourceView>, actions: &mut Vec<Action>) {
     if state.draft.request.init.is_none() {
         return;
     }
@@ -27,23 +29,27 @@ pub fn switch_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
                     actions.push(Action::Source(SourceAction::Show(shown)));
                 }
             }
-            if state.source.is_shown() && state.source.picture().is_some() {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| zoom_ui(ui, state, actions));
+            if let Some(view) = view.filter(|_| state.source.is_shown() && state.source.picture().is_some()) {
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| zoom_ui(ui, state, view, actions));
             }
         });
     });
 }
 
-fn zoom_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+fn zoom_ui(ui: &mut Ui, state: &State, view: &SourceView, actions: &mut Vec<Action>) {
     let side = theme::CONTROL_HEIGHT;
+    let any = vec2(0.0, 0.0);
     let source = |action| Action::Source(action);
-    action_button_ui(ui, &source(SourceAction::ZoomFit), Emphasis::Quiet, vec2(0.0, 0.0), actions);
+    action_button_ui(ui, &source(SourceAction::ZoomFit), Emphasis::Quiet, any, actions);
     action_icon_ui(ui, Icon::Plus, &source(SourceAction::ZoomIn), false, side, actions);
-    action_icon_ui(ui, Icon::Minus, &source(SourceAction::ZoomOut), false, side, actions);
-    let zoom = state.source.gaze.zoom;
-    if zoom > 1.0 {
-        hint_ui(ui, format!("{zoom:.1} times as near"));
+    let pixels_per_point = ui.ctx().pixels_per_point();
+    let percent = format!("{:.0} %", 100.0 * view.scale * pixels_per_point);
+    let full = button_ui(ui, &percent, Emphasis::Quiet, any);
+    if full.on_hover_text("Show each px of the picture as one of the screen").clicked() {
+        let gaze = view.at_full_size(state.source.gaze, pixels_per_point);
+        actions.push(source(SourceAction::Look(gaze)));
     }
+    action_icon_ui(ui, Icon::Minus, &source(SourceAction::ZoomOut), false, side, actions);
 }
 
 /// What a mask is painted with.
@@ -78,10 +84,13 @@ fn brush_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let largest = state.source.picture().map_or(*BRUSH_PX.end(), |picture| {
         (picture.width_px.max(picture.height_px) as f32).clamp(8.0, *BRUSH_PX.end())
     });
-    ui.spacing_mut().slider_width = theme::BRUSH_SLIDER_WIDTH;
-    let slider = Slider::new(&mut size_px, *BRUSH_PX.start()..=largest).logarithmic(true).show_value(false).integer();
-    let keys = format!("{}. {}", info.tooltip, "Ctrl with the wheel zooms");
-    let slider = ui.add(slider).accessible_name(info.text).on_hover_text(keys);
+    let slider = ui.scope(|ui| {
+        dress_slider(ui);
+        ui.spacing_mut().slider_width = theme::BRUSH_SLIDER_WIDTH;
+        let range = *BRUSH_PX.start()..=largest;
+        ui.add(Slider::new(&mut size_px, range).logarithmic(true).show_value(false).integer())
+    });
+    let slider = slider.inner.accessible_name(info.text).on_hover_text(info.tooltip);
     let field = DragValue::new(&mut size_px).range(BRUSH_PX).suffix(" px").max_decimals(0);
     let field = ui.add_sized(vec2(theme::PX_FIELD_WIDTH, theme::CONTROL_HEIGHT), field);
     let field = field.accessible_name(info.text).on_hover_text(info.tooltip);
@@ -119,10 +128,7 @@ pub fn facts_ui(ui: &mut Ui, state: &State, layout: &SourceLayout, actions: &mut
         if let Some((width_px, height_px)) = state.source_size() {
             let info = SourceAction::UseSize.info();
             let text = format!("{}: {width_px} × {height_px}", info.text);
-            if super::widgets::button_ui(ui, &text, Emphasis::Normal, vec2(0.0, 0.0))
-                .on_hover_text(tooltip(&info))
-                .clicked()
-            {
+            if button_ui(ui, &text, Emphasis::Normal, vec2(0.0, 0.0)).on_hover_text(tooltip(&info)).clicked() {
                 actions.push(Action::Source(SourceAction::UseSize));
             }
         } else if state.source.mask().is_empty() && layout.whole == layout.used {

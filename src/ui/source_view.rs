@@ -75,6 +75,18 @@ fn rect(area: Area) -> Rect {
     Rect::from_min_max(pos2(area.left, area.top), pos2(area.right, area.bottom))
 }
 
+/// What of a rectangle lies around another one inside it: left, right, above, below.
+#[must_use]
+pub fn around(outer: Rect, inner: Rect) -> [Rect; 4] {
+    let inner = inner.intersect(outer);
+    [
+        Rect::from_min_max(outer.min, pos2(inner.left(), outer.bottom())),
+        Rect::from_min_max(pos2(inner.right(), outer.top()), outer.max),
+        Rect::from_min_max(pos2(inner.left(), outer.top()), pos2(inner.right(), inner.top())),
+        Rect::from_min_max(pos2(inner.left(), inner.bottom()), pos2(inner.right(), outer.bottom())),
+    ]
+}
+
 /// A rectangle around each edge and corner, for the pointer: outside of the picture, where nothing is painted.
 #[must_use]
 pub fn grip(whole: Rect, x: i8, y: i8) -> Rect {
@@ -130,6 +142,15 @@ mod tests {
         assert!((one[0] - other[0]).abs() < 1e-3 && (one[1] - other[1]).abs() < 1e-3);
         assert_eq!(view(before.at_full_size(Gaze::default(), 1.0)).scale, 1.0);
         assert_eq!(before.zoomed(Gaze::default(), 0.1, at).zoom, 1.0);
+    }
+
+    #[test]
+    fn what_lies_around_is_all_but_the_inside() {
+        let outer = Rect::from_min_max(pos2(0.0, 0.0), pos2(10.0, 8.0));
+        let inner = Rect::from_min_max(pos2(2.0, 1.0), pos2(7.0, 8.0));
+        let parts = around(outer, inner);
+        assert_eq!(parts.map(|part| part.area()), [16.0, 24.0, 5.0, 0.0]);
+        assert!(parts.iter().all(|part| part.intersect(inner).area() <= 0.0));
     }
 
     #[test]

@@ -62,13 +62,15 @@ pub const NOTICE_WIDTH: f32 = 360.0;
 /// Side of a small icon.
 pub const ICON: f32 = 16.0;
 /// How far from an edge of the picture to begin with it can be taken hold of: towards the picture.
-pub const GRIP_INSIDE: f32 = 3.0;
+pub const GRIP_INSIDE: f32 = 2.0;
 /// The same: away from it.
 pub const GRIP_OUTSIDE: f32 = 12.0;
 /// Side of the marks on its edges.
 pub const GRIP_MARK: f32 = 8.0;
 /// How dark the parts of a picture become that are cut off.
 pub const CUT_ALPHA: u8 = 150;
+/// Between the lines of a hatched ground.
+pub const HATCH: f32 = 12.0;
 /// Width of the slider of the brush's size.
 pub const BRUSH_SLIDER_WIDTH: f32 = 96.0;
 /// Width of a field for some px.

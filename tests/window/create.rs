@@ -275,7 +275,7 @@ impl egui::DroppedFile for Dropped {
     }
 }
 
-fn drop_file(bench: &mut Bench, path: &str) {
+pub fn drop_file(bench: &mut Bench, path: &str) {
     bench.harness.input_mut().dropped_files.push(Arc::new(Dropped(PathBuf::from(path))));
     bench.harness.run();
 }
