@@ -52,30 +52,43 @@ fn zoom_ui(ui: &mut Ui, state: &State, view: &SourceView, actions: &mut Vec<Acti
     action_icon_ui(ui, Icon::Minus, &source(SourceAction::ZoomOut), false, side, actions);
 }
 
-/// What a mask is painted with.
+/// What a mask is painted with: in one row, or in two where that is too long.
 pub fn tools_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    ui.spacing_mut().item_spacing = vec2(theme::UNIT, theme::UNIT);
+    if ui.available_width() < theme::TOOLS_WIDTH {
+        ui.horizontal(|ui| brushes_ui(ui, state, actions));
+        ui.horizontal(|ui| changes_ui(ui, state, actions));
+    } else {
+        ui.horizontal(|ui| {
+            brushes_ui(ui, state, actions);
+            changes_ui(ui, state, actions);
+        });
+    }
+}
+
+fn brushes_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    for (icon, tool) in [(Icon::Create, Tool::Brush), (Icon::Eraser, Tool::Eraser)] {
+        let take = Action::Source(SourceAction::Take(tool));
+        action_icon_ui(ui, icon, &take, state.source.tool == tool, theme::CONTROL_HEIGHT, actions);
+    }
+    brush_ui(ui, state, actions);
+    feather_ui(ui, state, actions);
+}
+
+fn changes_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let source = &state.source;
-    let act = |action| Action::Source(action);
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = vec2(theme::UNIT, theme::UNIT);
-        let side = theme::CONTROL_HEIGHT;
-        for (icon, tool) in [(Icon::Create, Tool::Brush), (Icon::Eraser, Tool::Eraser)] {
-            action_icon_ui(ui, icon, &act(SourceAction::Take(tool)), source.tool == tool, side, actions);
-        }
-        brush_ui(ui, state, actions);
-        feather_ui(ui, state, actions);
-        for (icon, action, possible) in [
-            (Icon::Undo, SourceAction::Undo, source.mask().can_undo()),
-            (Icon::Redo, SourceAction::Redo, source.mask().can_redo()),
-        ] {
-            ui.add_enabled_ui(possible, |ui| action_icon_ui(ui, icon, &act(action), false, side, actions));
-        }
-        let show = act(SourceAction::ToggleMask);
-        action_icon_ui(ui, Icon::Eye, &show, source.mask_shown, side, actions);
-        for action in [SourceAction::Invert, SourceAction::Fill, SourceAction::Clear] {
-            action_button_ui(ui, &act(action), Emphasis::Quiet, vec2(0.0, 0.0), actions);
-        }
-    });
+    let side = theme::CONTROL_HEIGHT;
+    for (icon, action, possible) in [
+        (Icon::Undo, SourceAction::Undo, source.mask().can_undo()),
+        (Icon::Redo, SourceAction::Redo, source.mask().can_redo()),
+    ] {
+        ui.add_enabled_ui(possible, |ui| action_icon_ui(ui, icon, &Action::Source(action), false, side, actions));
+    }
+    let show = Action::Source(SourceAction::ToggleMask);
+    action_icon_ui(ui, Icon::Eye, &show, source.mask_shown, side, actions);
+    for action in [SourceAction::Invert, SourceAction::Fill, SourceAction::Clear] {
+        action_button_ui(ui, &Action::Source(action), Emphasis::Quiet, vec2(0.0, 0.0), actions);
+    }
 }
 
 fn brush_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
@@ -113,26 +126,36 @@ fn feather_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 
 /// How large the picture is made, and what becomes of it where it is not of that size.
 pub fn facts_ui(ui: &mut Ui, state: &State, layout: &SourceLayout, actions: &mut Vec<Action>) {
-    let p = palette(ui);
-    ui.horizontal_wrapped(|ui| {
-        if let Some(scale) = state.draft.request.upscale {
-            hint_ui(ui, format!("The whole picture is made {scale} times as large: there is nothing to paint on it"));
-            return;
-        }
+    if let Some(scale) = state.draft.request.upscale {
+        hint_ui(ui, format!("The whole picture is made {scale} times as large: there is nothing to paint on it"));
+        return;
+    }
+    let better = state.source_size();
+    let is_narrow = ui.available_width() < theme::TOOLS_WIDTH;
+    ui.horizontal(|ui| {
+        let p = palette(ui);
         let request = &state.draft.request;
         ui.label(RichText::new(format!("{} × {} px", request.width_px, request.height_px)).small().color(p.text_dim));
-        if let Some(sentence) = layout.sentence() {
-            ui.label(RichText::new("·").small().color(p.text_faint));
-            hint_ui(ui, sentence);
+        let sentence = layout.sentence().or_else(|| {
+            let is_new = state.source.mask().is_empty() && layout.whole == layout.used;
+            is_new.then(|| "Paint over what is to become new, or drag an edge outwards".to_owned())
+        });
+        if let Some(sentence) = sentence {
+            hint_ui(ui, format!("·  {sentence}"));
         }
-        if let Some((width_px, height_px)) = state.source_size() {
-            let info = SourceAction::UseSize.info();
-            let text = format!("{}: {width_px} × {height_px}", info.text);
-            if button_ui(ui, &text, Emphasis::Normal, vec2(0.0, 0.0)).on_hover_text(tooltip(&info)).clicked() {
-                actions.push(Action::Source(SourceAction::UseSize));
-            }
-        } else if state.source.mask().is_empty() && layout.whole == layout.used {
-            hint_ui(ui, "· Paint over what is to become new, or drag an edge outwards");
+        if let Some(size) = better.filter(|_| !is_narrow) {
+            use_size_ui(ui, size, actions);
         }
     });
+    if let Some(size) = better.filter(|_| is_narrow) {
+        use_size_ui(ui, size, actions);
+    }
+}
+
+fn use_size_ui(ui: &mut Ui, (width_px, height_px): (u32, u32), actions: &mut Vec<Action>) {
+    let info = SourceAction::UseSize.info();
+    let text = format!("{}: {width_px} × {height_px}", info.text);
+    if button_ui(ui, &text, Emphasis::Normal, vec2(0.0, 0.0)).on_hover_text(tooltip(&info)).clicked() {
+        actions.push(Action::Source(SourceAction::UseSize));
+    }
 }

@@ -71,6 +71,8 @@ pub const GRIP_MARK: f32 = 8.0;
 pub const CUT_ALPHA: u8 = 150;
 /// Between the lines of a hatched ground.
 pub const HATCH: f32 = 12.0;
+/// Width that all tools of a mask take in one row.
+pub const TOOLS_WIDTH: f32 = 640.0;
 /// Width of the slider of the brush's size.
 pub const BRUSH_SLIDER_WIDTH: f32 = 96.0;
 /// Width of a field for some px.

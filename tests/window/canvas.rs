@@ -323,14 +323,14 @@ fn a_picture_of_another_shape_is_made_at_its_own_size() {
     let mut canvas = Canvas::new(Settings::default());
     let path = canvas.write("wide.png", 160, 96);
     canvas.begin(&path);
-    assert!(canvas.bench.has("64 px of its 160 are cut at the left and right"));
+    assert!(canvas.bench.has("·  64 px of its 160 are cut at the left and right"));
     canvas.bench.click("Use the picture's size: 160 × 96");
     assert_eq!((canvas.bench.draft().width_px, canvas.bench.draft().height_px), (160, 96));
     assert!(canvas.bench.harness.query_by_label_contains("Use the picture's size").is_none());
     let large = canvas.write("large.png", 400, 200);
     canvas.begin(&large);
     canvas.bench.click("Use the picture's size: 192 × 96");
-    assert!(canvas.bench.has("Made smaller, from 400 × 200 px"));
+    assert!(canvas.bench.has("·  Made smaller, from 400 × 200 px"));
 }
 
 #[test]
