@@ -1,6 +1,5 @@
 //! [`Source`]: the picture to begin with, as it is shown and painted on in the middle of Create.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -201,11 +200,7 @@ pub struct Source {
     pub(super) generate_waits: bool,
     /// Whether this picture's mask has had its first strength.
     pub(super) strength_given: bool,
-    /// Files of masks that were superseded, oldest first.
-    pub(super) stale: Vec<PathBuf>,
-    /// Files of masks that were made here, and those that a job was given.
-    pub(super) own: HashSet<PathBuf>,
-    pub(super) used: HashSet<PathBuf>,
+    /// Whether old files were looked through.
     pub(super) swept: bool,
 }
 
@@ -232,9 +227,6 @@ impl Default for Source {
             refused: None,
             generate_waits: false,
             strength_given: false,
-            stale: Vec::new(),
-            own: HashSet::new(),
-            used: HashSet::new(),
             swept: false,
         }
     }
@@ -283,10 +275,10 @@ impl Source {
         }
     }
 
-    /// Whether a file is a mask that was painted here or in a session before.
+    /// Whether a file is the mask that was painted here last.
     #[must_use]
-    pub fn is_painted(&self, mask: &Path, sources_dir: &Path) -> bool {
-        self.own.contains(mask) || mask.parent() == Some(sources_dir)
+    pub fn is_painted(&self, mask: &Path) -> bool {
+        self.soft.is_some() && self.mask_path.as_deref() == Some(mask)
     }
 
     /// Why a draft that begins with this picture cannot be made.

@@ -39,7 +39,7 @@ fn read(state: &mut State, command: &SourceCommand, side_px: u32) -> Vec<Effect>
 /// Answers a question to keep a mask.
 fn keep(state: &mut State, command: &SourceCommand, name: &str) -> Vec<Effect> {
     let SourceCommand::KeepMask { ticket, plane, .. } = command else { panic!("{command:?}") };
-    let kept = KeptMask { path: name.into(), is_new: true, plane: plane.clone() };
+    let kept = KeptMask { path: name.into(), plane: plane.clone() };
     tell(state, SourceEvent::MaskKept { ticket: *ticket, kept: Ok(kept) })
 }
 
@@ -266,27 +266,6 @@ fn a_pasted_picture_is_begun_with_once_it_has_a_file() {
     let effects = tell(&mut state, SourceEvent::PictureKept(Ok("/s/picture-1.png".into())));
     assert!(matches!(one(&effects), SourceCommand::Read { .. }));
     assert_eq!(state.draft.request.init.as_ref().map(|init| init.picture.clone()), Some("/s/picture-1.png".into()));
-}
-
-#[test]
-fn masks_that_no_job_was_given_go_and_the_others_stay() {
-    let mut state = begun();
-    let mut discarded = Vec::new();
-    for i in 0..20 {
-        let command = one(&dot(&mut state, 5.0 + 6.0 * i as f32, 64.0));
-        let mut effects = keep(&mut state, &command, &format!("/s/mask-{i}.png"));
-        if i == 3 {
-            effects.extend(state.apply(Action::Generate));
-        }
-        discarded.extend(asked(&effects).into_iter().filter_map(|command| match command {
-            SourceCommand::Discard(path) => Some(path),
-            _ => None,
-        }));
-    }
-    assert!(discarded.contains(&PathBuf::from("/s/mask-0.png")) && discarded.len() >= 8, "{discarded:?}");
-    for kept in ["/s/mask-3.png", "/s/mask-19.png", "/s/mask-18.png"] {
-        assert!(!discarded.contains(&PathBuf::from(kept)), "{kept}");
-    }
 }
 
 #[test]

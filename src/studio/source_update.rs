@@ -14,9 +14,6 @@ use super::source::{Load, MAX_FEATHER_PX, Source, SourceAction, Writing};
 use super::source_layout::{SourceLayout, size_for};
 use super::{Action, Edit, Effect, Extra, Place, State};
 
-/// Superseded masks whose files stay for a while, so that taking strokes back writes nothing.
-const MAX_STALE: usize = 8;
-
 fn ask(command: SourceCommand) -> Effect {
     Effect::Library(LibraryCommand::Source(command))
 }
@@ -174,7 +171,6 @@ impl State {
     /// Brings the canvas and the draft together after an act.
     pub(super) fn follow_source(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.note_used_masks();
         let init = self.draft.request.init.clone();
         let Some(init) = init else {
             if self.source.path.take().is_some() {
@@ -184,15 +180,11 @@ impl State {
                     last_ticket: old.last_ticket,
                     tool: old.tool,
                     brush_px: old.brush_px,
-                    stale: old.stale,
-                    own: old.own,
-                    used: old.used,
                     swept: old.swept,
                     ..Source::default()
                 };
-                self.supersede(old.mask_path);
             }
-            return self.discard_stale();
+            return effects;
         };
         let source = &mut self.source;
         let is_other = source.path.as_ref() != Some(&init.picture);
@@ -204,8 +196,9 @@ impl State {
                 source.strength_given = init.mask.is_some();
             }
             source.path = Some(init.picture.clone());
-            let before = std::mem::replace(&mut source.mask_path, init.mask.clone());
+            source.mask_path.clone_from(&init.mask);
             source.writing = None;
+            source.soft = None;
             source.mask_problem = None;
             if is_other || init.mask.is_some() {
                 let ticket = source.next_ticket();
@@ -216,10 +209,8 @@ impl State {
                 source.mask.clear();
                 source.written = Some(source.content());
             }
-            self.supersede(before);
         }
         effects.extend(self.write_mask());
-        effects.extend(self.discard_stale());
         effects
     }
 
@@ -235,9 +226,8 @@ impl State {
         if source.mask.is_empty() {
             source.written = Some(content);
             source.mask_problem = None;
-            let before = source.mask_path.take();
+            source.mask_path = None;
             self.set_mask(None);
-            self.supersede(before);
             return None;
         }
         let ticket = source.next_ticket();
@@ -318,24 +308,14 @@ impl State {
     fn mask_kept(&mut self, ticket: u64, kept: Result<KeptMask>) {
         let source = &mut self.source;
         let Some(writing) = source.writing.take_if(|writing| writing.ticket == ticket) else {
-            // It was superseded while it was written.
-            if let Ok(KeptMask { path, is_new: true, .. }) = kept {
-                source.own.insert(path.clone());
-                self.supersede(Some(path));
-            }
-            return;
+            return; // it was painted on, or left, while it was written
         };
         match kept {
-            Ok(KeptMask { path, is_new, plane }) => {
-                if is_new {
-                    source.own.insert(path.clone());
-                }
-                source.stale.retain(|stale| *stale != path);
+            Ok(KeptMask { path, plane }) => {
                 source.mask_problem = None;
                 source.soft = Some(plane);
                 source.written = Some(writing.content);
-                let before = source.mask_path.replace(path.clone()).filter(|before| *before != path);
-                self.supersede(before);
+                source.mask_path = Some(path.clone());
                 self.set_mask(Some(path));
             }
             Err(error) => {
@@ -357,42 +337,6 @@ impl State {
         self.mark_dirty();
     }
 
-    /// Remembers which masks were given to jobs: their recipes will name them.
-    fn note_used_masks(&mut self) {
-        let running = self.queue.running().map(|running| &running.job);
-        let Source { own, used, .. } = &mut self.source;
-        if own.len() == used.len() {
-            return;
-        }
-        for job in running.into_iter().chain(self.queue.waiting()) {
-            if let Some(mask) = job.request.init.as_ref().and_then(|init| init.mask.as_ref())
-                && own.contains(mask)
-                && !used.contains(mask)
-            {
-                used.insert(mask.clone());
-            }
-        }
-    }
-
-    fn supersede(&mut self, mask: Option<PathBuf>) {
-        let source = &mut self.source;
-        if let Some(mask) = mask.filter(|mask| source.own.contains(mask) && !source.stale.contains(mask)) {
-            source.stale.push(mask);
-        }
-    }
-
-    /// Takes away the oldest superseded masks that no job was given.
-    fn discard_stale(&mut self) -> Vec<Effect> {
-        let Source { stale, own, used, mask_path, .. } = &mut self.source;
-        stale.retain(|mask| !used.contains(mask) && Some(mask) != mask_path.as_ref());
-        let surplus = stale.len().saturating_sub(MAX_STALE);
-        let discard = |mask: PathBuf| {
-            own.remove(&mask);
-            ask(SourceCommand::Discard(mask))
-        };
-        stale.drain(..surplus).map(discard).collect()
-    }
-
     /// Once the pictures are all known: takes away what no recipe names any more.
     pub(super) fn sweep_sources(&mut self) -> Option<Effect> {
         if std::mem::replace(&mut self.source.swept, true) {
@@ -401,8 +345,7 @@ impl State {
         let jobs = self.queue.running().map(|running| &running.job).into_iter().chain(self.queue.waiting());
         let requests = jobs.map(|job| &job.request).chain([&self.draft.request]);
         let files = |init: &InitImage| init.mask.clone().into_iter().chain([init.picture.clone()]);
-        let mut needed: Vec<PathBuf> = requests.filter_map(|request| request.init.as_ref()).flat_map(files).collect();
-        needed.extend(self.source.stale.iter().cloned());
+        let needed = requests.filter_map(|request| request.init.as_ref()).flat_map(files).collect();
         Some(ask(SourceCommand::Sweep(needed)))
     }
 
@@ -421,7 +364,7 @@ impl State {
                     source.refused = Some(writing.content);
                 }
             }
-            SourceCommand::KeepPicture(_) | SourceCommand::Discard(_) | SourceCommand::Sweep(_) => {}
+            SourceCommand::KeepPicture(_) | SourceCommand::Sweep(_) => {}
         }
     }
 }

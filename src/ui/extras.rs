@@ -50,7 +50,7 @@ pub fn init_ui(ui: &mut Ui, state: &State, problems: &[Problem], actions: &mut V
             problem_ui(ui, problem_of(problems, "extend"));
             if let Some(mask) = &init.mask {
                 field_name_ui(ui, &Extra::Mask(None).into_action().info());
-                if state.source.is_painted(mask, &state.paths.sources_dir) {
+                if mask.parent() == Some(&state.paths.sources_dir) || state.source.is_painted(mask) {
                     let path = mask.display().to_string();
                     row_ui(ui, "Painted on the picture", &path, "Without the mask", Extra::Mask(None), actions);
                 } else {

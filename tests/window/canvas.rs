@@ -71,7 +71,7 @@ impl Canvas {
                 return;
             }
             for command in asked {
-                let is_answered = !matches!(command, SourceCommand::Discard(_) | SourceCommand::Sweep(_));
+                let is_answered = !matches!(command, SourceCommand::Sweep(_));
                 self.library.send(LibraryCommand::Source(command)).expect("the library listens");
                 if is_answered {
                     let event = self.answer();

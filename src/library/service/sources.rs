@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::image_io::read_picture;
 use super::super::messages::LibraryEvent;
-use super::super::sources::{SourceCommand, SourceEvent, discard, keep_mask, keep_picture, read_mask, sweep};
+use super::super::sources::{SourceCommand, SourceEvent, keep_mask, keep_picture, read_mask, sweep};
 use super::{Service, guarded};
 use crate::domain::{Plane, Result};
 
@@ -27,10 +27,9 @@ impl Service<'_> {
                 let kept = guarded(&self.paths.sources_dir, || keep_picture(&self.paths, &picture));
                 SourceEvent::PictureKept(kept)
             }
-            SourceCommand::Discard(path) => return discard(&self.paths, &path),
             SourceCommand::Sweep(needed) => {
                 let paths = self.paths.clone();
-                let swept = sweep(&paths, &needed, |name| self.with_index(|index| index.is_named_in_a_recipe(name)));
+                let swept = sweep(&paths, &needed, || self.with_index(|index| index.sources_in_recipes()));
                 if let Err(error) = swept {
                     // It is tried again at the next start.
                     tracing::warn!(%error, "old masks were not looked through");

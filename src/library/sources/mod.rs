@@ -1,12 +1,12 @@
 //! What pictures begin with: reading a picture and its mask for the canvas, and keeping masks that were painted and
 //! pictures that were pasted.
 //!
-//! Kept files are named by what is in them and never change, so that a queued job and a recipe go on to mean the same. A
-//! file that no job has used goes as soon as it is superseded ([`discard`]); others only when no recipe of a known picture
-//! names them any more ([`sweep`]).
+//! Kept files are named by what is in them and never change, so that a queued job and a recipe go on to mean the same. They
+//! go when they were not used for long and no recipe of a known picture names them ([`sweep`]).
 
 mod feather;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,8 +29,8 @@ pub use feather::feather;
 pub const MASK_LEVEL: u8 = 128;
 /// A file that nobody needs is kept for so long after its last use.
 const KEPT_FOR: Duration = Duration::from_hours(30 * 24);
-/// Most files that one sweep takes away: each is looked for in all recipes, and the rest has time.
-const MAX_SWEPT: usize = 32;
+/// Hex digits of a file's name.
+const DIGITS: usize = 16;
 const MASK: &str = "mask-";
 const PICTURE: &str = "picture-";
 
@@ -57,9 +57,7 @@ pub enum SourceCommand {
     },
     /// Write a picture that has no file yet. Answered by `PictureKept`.
     KeepPicture(Arc<Picture>),
-    /// Take away a kept file that no job has used.
-    Discard(PathBuf),
-    /// Take away what no recipe names any more, but for these.
+    /// Take away what was not used for long and no recipe names, but for these.
     Sweep(Vec<PathBuf>),
 }
 
@@ -68,8 +66,6 @@ pub enum SourceCommand {
 pub struct KeptMask {
     /// Its file.
     pub path: PathBuf,
-    /// Whether the file was not there before.
-    pub is_new: bool,
     /// What is in the file.
     pub plane: Plane,
 }
@@ -137,9 +133,9 @@ pub fn keep_mask(paths: &Paths, plane: &Plane, feather_px: u32) -> Result<KeptMa
     let mut writer = encoder.write_header().map_err(broken)?;
     writer.write_image_data(&levels).map_err(broken)?;
     writer.finish().map_err(broken)?;
-    let (path, is_new) = keep(paths, MASK, &[&width_px.to_le_bytes(), &height_px.to_le_bytes(), &levels], &bytes)?;
+    let path = keep(paths, MASK, &[&width_px.to_le_bytes(), &height_px.to_le_bytes(), &levels], &bytes)?;
     let plane = if feather_px == 0 { plane.clone() } else { Plane::from_levels(width_px, height_px, &levels) };
-    Ok(KeptMask { path, is_new, plane })
+    Ok(KeptMask { path, plane })
 }
 
 /// Writes a picture that has no file yet.
@@ -149,40 +145,46 @@ pub fn keep_mask(paths: &Paths, plane: &Plane, feather_px: u32) -> Result<KeptMa
 pub fn keep_picture(paths: &Paths, picture: &Picture) -> Result<PathBuf> {
     let bytes = png_file::encode(picture, &Embedded::default())?;
     let size = [picture.width_px.to_le_bytes(), picture.height_px.to_le_bytes()];
-    keep(paths, PICTURE, &[&size[0], &size[1], &picture.rgba], &bytes).map(|(path, _)| path)
+    keep(paths, PICTURE, &[&size[0], &size[1], &picture.rgba], &bytes)
 }
 
-/// Takes away a kept file. What is not one is left alone.
-pub fn discard(paths: &Paths, path: &Path) {
-    if is_kept(paths, path)
-        && let Err(error) = fs::remove_file(path)
-    {
-        tracing::warn!(%error, path = %path.display(), "a mask that nobody needs could not be removed");
-    }
-}
-
-/// Takes away kept files that were not used for long, but for those in `needed` and those that `is_named` knows by their
-/// file's name.
+/// Takes away kept files that were not used for long, but for those in `needed` and those in `named`, which gives the files'
+/// names that stand in recipes. It is asked only where there is something to take away.
 ///
 /// # Errors
-/// When `is_named` fails; nothing more is taken away then.
-pub fn sweep(paths: &Paths, needed: &[PathBuf], mut is_named: impl FnMut(&str) -> Result<bool>) -> Result<()> {
+/// When `named` fails; nothing is taken away then.
+pub fn sweep(paths: &Paths, needed: &[PathBuf], named: impl FnOnce() -> Result<HashSet<String>>) -> Result<()> {
     atomic::sweep(&paths.sources_dir);
     let Ok(entries) = fs::read_dir(&paths.sources_dir) else { return Ok(()) };
     let is_old = |path: &Path| {
         let used = fs::metadata(path).and_then(|data| data.modified());
         used.is_ok_and(|used| SystemTime::now().duration_since(used).is_ok_and(|age| age > KEPT_FOR))
     };
-    let old = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_kept(paths, path) && is_old(path) && !needed.contains(path));
-    for path in old.take(MAX_SWEPT) {
-        if !is_named(&file_name(&path))? {
-            discard(paths, &path);
+    let is_left = |path: &PathBuf| is_kept(paths, path) && is_old(path) && !needed.contains(path);
+    let old: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_left).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    let named = named()?;
+    for path in old.iter().filter(|path| !named.contains(&file_name(path))) {
+        if let Err(error) = fs::remove_file(path) {
+            tracing::warn!(%error, path = %path.display(), "a mask that nobody needs could not be removed");
         }
     }
     Ok(())
+}
+
+/// The names of kept files that stand in a text, such as a recipe's JSON.
+#[must_use]
+pub fn names_in(text: &str) -> Vec<&str> {
+    let ending = ".png";
+    let names = [MASK, PICTURE].into_iter().flat_map(|kind| {
+        text.match_indices(kind).filter_map(move |(start, _)| {
+            let length = kind.len() + DIGITS + ending.len();
+            text.get(start..start + length).filter(|name| name.ends_with(ending))
+        })
+    });
+    names.collect()
 }
 
 /// Whether a file is one that was kept here, by its folder and name.
@@ -191,20 +193,19 @@ fn is_kept(paths: &Paths, path: &Path) -> bool {
     path.parent() == Some(&paths.sources_dir) && (name.starts_with(MASK) || name.starts_with(PICTURE))
 }
 
-/// Writes a file under a name that follows from `content`. Gives its path, and whether it was not there before.
-fn keep(paths: &Paths, kind: &str, content: &[&[u8]], bytes: &[u8]) -> Result<(PathBuf, bool)> {
+/// Writes a file under a name that follows from `content`.
+fn keep(paths: &Paths, kind: &str, content: &[&[u8]], bytes: &[u8]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     content.iter().for_each(|part| hash.update(part));
-    let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = hash.finalize().iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
     let path = paths.sources_dir.join(format!("{kind}{digest}.png"));
-    let is_new = !path.exists();
     if fs::read(&path).is_ok_and(|there| there == bytes) {
         // It counts as used today. Where that cannot be written, it is swept the sooner.
         let _ = File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
     } else {
         atomic::write(&path, bytes)?;
     }
-    Ok((path, is_new))
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -26,12 +26,11 @@ fn make_old(path: &Path) {
 fn a_mask_is_named_by_what_is_in_it() {
     let (_home, paths) = home();
     let first = keep_mask(&paths, &half(300, 20, 100), 0).unwrap();
-    assert!(first.is_new);
     let file = image::open(&first.path).unwrap();
     assert_eq!(file.color(), image::ColorType::L8);
     assert_eq!(file.to_luma8().as_raw(), &half(300, 20, 100).levels());
     let again = keep_mask(&paths, &half(300, 20, 100), 0).unwrap();
-    assert_eq!((again.path, again.is_new), (first.path.clone(), false));
+    assert_eq!(again.path, first.path);
     assert_ne!(keep_mask(&paths, &half(300, 20, 101), 0).unwrap().path, first.path);
     assert_ne!(keep_mask(&paths, &half(20, 300, 1), 0).unwrap().path, first.path);
     // What somebody broke is made good.
@@ -80,18 +79,10 @@ fn a_picture_that_was_pasted_comes_back_to_the_byte() {
 }
 
 #[test]
-fn only_kept_files_are_discarded() {
-    let (home, paths) = home();
-    let kept = keep_mask(&paths, &half(16, 16, 8), 0).unwrap();
-    let own = paths.sources_dir.join("my mask.png");
-    let elsewhere = home.path().join("mask-1.png");
-    for path in [&own, &elsewhere] {
-        fs::write(path, b"mine").unwrap();
-    }
-    for path in [&kept.path, &own, &elsewhere, &paths.sources_dir.join("mask-gone.png")] {
-        discard(&paths, path);
-    }
-    assert!(!kept.path.exists() && own.exists() && elsewhere.exists());
+fn names_are_found_in_a_recipe_as_json_spells_it() {
+    let text = r#"{"picture":"C:\\data\\sources\\picture-0123456789abcdef.png","mask":"/s/mask-fedcba9876543210.png","x":"mask-1"}"#;
+    assert_eq!(names_in(text), ["mask-fedcba9876543210.png", "picture-0123456789abcdef.png"]);
+    assert!(names_in("mask-ü mask-0123456789abcdef.jpg mask-").is_empty());
 }
 
 #[test]
@@ -117,11 +108,15 @@ fn what_a_recipe_or_the_queue_needs_is_never_swept() {
     let picture = Picture { width_px: 8, height_px: 8, rgba: vec![255; 256] };
     PictureStore::new(paths.clone()).save(&picture, &recipe).unwrap();
     let index = Index::open(&paths).unwrap();
-    [named, queued, old].into_iter().for_each(|path| make_old(path));
-    sweep(&paths, std::slice::from_ref(queued), |name| index.is_named_in_a_recipe(name)).unwrap();
-    assert!(named.exists() && queued.exists() && fresh.exists() && !old.exists());
+    let own = paths.sources_dir.join("my mask.png");
+    fs::write(&own, b"mine").unwrap();
+    [named, queued, old, &own].into_iter().for_each(|path| make_old(path));
+    let failing = || Err(UserError::failed("The index is damaged"));
+    assert!(sweep(&paths, &[], failing).is_err() && old.exists(), "without knowing all recipes nothing goes");
+    sweep(&paths, std::slice::from_ref(queued), || index.sources_in_recipes()).unwrap();
+    assert!(named.exists() && queued.exists() && fresh.exists() && own.exists() && !old.exists());
     // Used again, it counts as fresh.
     keep_mask(&paths, &half(16, 16, 2), 0).unwrap();
-    sweep(&paths, &[], |name| index.is_named_in_a_recipe(name)).unwrap();
+    sweep(&paths, &[], || index.sources_in_recipes()).unwrap();
     assert!(queued.exists());
 }
