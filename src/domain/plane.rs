@@ -13,8 +13,11 @@ const TILE_PX: u32 = 256;
 pub struct Plane {
     width_px: u32,
     height_px: u32,
-    tiles: Vec<Arc<[u8]>>,
+    tiles: Vec<Levels>,
 }
+
+/// The levels of a tile, row by row.
+type Levels = Arc<[u8]>;
 
 /// A piece of a [`Plane`].
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,7 @@ impl Plane {
     pub fn new(width_px: u32, height_px: u32, level: u8) -> Self {
         let mut plane = Self { width_px, height_px, tiles: Vec::new() };
         // Only those at the right and at the bottom differ in size: the others are one and the same.
-        let mut made: Vec<Arc<[u8]>> = Vec::new();
+        let mut made: Vec<Levels> = Vec::new();
         for index in 0..plane.columns() * plane.rows() {
             let (_, _, width, height) = plane.place(index);
             let bytes = (width * height) as usize;
@@ -117,7 +120,7 @@ impl Plane {
     /// Whether a px has at least this level.
     #[must_use]
     pub fn reaches(&self, level: u8) -> bool {
-        let mut seen: Option<&Arc<[u8]>> = None;
+        let mut seen: Option<&Levels> = None;
         self.tiles.iter().any(|tile| {
             let is_known = seen.is_some_and(|seen| Arc::ptr_eq(seen, tile));
             seen = Some(tile);
@@ -144,13 +147,13 @@ impl Plane {
 
     /// Changes every level. Tiles that were shared stay so.
     pub fn map(&mut self, change: impl Fn(u8) -> u8) {
-        let mut made: Vec<(Arc<[u8]>, Arc<[u8]>)> = Vec::new();
+        let mut made: Vec<(Levels, Levels)> = Vec::new();
         for tile in &mut self.tiles {
             if let Some((_, after)) = made.iter().find(|(before, _)| Arc::ptr_eq(before, tile)) {
                 *tile = Arc::clone(after);
                 continue;
             }
-            let after: Arc<[u8]> = tile.iter().map(|level| change(*level)).collect();
+            let after: Levels = tile.iter().map(|level| change(*level)).collect();
             made.push((std::mem::replace(tile, Arc::clone(&after)), after));
         }
     }

@@ -162,6 +162,37 @@ pub(super) struct Writing {
 /// What a mask's file is made of.
 pub(super) type Content = (Plane, u32);
 
+/// What is read and written for the picture to begin with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Files {
+    last_ticket: u64,
+    /// What is being read.
+    pub(super) reading: Option<u64>,
+    pub(super) writing: Option<Writing>,
+    /// What is in the mask's file.
+    pub(super) written: Option<Content>,
+    /// The same with its edge made soft, where it was written from here.
+    pub(super) soft: Option<Plane>,
+    /// What could not be written: it is not tried again before something changes.
+    pub(super) refused: Option<Content>,
+    /// Whether Generate waits for the mask's file.
+    pub(super) generate_waits: bool,
+    /// Whether old files were looked through.
+    pub(super) is_swept: bool,
+}
+
+impl Files {
+    pub(super) fn next_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    /// What is left of it when another picture is begun with.
+    pub(super) fn anew(&self) -> Self {
+        Self { last_ticket: self.last_ticket, is_swept: self.is_swept, ..Self::default() }
+    }
+}
+
 /// The picture to begin with, and what of it is painted anew. What of this makes the picture is in the draft; the rest is
 /// how it came to be.
 #[derive(Clone, Debug)]
@@ -187,21 +218,9 @@ pub struct Source {
     pub mask_shown: bool,
     /// How near it is looked at.
     pub gaze: Gaze,
-    pub(super) last_ticket: u64,
-    pub(super) reading: Option<u64>,
-    pub(super) writing: Option<Writing>,
-    /// What is in the file of the mask.
-    pub(super) written: Option<Content>,
-    /// The same with its edge made soft.
-    pub(super) soft: Option<Plane>,
-    /// What could not be written: it is not tried again before something changes.
-    pub(super) refused: Option<Content>,
-    /// Whether Generate waits for the mask's file.
-    pub(super) generate_waits: bool,
+    pub(super) files: Files,
     /// Whether this picture's mask has had its first strength.
     pub(super) strength_given: bool,
-    /// Whether old files were looked through.
-    pub(super) swept: bool,
 }
 
 impl Default for Source {
@@ -219,15 +238,8 @@ impl Default for Source {
             feather_px: 0,
             mask_shown: true,
             gaze: Gaze::default(),
-            last_ticket: 0,
-            reading: None,
-            writing: None,
-            written: None,
-            soft: None,
-            refused: None,
-            generate_waits: false,
+            files: Files::default(),
             strength_given: false,
-            swept: false,
         }
     }
 }
@@ -269,7 +281,7 @@ impl Source {
     /// The mask with its edge made soft, where that is known for what is painted now; otherwise as it was painted.
     #[must_use]
     pub fn shown_plane(&self) -> &Plane {
-        match (&self.soft, &self.written) {
+        match (&self.files.soft, &self.files.written) {
             (Some(soft), Some((plane, feather_px))) if *feather_px == self.feather_px && self.is_now(plane) => soft,
             _ => self.mask.plane(),
         }
@@ -278,7 +290,7 @@ impl Source {
     /// Whether a file is the mask that was painted here last.
     #[must_use]
     pub fn is_painted(&self, mask: &Path) -> bool {
-        self.soft.is_some() && self.mask_path.as_deref() == Some(mask)
+        self.files.soft.is_some() && self.mask_path.as_deref() == Some(mask)
     }
 
     /// Why a draft that begins with this picture cannot be made.
@@ -289,7 +301,7 @@ impl Source {
             return Some("The picture to begin with cannot be read: choose another".to_owned());
         }
         // One that was painted since takes its place as soon as it is written.
-        init.mask.as_ref().filter(|_| self.is(self.written.as_ref())).and(self.mask_problem.clone())
+        init.mask.as_ref().filter(|_| self.is(self.files.written.as_ref())).and(self.mask_problem.clone())
     }
 
     /// Takes the size of a brush into its bounds.
@@ -341,10 +353,5 @@ impl Source {
 
     fn is_now(&self, plane: &Plane) -> bool {
         self.mask.plane().is_same(plane)
-    }
-
-    pub(super) fn next_ticket(&mut self) -> u64 {
-        self.last_ticket += 1;
-        self.last_ticket
     }
 }

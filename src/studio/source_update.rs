@@ -151,10 +151,10 @@ impl State {
     /// carried out as soon as the file is there.
     pub(super) fn settle_source(&mut self) -> (Vec<Effect>, bool) {
         self.source.mask.end();
-        self.source.refused = None;
+        self.source.files.refused = None;
         let effects = self.follow_source();
-        self.source.generate_waits = self.is_mask_on_its_way();
-        (effects, self.source.generate_waits)
+        self.source.files.generate_waits = self.is_mask_on_its_way();
+        (effects, self.source.files.generate_waits)
     }
 
     /// Whether the mask in the draft is not yet the one that was painted.
@@ -164,8 +164,8 @@ impl State {
             return false;
         }
         // Of a picture that is still being read it is not known whether the mask of the last one fits.
-        let may_stay = source.reading.is_some() && !source.mask.is_empty();
-        may_stay || (source.picture().is_some() && !source.is(source.written.as_ref()))
+        let may_stay = source.files.reading.is_some() && !source.mask.is_empty();
+        may_stay || (source.picture().is_some() && !source.is(source.files.written.as_ref()))
     }
 
     /// Brings the canvas and the draft together after an act.
@@ -177,10 +177,9 @@ impl State {
                 let old = std::mem::take(&mut self.source);
                 self.source = Source {
                     generation: old.generation,
-                    last_ticket: old.last_ticket,
+                    files: old.files.anew(),
                     tool: old.tool,
                     brush_px: old.brush_px,
-                    swept: old.swept,
                     ..Source::default()
                 };
             }
@@ -197,17 +196,17 @@ impl State {
             }
             source.path = Some(init.picture.clone());
             source.mask_path.clone_from(&init.mask);
-            source.writing = None;
-            source.soft = None;
+            source.files.writing = None;
+            source.files.soft = None;
             source.mask_problem = None;
             if is_other || init.mask.is_some() {
-                let ticket = source.next_ticket();
-                source.reading = Some(ticket);
+                let ticket = source.files.next_ticket();
+                source.files.reading = Some(ticket);
                 effects.push(ask(SourceCommand::Read { ticket, picture: init.picture, mask: init.mask }));
             } else {
                 // It was taken out of the draft; the canvas can bring it back.
                 source.mask.clear();
-                source.written = Some(source.content());
+                source.files.written = Some(source.content());
             }
         }
         effects.extend(self.write_mask());
@@ -217,22 +216,22 @@ impl State {
     /// Has the mask written, if it was painted on and nothing else is under way.
     fn write_mask(&mut self) -> Option<Effect> {
         let source = &mut self.source;
-        let is_settled = source.is(source.written.as_ref()) || source.is(source.refused.as_ref());
-        let is_busy = source.writing.is_some() || source.reading.is_some() || source.mask.is_painting();
+        let is_settled = source.is(source.files.written.as_ref()) || source.is(source.files.refused.as_ref());
+        let is_busy = source.files.writing.is_some() || source.files.reading.is_some() || source.mask.is_painting();
         if source.picture().is_none() || self.draft.request.upscale.is_some() || is_settled || is_busy {
             return None;
         }
         let content = source.content();
         if source.mask.is_empty() {
-            source.written = Some(content);
+            source.files.written = Some(content);
             source.mask_problem = None;
             source.mask_path = None;
             self.set_mask(None);
             return None;
         }
-        let ticket = source.next_ticket();
+        let ticket = source.files.next_ticket();
         let (plane, feather_px) = content.clone();
-        source.writing = Some(Writing { ticket, content });
+        source.files.writing = Some(Writing { ticket, content });
         Some(ask(SourceCommand::KeepMask { ticket, plane, feather_px }))
     }
 
@@ -240,7 +239,7 @@ impl State {
     pub(super) fn on_source_event(&mut self, event: SourceEvent) -> Vec<Effect> {
         match event {
             SourceEvent::Read { ticket, picture, mask } => {
-                if self.source.reading.take_if(|reading| *reading == ticket).is_some() {
+                if self.source.files.reading.take_if(|reading| *reading == ticket).is_some() {
                     self.source_read(picture, mask);
                 }
             }
@@ -249,8 +248,8 @@ impl State {
             SourceEvent::PictureKept(Err(error)) => self.notices.error(error),
         }
         let mut effects = self.follow_source();
-        if self.source.generate_waits && !self.is_mask_on_its_way() {
-            self.source.generate_waits = false;
+        if self.source.files.generate_waits && !self.is_mask_on_its_way() {
+            self.source.files.generate_waits = false;
             effects.extend(self.apply(Action::Generate));
         }
         effects
@@ -262,7 +261,7 @@ impl State {
             Ok(picture) => picture,
             Err(error) => {
                 source.picture = Load::Failed;
-                source.generate_waits = false;
+                source.files.generate_waits = false;
                 self.notices.error(error.hint("choose another picture to begin with"));
                 return;
             }
@@ -286,41 +285,41 @@ impl State {
                     source.mask = Mask::of(plane);
                 }
                 source.feather_px = 0; // it is soft already, if it was to be
-                source.written = Some(source.content());
+                source.files.written = Some(source.content());
             }
             Some(Err(error)) => {
                 source.mask_problem = Some(format!("{}: paint it anew, or take it out", error.sentence));
                 source.mask = Mask::new(size.0, size.1);
-                source.written = Some(source.content());
+                source.files.written = Some(source.content());
                 self.notices.error(error);
             }
             None if is_of_same_size && !source.mask.is_empty() => {
                 // The mask stays, and so does the strength that was chosen for it.
-                (source.written, source.strength_given) = (None, true);
+                (source.files.written, source.strength_given) = (None, true);
             }
             None => {
                 source.mask = Mask::new(size.0, size.1);
-                source.written = Some(source.content());
+                source.files.written = Some(source.content());
             }
         }
     }
 
     fn mask_kept(&mut self, ticket: u64, kept: Result<KeptMask>) {
         let source = &mut self.source;
-        let Some(writing) = source.writing.take_if(|writing| writing.ticket == ticket) else {
+        let Some(writing) = source.files.writing.take_if(|writing| writing.ticket == ticket) else {
             return; // it was painted on, or left, while it was written
         };
         match kept {
             Ok(KeptMask { path, plane }) => {
                 source.mask_problem = None;
-                source.soft = Some(plane);
-                source.written = Some(writing.content);
+                source.files.soft = Some(plane);
+                source.files.written = Some(writing.content);
                 source.mask_path = Some(path.clone());
                 self.set_mask(Some(path));
             }
             Err(error) => {
-                source.refused = Some(writing.content);
-                source.generate_waits = false;
+                source.files.refused = Some(writing.content);
+                source.files.generate_waits = false;
                 self.notices.error(error);
             }
         }
@@ -339,7 +338,7 @@ impl State {
 
     /// Once the pictures are all known: takes away what no recipe names any more.
     pub(super) fn sweep_sources(&mut self) -> Option<Effect> {
-        if std::mem::replace(&mut self.source.swept, true) {
+        if std::mem::replace(&mut self.source.files.is_swept, true) {
             return None;
         }
         let jobs = self.queue.running().map(|running| &running.job).into_iter().chain(self.queue.waiting());
@@ -352,16 +351,16 @@ impl State {
     /// A command about the picture to begin with could not be handed over: nothing waits for its answer.
     pub(super) fn source_not_sent(&mut self, command: &SourceCommand) {
         let source = &mut self.source;
-        source.generate_waits = false;
+        source.files.generate_waits = false;
         match command {
             SourceCommand::Read { ticket, .. } => {
-                if source.reading.take_if(|reading| reading == ticket).is_some() {
+                if source.files.reading.take_if(|reading| reading == ticket).is_some() {
                     source.picture = Load::Failed;
                 }
             }
             SourceCommand::KeepMask { ticket, .. } => {
-                if let Some(writing) = source.writing.take_if(|writing| writing.ticket == *ticket) {
-                    source.refused = Some(writing.content);
+                if let Some(writing) = source.files.writing.take_if(|writing| writing.ticket == *ticket) {
+                    source.files.refused = Some(writing.content);
                 }
             }
             SourceCommand::KeepPicture(_) | SourceCommand::Sweep(_) => {}

@@ -73,10 +73,10 @@ pub fn source_ui(
         });
     }
     let Some(layout) = layout else {
-        let advice = "It is on the disk";
-        match state.source.is_broken() {
-            true => empty_ui(ui, Icon::Warning, "This picture could not be read", "Choose another one at the left"),
-            false => empty_ui(ui, Icon::Picture, "Reading the picture", advice),
+        if state.source.is_broken() {
+            empty_ui(ui, Icon::Warning, "This picture could not be read", "Choose another one at the left");
+        } else {
+            empty_ui(ui, Icon::Picture, "Reading the picture", "It is on the disk");
         }
         return;
     };
@@ -135,7 +135,7 @@ fn new_ground(ui: &Ui, rect: Rect) {
     let (height, step) = (rect.height(), theme::HATCH);
     // The lines go on from one ground to the next.
     let first = ((rect.left() + rect.top()) / step).floor() * step - rect.top();
-    for i in 0..((rect.width() + height) / step).ceil() as u32 + 1 {
+    for i in 0..=((rect.width() + height) / step).ceil() as u32 {
         let x = first + i as f32 * step;
         painter.line_segment([egui::pos2(x, rect.top()), egui::pos2(x - height, rect.bottom())], (1.0, p.outline));
     }
@@ -172,16 +172,16 @@ impl SourceCanvas {
                     if pans {
                         self.press = Some(Press::Pan(button, pos));
                     } else if paints && state.can_paint() {
-                        if let Some(focused) = ui.memory(|memory| memory.focused()) {
+                        if let Some(focused) = ui.memory(egui::Memory::focused) {
                             // The keys belong to the brush now, and not to the prompt.
                             ui.memory_mut(|memory| memory.surrender_focus(focused));
                         }
                         let erases = button == PointerButton::Secondary || state.source.tool == Tool::Eraser;
                         self.press = Some(Press::Stroke(button));
-                        act(SourceAction::Begin(view.to_picture(pos), erases));
+                        act(SourceAction::Begin(view.place_at(pos), erases));
                     }
                 }
-                (Event::PointerMoved(pos), Some(Press::Stroke(_))) => act(SourceAction::Go(view.to_picture(pos))),
+                (Event::PointerMoved(pos), Some(Press::Stroke(_))) => act(SourceAction::Go(view.place_at(pos))),
                 (Event::PointerMoved(pos), Some(Press::Pan(button, last))) => {
                     gaze = view.panned(gaze, pos - last);
                     self.press = Some(Press::Pan(button, pos));

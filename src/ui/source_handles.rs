@@ -123,10 +123,10 @@ fn numbers_ui(ui: &Ui, state: &State, extend: Extend, view: &SourceView, layout:
     let Extend { left, right, top, bottom } = extend;
     let middle = used.center();
     for (px, at) in [
-        (left, egui::pos2((whole.left() + used.left()) / 2.0, middle.y)),
-        (right, egui::pos2((whole.right() + used.right()) / 2.0, middle.y)),
-        (top, egui::pos2(middle.x, (whole.top() + used.top()) / 2.0)),
-        (bottom, egui::pos2(middle.x, (whole.bottom() + used.bottom()) / 2.0)),
+        (left, egui::pos2(f32::midpoint(whole.left(), used.left()), middle.y)),
+        (right, egui::pos2(f32::midpoint(whole.right(), used.right()), middle.y)),
+        (top, egui::pos2(middle.x, f32::midpoint(whole.top(), used.top()))),
+        (bottom, egui::pos2(middle.x, f32::midpoint(whole.bottom(), used.bottom()))),
     ] {
         if px > 0 {
             label_ui(ui, at, &format!("{px} px"));

@@ -34,7 +34,7 @@ impl SourceView {
 
     /// A place of the screen, in px of the picture.
     #[must_use]
-    pub fn to_picture(&self, at: Pos2) -> [f32; 2] {
+    pub fn place_at(&self, at: Pos2) -> [f32; 2] {
         ((at - self.origin) / self.scale).into()
     }
 
@@ -57,7 +57,7 @@ impl SourceView {
     pub fn zoomed(&self, gaze: Gaze, times: f32, at: Pos2) -> Gaze {
         // No nearer than all of it: otherwise what is under the pointer would run away from it.
         let zoom = (gaze.zoom * times).max(1.0);
-        let there = self.to_picture(at);
+        let there = self.place_at(at);
         let scale = self.fit * zoom;
         let origin = at - Vec2::from(there) * scale;
         let middle = ((self.area.center() - origin) / scale - self.bounds.min.to_vec2()) / self.bounds.size();
@@ -122,7 +122,7 @@ mod tests {
     fn all_of_a_picture_lies_in_the_middle_of_its_area() {
         let view = view(Gaze::default());
         assert_eq!((view.scale, view.origin), (2.0, pos2(50.0, 150.0)));
-        assert_eq!(view.to_picture(pos2(250.0, 250.0)), [100.0, 50.0]);
+        assert_eq!(view.place_at(pos2(250.0, 250.0)), [100.0, 50.0]);
         let all = Area { left: 0.0, top: 0.0, right: 200.0, bottom: 100.0 };
         assert_eq!(view.on_screen(all), Rect::from_min_max(pos2(50.0, 150.0), pos2(450.0, 350.0)));
     }
@@ -134,11 +134,11 @@ mod tests {
         let gaze = before.zoomed(Gaze::default(), 3.0, at);
         let after = view(gaze);
         assert_eq!(after.scale, 6.0);
-        for (one, other) in before.to_picture(at).iter().zip(after.to_picture(at)) {
+        for (one, other) in before.place_at(at).iter().zip(after.place_at(at)) {
             assert!((one - other).abs() < 1e-3, "{one} {other}");
         }
         let moved = view(after.panned(gaze, vec2(60.0, -30.0)));
-        let (one, other) = (after.to_picture(at), moved.to_picture(at + vec2(60.0, -30.0)));
+        let (one, other) = (after.place_at(at), moved.place_at(at + vec2(60.0, -30.0)));
         assert!((one[0] - other[0]).abs() < 1e-3 && (one[1] - other[1]).abs() < 1e-3);
         assert_eq!(view(before.at_full_size(Gaze::default(), 1.0)).scale, 1.0);
         assert_eq!(before.zoomed(Gaze::default(), 0.1, at).zoom, 1.0);

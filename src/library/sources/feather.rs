@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_flat_plane_stays_flat_to_its_edges() {
         for level in [0, 1, 128, 255] {
-            assert_eq!(feather(&vec![level; 35], 7, 5, 64), vec![level; 35], "further than the plane is wide");
+            assert_eq!(feather(&[level; 35], 7, 5, 64), vec![level; 35], "further than the plane is wide");
         }
         assert_eq!(feather(&[1, 2], 2, 1, 0), [1, 2]);
         assert_eq!(feather(&[], 0, 0, 3), [0_u8; 0]);

@@ -196,9 +196,11 @@ fn is_kept(paths: &Paths, path: &Path) -> bool {
 /// Writes a file under a name that follows from `content`.
 fn keep(paths: &Paths, kind: &str, content: &[&[u8]], bytes: &[u8]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
-    content.iter().for_each(|part| hash.update(part));
-    let digest: String = hash.finalize().iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
-    let path = paths.sources_dir.join(format!("{kind}{digest}.png"));
+    for part in content {
+        hash.update(part);
+    }
+    let digest = format!("{:x}", hash.finalize());
+    let path = paths.sources_dir.join(format!("{kind}{}.png", &digest[..DIGITS]));
     if fs::read(&path).is_ok_and(|there| there == bytes) {
         // It counts as used today. Where that cannot be written, it is swept the sooner.
         let _ = File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));

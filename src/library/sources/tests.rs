@@ -110,7 +110,9 @@ fn what_a_recipe_or_the_queue_needs_is_never_swept() {
     let index = Index::open(&paths).unwrap();
     let own = paths.sources_dir.join("my mask.png");
     fs::write(&own, b"mine").unwrap();
-    [named, queued, old, &own].into_iter().for_each(|path| make_old(path));
+    for path in [named, queued, old, &own] {
+        make_old(path);
+    }
     let failing = || Err(UserError::failed("The index is damaged"));
     assert!(sweep(&paths, &[], failing).is_err() && old.exists(), "without knowing all recipes nothing goes");
     sweep(&paths, std::slice::from_ref(queued), || index.sources_in_recipes()).unwrap();
