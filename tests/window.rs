@@ -5,6 +5,7 @@ mod window {
     mod adapters;
     mod batch;
     pub mod bench;
+    mod canvas;
     pub mod create;
     mod gallery;
     mod gallery_many;

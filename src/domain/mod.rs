@@ -8,6 +8,7 @@ mod family;
 mod gallery;
 mod likeness;
 mod picture;
+mod plane;
 mod precision;
 pub mod prompt;
 mod recipe;
@@ -32,6 +33,7 @@ pub use gallery::{
 };
 pub use likeness::{FieldDifference, Likeness, NEAR_DB, Outcome, recipe_differences, replay_reasons};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
+pub use plane::{Plane, PlaneTile};
 pub use precision::Precision;
 pub use recipe::{Machine, Recipe};
 pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};

@@ -1,6 +1,7 @@
 //! [`Index`]: the `SQLite` index of the pictures. The pictures are the truth; the index only makes listing them fast. What
 //! it knows beyond them is in [`super::gallery`].
 
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -11,6 +12,7 @@ use super::gallery::{Subject, bring_up_to_date, write_facts};
 use super::image_io::{PictureInfo, read_info};
 use super::paths::Paths;
 use super::schema;
+use super::sources::names_in;
 use crate::domain::{PictureEntry, PictureId, Recipe, Result, UserError};
 
 /// The index of one pictures folder. Each thread and each program opens its own; `SQLite` keeps them apart.
@@ -125,6 +127,25 @@ impl Index {
             height_px: row.height_px,
             recipe: row.recipe,
         })
+    }
+
+    /// The names of masks and pictures that were kept (see [`super::sources`]) in the recipes of all known pictures, of this
+    /// folder and of others.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn sources_in_recipes(&self) -> Result<HashSet<String>> {
+        let read = || {
+            let sql = "SELECT recipe FROM pictures WHERE instr(recipe, '\"init\"') > 0";
+            let mut names = HashSet::new();
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                names.extend(names_in(row.get_ref(0)?.as_str()?).into_iter().map(str::to_owned));
+            }
+            Ok(names)
+        };
+        read().map_err(|error| self.explain(&error))
     }
 
     /// Forgets a picture; its file is not touched. Nothing happens where there is no such picture.

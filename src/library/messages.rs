@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gallery::{GalleryCommand, GalleryEvent};
 use super::import::{ImportCommand, ImportEvent};
+use super::sources::{SourceCommand, SourceEvent};
 use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
 /// Where the picture of a "save as" comes from.
@@ -45,6 +46,8 @@ pub enum LibraryCommand {
     Gallery(GalleryCommand),
     /// Something about pictures that are not in the gallery yet. Answered by `Import`.
     Import(ImportCommand),
+    /// Something about the picture to begin with and its mask. Answered by `Source`.
+    Source(SourceCommand),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -101,6 +104,8 @@ pub enum LibraryEvent {
     Gallery(GalleryEvent),
     /// Something about pictures that are not in the gallery yet.
     Import(ImportEvent),
+    /// Something about the picture to begin with and its mask.
+    Source(SourceEvent),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

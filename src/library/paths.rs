@@ -28,6 +28,8 @@ pub struct Paths {
     pub wildcards_dir: PathBuf,
     /// Models that were imported, one file or folder each.
     pub models_dir: PathBuf,
+    /// Masks that were painted and pictures that were pasted, for requests to begin with.
+    pub sources_dir: PathBuf,
 }
 
 impl Paths {
@@ -59,6 +61,7 @@ impl Paths {
             embeddings_dir: project.data_dir().join("embeddings"),
             wildcards_dir: project.data_dir().join("wildcards"),
             models_dir: project.data_dir().join("models"),
+            sources_dir: project.data_dir().join("sources"),
         })
     }
 
@@ -75,6 +78,7 @@ impl Paths {
             embeddings_dir: home.join("embeddings"),
             wildcards_dir: home.join("wildcards"),
             models_dir: home.join("models"),
+            sources_dir: home.join("sources"),
         }
     }
 

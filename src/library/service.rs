@@ -7,6 +7,7 @@
 
 mod gallery;
 mod import;
+mod sources;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -161,6 +162,7 @@ impl Service<'_> {
             LibraryCommand::Trash { id, path } => self.trash(id, &path),
             LibraryCommand::Gallery(command) => self.answer_gallery(command),
             LibraryCommand::Import(command) => self.answer_import(command),
+            LibraryCommand::Source(command) => self.answer_source(command),
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });

@@ -66,7 +66,7 @@ pub fn generate(
     let (width_px, height_px) = hires.size_of(request, model.family.capabilities.size_multiple_px);
     let larger = GenerateRequest { width_px, height_px, ..request.clone() };
     let picture = tensor_from_picture(&resized(first.picture, (width_px, height_px))).map_err(engine_error)?;
-    let source = Source { picture, mask: None, strength: hires.strength };
+    let source = Source { picture, mask: None, shares: None, strength: hires.strength };
     let second = pass(model, &larger, Some(&source), cancel, progress)?;
     Ok(Generated { notices: first.notices, ..second })
 }

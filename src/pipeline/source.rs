@@ -18,6 +18,8 @@ const MAX_ALLOC_BYTES: u64 = 1 << 30;
 const FEATHER_PX: f32 = 3.0;
 /// A mask is painted anew where it is at least half white, as in diffusers.
 const MASK_LEVEL: u8 = 128;
+/// Levels that are so near to black or white are that: a JPEG's mask has them everywhere.
+const NOISE: u8 = 8;
 
 /// Reads the picture and the mask of a request. What has another shape is cut at its longer sides. Where something is
 /// painted around the picture, the request's size is that of the whole.
@@ -33,25 +35,40 @@ pub fn source(init: &InitImage, request: &GenerateRequest) -> Result<Source> {
     let mask = match &init.mask {
         Some(path) => {
             let levels = fitted(&read(path)?, size).to_luma8().into_raw();
-            let values: Vec<f32> = levels.into_iter().map(|level| f32::from(u8::from(level >= MASK_LEVEL))).collect();
-            if values.iter().all(|value| *value == 0.0) {
+            if levels.iter().all(|level| *level < MASK_LEVEL) {
                 return Err(UserError::input("The mask is empty: there is nothing to paint anew")
                     .path(path)
                     .hint("what is white in a mask is painted anew"));
             }
-            let sides = (1, 1, size.1 as usize, size.0 as usize);
-            Some(Tensor::from_vec(values, sides, &Device::Cpu).map_err(engine_error)?)
+            Some(levels)
         }
         None => None,
     };
-    let (picture, mask) = if init.extend.is_none() {
-        (picture, mask)
-    } else {
-        let mask = extend::mask(mask.as_ref(), size, init.extend).map_err(engine_error)?;
-        (extend::canvas(&picture, init.extend, request.seed), Some(mask))
+    let of_levels = |value: fn(u8) -> f32| -> TensorResult<Option<Tensor>> {
+        let sides = (1, 1, size.1 as usize, size.0 as usize);
+        let values = |levels: &Vec<u8>| levels.iter().map(|level| value(*level)).collect();
+        let own = mask.as_ref().map(|levels| Tensor::from_vec(values(levels), sides, &Device::Cpu)).transpose()?;
+        if init.extend.is_none() { Ok(own) } else { extend::mask(own.as_ref(), size, init.extend).map(Some) }
     };
-    let picture = tensor_from_picture(&picture).map_err(engine_error)?;
-    Ok(Source { picture, mask, strength: init.strength })
+    let picture = if init.extend.is_none() { picture } else { extend::canvas(&picture, init.extend, request.seed) };
+    let tensors = || {
+        Ok(Source {
+            picture: tensor_from_picture(&picture)?,
+            mask: of_levels(|level| f32::from(u8::from(level >= MASK_LEVEL)))?,
+            shares: of_levels(share)?,
+            strength: init.strength,
+        })
+    };
+    tensors().map_err(engine_error)
+}
+
+/// How much of what is new shows where a mask has this level.
+fn share(level: u8) -> f32 {
+    match level {
+        0..NOISE => 0.0,
+        _ if level > 255 - NOISE => 1.0,
+        _ => f32::from(level) / 255.0,
+    }
 }
 
 /// Reads a picture and makes it `scale` times as large, with sides that are multiples of `multiple`.
@@ -72,14 +89,14 @@ pub fn enlarged(path: &Path, scale: f64, multiple: u32) -> Result<Picture> {
 }
 
 /// Puts the px that were not painted anew back into a picture: decoding changes all of them a little. The two run into
-/// each other over some px beside what is new.
+/// each other over some px beside what is new, and as far as the mask's own edge is soft.
 ///
 /// # Errors
 /// When the sizes differ.
 pub fn keep_rest(source: &Source, mut made: Picture) -> TensorResult<Picture> {
-    let Some(mask) = &source.mask else { return Ok(made) };
+    let Some(shares) = &source.shares else { return Ok(made) };
     let levels: Vec<u8> =
-        mask.flatten_all()?.to_vec1::<f32>()?.into_iter().map(|new| if new > 0.0 { 255 } else { 0 }).collect();
+        shares.flatten_all()?.to_vec1::<f32>()?.into_iter().map(|share| (255.0 * share).round() as u8).collect();
     let Some(sharp) = image::GrayImage::from_raw(made.width_px, made.height_px, levels) else {
         candle_core::bail!("the mask has another size than the picture")
     };
@@ -160,6 +177,20 @@ mod tests {
         let mask_values: Vec<f32> = read.mask.unwrap().flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!((mask_values[7], mask_values[8]), (0.0, 1.0));
 
+        let shares: Vec<f32> = read.shares.unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(shares, mask_values, "without grey they are the same");
+
+        // A soft edge: what is at least half white is painted anew, and shows as far as it is white.
+        image::GrayImage::from_fn(16, 16, |x, _| image::Luma([[3, 64, 127, 128, 204, 250][x.min(5) as usize]]))
+            .save(&mask)
+            .unwrap();
+        let read = source(&init, &request(16, 16)).unwrap();
+        let row = |tensor: Option<Tensor>| -> Vec<f32> {
+            tensor.unwrap().flatten_all().unwrap().to_vec1().unwrap()[..6].to_vec()
+        };
+        assert_eq!(row(read.mask), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(row(read.shares), [0.0, 64.0 / 255.0, 127.0 / 255.0, 128.0 / 255.0, 0.8, 1.0]);
+
         image::GrayImage::new(16, 16).save(&mask).unwrap();
         assert!(source(&init, &request(16, 16)).err().unwrap().sentence.contains("nothing to paint"));
         std::fs::write(&picture, "hello").unwrap();
@@ -173,10 +204,23 @@ mod tests {
         let mask: Vec<f32> = (0..32).map(|x| f32::from(u8::from(x < 4))).collect();
         let mask = Tensor::from_vec(mask, (1, 1, 1, 32), &Device::Cpu).unwrap();
         let picture = tensor_from_picture(&grey(40)).unwrap();
-        let kept = keep_rest(&Source { picture, mask: Some(mask), strength: 1.0 }, grey(200)).unwrap();
+        let source = Source { picture, mask: Some(mask.clone()), shares: Some(mask), strength: 1.0 };
+        let kept = keep_rest(&source, grey(200)).unwrap();
         let levels: Vec<u8> = kept.rgba.chunks(4).map(|px| px[0]).collect();
         assert_eq!((&levels[..4], levels[31]), (&[200; 4][..], 40));
         assert!(levels.windows(2).all(|pair| pair[0] >= pair[1]), "{levels:?}");
+    }
+
+    #[test]
+    fn a_soft_mask_mixes_new_and_old() {
+        let grey = |level| Picture { width_px: 64, height_px: 1, rgba: [level, level, level, 255].repeat(64) };
+        // All new at the left, half of both in the middle, which is wider than the blur reaches.
+        let shares: Vec<f32> = (0..64).map(|x| [1.0, 0.5, 0.0][(x / 22).min(2)]).collect();
+        let shares = Tensor::from_vec(shares, (1, 1, 1, 64), &Device::Cpu).unwrap();
+        let picture = tensor_from_picture(&grey(40)).unwrap();
+        let source = Source { picture, mask: Some(shares.ceil().unwrap()), shares: Some(shares), strength: 1.0 };
+        let kept = keep_rest(&source, grey(200)).unwrap();
+        assert_eq!([0, 33, 63].map(|x: usize| kept.rgba[4 * x]), [200, 120, 40]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Source {
     pub picture: Tensor,
     /// `[batch, 1, height, width]`, 1 where it is to be painted anew and 0 where it stays.
     pub mask: Option<Tensor>,
+    /// How much of what is new shows in the end, from 0 to 1: as the mask, but for its soft edges.
+    pub shares: Option<Tensor>,
     /// How far the picture is taken back to noise, in 0..=1.
     pub strength: f64,
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, ViewerAction,
+    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, SourceAction,
+    Tool, ViewerAction,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -76,6 +77,8 @@ pub enum Action {
     Extra(Extra),
     /// Something with adapters and embeddings.
     Adapter(AdapterAction),
+    /// Something with the picture to begin with: painting a mask, looking closer.
+    Source(SourceAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -189,9 +192,15 @@ pub enum Key {
     Minus,
     Plus,
     Space,
+    OpenBracket,
+    CloseBracket,
     A,
+    B,
     C,
+    E,
     F,
+    I,
+    M,
     Q,
     R,
     S,
@@ -202,7 +211,7 @@ pub enum Key {
 #[cfg(test)]
 impl Key {
     fn is_letter(self) -> bool {
-        matches!(self, Self::A | Self::C | Self::F | Self::Q | Self::R | Self::S | Self::X | Self::Z)
+        format!("{self:?}").len() == 1
     }
 }
 
@@ -230,7 +239,7 @@ impl Shortcut {
         Self { ctrl: false, shift: true, key }
     }
 
-    const fn ctrl_shift(key: Key) -> Self {
+    pub(super) const fn ctrl_shift(key: Key) -> Self {
         Self { ctrl: true, shift: true, key }
     }
 }
@@ -253,6 +262,8 @@ impl fmt::Display for Shortcut {
             Key::Num5 => f.write_str("5"),
             Key::Minus => f.write_str("−"),
             Key::Plus => f.write_str("+"),
+            Key::OpenBracket => f.write_str("["),
+            Key::CloseBracket => f.write_str("]"),
             key => write!(f, "{key:?}"),
         }
     }
@@ -265,6 +276,8 @@ pub enum Scope {
     Anywhere,
     /// Everywhere but in the gallery, also while text is being typed.
     Elsewhere,
+    /// On the picture to begin with in Create, unless text is being typed.
+    Canvas,
     /// In the gallery's large view.
     Picture,
     /// In the gallery's large view, unless a widget has the keyboard.
@@ -288,6 +301,7 @@ impl Scope {
             (Self::Anywhere, _) | (_, Self::Anywhere) => true,
             (one, other) if one == other => true,
             (one, other) if is_grid(one) && is_large(other) || is_large(one) && is_grid(other) => false,
+            (Self::Elsewhere, Self::Canvas) | (Self::Canvas, Self::Elsewhere) => true,
             (one, other) => in_gallery(one) && in_gallery(other),
         }
     }
@@ -308,9 +322,20 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::Quit),
     (Scope::Anywhere, Action::Gallery(GalleryAction::Find)),
     (Scope::Elsewhere, Action::Cancel),
+    (Scope::Elsewhere, Action::Source(SourceAction::Toggle)),
+    (Scope::Canvas, Action::Source(SourceAction::Take(Tool::Brush))),
+    (Scope::Canvas, Action::Source(SourceAction::Take(Tool::Eraser))),
+    (Scope::Canvas, Action::Source(SourceAction::Larger)),
+    (Scope::Canvas, Action::Source(SourceAction::Smaller)),
+    (Scope::Canvas, Action::Source(SourceAction::Undo)),
+    (Scope::Canvas, Action::Source(SourceAction::Redo)),
+    (Scope::Canvas, Action::Source(SourceAction::Invert)),
+    (Scope::Canvas, Action::Source(SourceAction::Clear)),
+    (Scope::Canvas, Action::Source(SourceAction::ToggleMask)),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
     (Scope::Gallery, Action::Rescan),
+    (Scope::Gallery, Action::BeginWithSelected),
     (Scope::Gallery, Action::Move(Move::Previous)),
     (Scope::Gallery, Action::Move(Move::Next)),
     (Scope::Gallery, Action::Move(Move::Up)),
@@ -369,14 +394,17 @@ impl Action {
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
+            Self::Source(action) => action.info(),
             Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),
             Self::ChooseMask => {
                 info("Choose a mask…", "A picture whose white parts are painted anew, while the rest stays", None)
             }
             Self::ChooseVae => info("Choose another VAE…", "A VAE's .safetensors, .ckpt or .pt file", None),
-            Self::BeginWithSelected => {
-                info("Begin with it", "Make this picture into something new: it takes the place of the noise", None)
-            }
+            Self::BeginWithSelected => info(
+                "Begin with it",
+                "Make this picture into something new: it takes the place of the noise",
+                Some(Shortcut::plain(Key::B)),
+            ),
             Self::UpscaleSelected => info(
                 "Upscale 2×",
                 "Make this picture twice as wide and high, and paint detail into it with what made it",

@@ -117,6 +117,7 @@ impl State {
             }
             LibraryEvent::Gallery(event) => return self.on_gallery_event(event),
             LibraryEvent::Import(event) => return self.on_import_event(event),
+            LibraryEvent::Source(event) => return self.on_source_event(event),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }
@@ -138,6 +139,9 @@ impl State {
 
     /// A command could not be handed to the library's thread.
     pub fn on_library_refused(&mut self, command: &LibraryCommand, error: UserError) {
+        if let LibraryCommand::Source(command) = command {
+            self.source_not_sent(command);
+        }
         if let LibraryCommand::Gallery(command) = command {
             let is_lost = self.gallery.not_sent(command);
             if !is_lost {

@@ -171,22 +171,6 @@ impl State {
         Vec::new()
     }
 
-    /// The selected picture is begun with, at its own size where the model can draw that: so nothing of it is cut.
-    pub(super) fn begin_with_selected(&mut self) -> Vec<Effect> {
-        let entry = self.subject().and_then(|subject| subject.entry);
-        let Some((path, width_px, height_px)) =
-            entry.map(|entry| (entry.path.clone(), entry.width_px, entry.height_px))
-        else {
-            return Vec::new();
-        };
-        let effects = self.dropped(vec![path]);
-        let is_right = |side_px| self.size_bounds().is_some_and(|size| size.clamp(side_px) == side_px);
-        if is_right(width_px) && is_right(height_px) {
-            (self.draft.request.width_px, self.draft.request.height_px) = (width_px, height_px);
-        }
-        effects
-    }
-
     /// The picture in view is made larger, with what made it where that is known: a job of its own, the draft stays.
     pub(super) fn upscale_selected(&mut self) -> Vec<Effect> {
         let Some(subject) = self.subject() else { return Vec::new() };

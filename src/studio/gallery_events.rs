@@ -42,8 +42,10 @@ impl State {
                 gallery.shelves.counts = counts;
                 if is_changed {
                     gallery.set_stale();
-                    return self.refresh_gallery();
                 }
+                let mut effects: Vec<Effect> = self.sweep_sources().into_iter().collect();
+                effects.extend(if is_changed { self.refresh_gallery() } else { Vec::new() });
+                return effects;
             }
             GalleryEvent::BulkProgress { ticket, done, total } => {
                 if let Some(work) = gallery.works.iter_mut().find(|work| work.ticket == ticket) {

@@ -26,6 +26,7 @@ mod gallery_tests;
 #[cfg(test)]
 mod gallery_work_tests;
 mod labels;
+mod mask;
 mod models;
 mod notices;
 mod queue;
@@ -33,6 +34,11 @@ mod replay;
 mod safety;
 mod shelf;
 mod shelf_actions;
+mod source;
+mod source_layout;
+#[cfg(test)]
+mod source_tests;
+mod source_update;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -53,12 +59,15 @@ pub use gallery_actions::{GalleryAction, Work};
 pub use gallery_import::{ImportAction, Importer, Importing};
 pub use gallery_search::{Finder, Named, Naming, Shelves};
 pub use labels::{Labelled, sampler, schedule};
+pub use mask::Mask;
 pub use models::{ModelStatus, Models};
 pub use notices::{MAX_NOTICES, Notice, Notices, Severity};
 pub use queue::{Phase, Queue, Running, duration_text, time_left_text};
 pub use replay::{Remade, Replay, ReplayAction, Stage};
 pub use shelf::{Look, Shelf, Transfer, TransferState, repo_of};
 pub use shelf_actions::ShelfAction;
+pub use source::{BRUSH_PX, Gaze, MAX_FEATHER_PX, Source, SourceAction, Tool};
+pub use source_layout::{Area, Handle, SourceLayout};
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use update::ZIP_NAME;
 pub use viewer::{Viewer, ViewerAction, Zoom};

@@ -15,7 +15,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds,
-    Shelf, Size, View, Viewer,
+    Shelf, Size, Source, View, Viewer,
 };
 
 /// The places of the window.
@@ -91,6 +91,8 @@ pub struct State {
     pub place: Place,
     /// What is being written.
     pub draft: Draft,
+    /// The picture that it begins with, and its mask as it is painted.
+    pub source: Source,
     /// What runs and what waits.
     pub queue: Queue,
     /// The pictures of this session.
@@ -158,6 +160,7 @@ impl State {
         Self {
             place: Place::default(),
             draft,
+            source: Source::default(),
             queue: Queue::default(),
             film: Film::default(),
             gallery: Gallery::default(),
@@ -194,6 +197,7 @@ impl State {
         effects.extend(self.fit_adapters());
         let table = self.batch.reading.clone();
         effects.extend(table.map(|table| Effect::Batch(BatchCommand::Read(table))));
+        effects.extend(self.follow_source());
         effects
     }
 
@@ -274,7 +278,8 @@ impl State {
                 Some(ModelStatus::Loading) | None => "The model is being loaded".to_owned(),
             });
         }
-        self.problems().into_iter().next().map(|problem| problem.sentence)
+        let problem = self.problems().into_iter().next().map(|problem| problem.sentence);
+        problem.or_else(|| self.source.problem(self.draft.request.init.as_ref()))
     }
 
     /// The picture of this session that is in view; `None` while a forming one is, or none was made.

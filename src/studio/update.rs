@@ -17,6 +17,12 @@ pub const ZIP_NAME: &str = "pictures.zip";
 impl State {
     /// Carries out an act of the user.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        let mut effects = self.act(action);
+        effects.extend(self.follow_source());
+        effects
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::GoTo(place) => {
                 self.place = place;
@@ -50,6 +56,7 @@ impl State {
                 self.draft.edit_extra(extra);
                 self.mark_dirty();
             }
+            Action::Source(action) => return self.apply_source(action),
             Action::ChooseInit => return self.ask(DialogRequest::Init),
             Action::ChooseMask => return self.ask(DialogRequest::Mask),
             Action::ChooseVae => return self.ask(DialogRequest::Vae),
@@ -74,7 +81,10 @@ impl State {
             Action::Adapter(action) => return self.apply_adapter(action),
             Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
             Action::ChoosePicturesFolder => return self.ask(DialogRequest::PicturesFolder),
-            Action::ShowLive => self.film.view = View::Live,
+            Action::ShowLive => {
+                self.film.view = View::Live;
+                self.source.shown = false;
+            }
             Action::ShowFilm(key) => return self.show_film(key),
             Action::OpenPicture(id) => return self.open(id),
             Action::OpenSelected => {
@@ -144,11 +154,15 @@ impl State {
             self.notices.info(reason, None);
             return Vec::new();
         }
+        let (mut effects, waits) = self.settle_source();
+        if waits {
+            return effects;
+        }
         let request = self.draft.request.clone();
         if !self.draft.seed_locked {
             self.draft.request.seed = self.seeds.draw();
         }
-        let mut effects = vec![self.save_settings()];
+        effects.push(self.save_settings());
         effects.extend(self.enqueue(request));
         effects
     }
@@ -160,6 +174,7 @@ impl State {
         self.queue.add(request, self.pictures_folder().to_path_buf(), is_checked);
         self.place = Place::Create;
         self.film.view = View::Live;
+        self.source.shown = false;
         self.queue.pump().into_iter().collect()
     }
 
@@ -185,6 +200,7 @@ impl State {
 
     fn show_film(&mut self, key: u64) -> Vec<Effect> {
         self.film.view = View::Film(key);
+        self.source.shown = false;
         match self.film.item(key) {
             Some(item) if item.picture.is_none() => match &item.saved {
                 Ok(entry) => {

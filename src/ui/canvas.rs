@@ -5,6 +5,8 @@ use egui::{Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, WidgetInfo, ve
 use crate::studio::{Action, FilmItem, Running, State, View, duration_text, time_left_text};
 
 use super::icons::Icon;
+use super::source_canvas::{SourceCanvas, source_ui};
+use super::source_tools::switch_ui;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{
@@ -16,13 +18,24 @@ use super::widgets::{
 const MAX_LISTED: usize = 3;
 
 /// The middle of Create.
-pub fn canvas_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
+pub fn canvas_ui(
+    ui: &mut Ui,
+    state: &State,
+    source: &mut SourceCanvas,
+    textures: &mut Textures,
+    actions: &mut Vec<Action>,
+) {
     let p = palette(ui);
+    switch_ui(ui, state, source.last_view(), actions);
     let below = Frame::new().fill(p.canvas).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 16 });
     if let Some(running) = state.queue.running() {
         Panel::bottom("progress").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
             running_ui(ui, state, running, actions);
         });
+    }
+    if state.source.is_shown() {
+        source_ui(ui, state, source, textures, actions);
+        return;
     }
     let item = state.film_in_view();
     if let Some(item) = item {

@@ -152,6 +152,19 @@ pub fn number_ui(ui: &mut Ui, info: &Info, value: f64, range: &NumberRange) -> O
 const NAME_WIDTH: f32 = 68.0;
 const FIELD_WIDTH: f32 = 56.0;
 
+/// Gives the sliders of this part of the window their size and colours.
+pub fn dress_slider(ui: &mut Ui) {
+    let p = palette(ui);
+    // The handle is as large as the row is high.
+    ui.spacing_mut().interact_size.y = 4.0 * theme::UNIT;
+    let visuals = ui.visuals_mut();
+    visuals.selection.bg_fill = p.accent;
+    for state in [&mut visuals.widgets.inactive, &mut visuals.widgets.hovered, &mut visuals.widgets.active] {
+        state.bg_fill = p.outline;
+        state.fg_stroke = Stroke::new(1.5, p.accent);
+    }
+}
+
 /// As [`number_ui`]; `of` tells a screen reader what the number belongs to, where it stands several times on a page.
 pub fn named_number_ui(ui: &mut Ui, info: &Info, of: Option<&str>, value: f64, range: &NumberRange) -> Option<f64> {
     let named = |response: egui::Response, name: &egui::Response| match of {
@@ -165,16 +178,8 @@ pub fn named_number_ui(ui: &mut Ui, info: &Info, of: Option<&str>, value: f64, r
         let name = field_name_ui(ui, info);
         ui.add_space((NAME_WIDTH - (ui.cursor().left() - before)).max(0.0));
         ui.scope(|ui| {
-            let p = palette(ui);
-            // The handle is as large as the row is high.
-            ui.spacing_mut().interact_size.y = 4.0 * theme::UNIT;
+            dress_slider(ui);
             ui.spacing_mut().slider_width = row - NAME_WIDTH - FIELD_WIDTH - 3.0 * theme::UNIT;
-            let visuals = ui.visuals_mut();
-            visuals.selection.bg_fill = p.accent;
-            for state in [&mut visuals.widgets.inactive, &mut visuals.widgets.hovered, &mut visuals.widgets.active] {
-                state.bg_fill = p.outline;
-                state.fg_stroke = Stroke::new(1.5, p.accent);
-            }
             let mut slid = value.clamp(*range.slider.start(), *range.slider.end());
             let slider = Slider::new(&mut slid, range.slider.clone())
                 .show_value(false)

@@ -5,13 +5,15 @@ use std::path::Path;
 use egui::{CollapsingHeader, ComboBox, DragValue, RichText, Ui, vec2};
 
 use crate::domain::{Extend, Problem, limits};
-use crate::studio::{Action, Extra, State};
+use crate::studio::{Action, Extra, SourceAction, State};
 
 use super::draft::problem_of;
 use super::draft_fields::{NumberRange, number_ui};
 use super::icons::Icon;
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, field_name_ui, hint_ui, icon_button_ui, problem_ui, snippet};
+use super::widgets::{
+    Emphasis, action_button_ui, button_ui, field_name_ui, hint_ui, icon_button_ui, problem_ui, snippet,
+};
 
 /// Sizes of an enlargement, in times of the picture.
 const UPSCALES: [f64; 4] = [1.5, 2.0, 3.0, 4.0];
@@ -25,7 +27,7 @@ pub fn init_ui(ui: &mut Ui, state: &State, problems: &[Problem], actions: &mut V
         None => {
             ui.horizontal(|ui| {
                 action_button_ui(ui, &Action::ChooseInit, Emphasis::Normal, vec2(0.0, theme::CONTROL_HEIGHT), actions);
-                hint_ui(ui, "or drop one here");
+                hint_ui(ui, "or drop or paste one");
             });
         }
         Some(init) => {
@@ -48,9 +50,24 @@ pub fn init_ui(ui: &mut Ui, state: &State, problems: &[Problem], actions: &mut V
             problem_ui(ui, problem_of(problems, "extend"));
             if let Some(mask) = &init.mask {
                 field_name_ui(ui, &Extra::Mask(None).into_action().info());
-                file_ui(ui, mask, "Without the mask", Extra::Mask(None), actions);
+                if mask.parent() == Some(&state.paths.sources_dir) || state.source.is_painted(mask) {
+                    let path = mask.display().to_string();
+                    row_ui(ui, "Painted on the picture", &path, "Without the mask", Extra::Mask(None), actions);
+                } else {
+                    file_ui(ui, mask, "Without the mask", Extra::Mask(None), actions);
+                }
             } else {
-                action_button_ui(ui, &Action::ChooseMask, Emphasis::Normal, vec2(0.0, theme::CONTROL_HEIGHT), actions);
+                ui.horizontal_wrapped(|ui| {
+                    let size = vec2(0.0, theme::CONTROL_HEIGHT);
+                    if !state.source.is_shown() {
+                        let show = SourceAction::Show(true).info();
+                        let paint = button_ui(ui, "Paint a mask", Emphasis::Normal, size);
+                        if paint.on_hover_text(show.tooltip).clicked() {
+                            actions.push(Action::Source(SourceAction::Show(true)));
+                        }
+                    }
+                    action_button_ui(ui, &Action::ChooseMask, Emphasis::Normal, size, actions);
+                });
             }
         }
     }
@@ -167,9 +184,14 @@ fn times(scale: f64) -> String {
 
 /// A file's name, and a cross that takes it away.
 fn file_ui(ui: &mut Ui, path: &Path, remove: &str, without: Extra, actions: &mut Vec<Action>) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    row_ui(ui, &name, &path.display().to_string(), remove, without, actions);
+}
+
+/// A name, and a cross that takes away what it stands for.
+fn row_ui(ui: &mut Ui, name: &str, tooltip: &str, remove: &str, without: Extra, actions: &mut Vec<Action>) {
     ui.horizontal(|ui| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        ui.label(RichText::new(snippet(&name, 34)).color(palette(ui).text)).on_hover_text(path.display().to_string());
+        ui.label(RichText::new(snippet(name, 34)).color(palette(ui).text)).on_hover_text(tooltip);
         if icon_button_ui(ui, Icon::Close, remove, remove, false, theme::CONTROL_HEIGHT).clicked() {
             actions.push(without.into_action());
         }

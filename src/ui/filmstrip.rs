@@ -6,6 +6,7 @@ use crate::domain::PictureId;
 use crate::studio::{Action, FilmItem, GalleryAction, State};
 
 use super::icons::{self, Icon};
+use super::source_send::send_ui;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{fit, hint_ui, snippet};
@@ -84,6 +85,11 @@ fn tile_ui(
         _ => Stroke::new(1.0, p.line),
     };
     ui.painter().rect_stroke(rect, CornerRadius::same(theme::ROUNDING), stroke, StrokeKind::Inside);
+    if let Ok(entry) = &item.saved
+        && (chosen || response.has_focus() || ui.rect_contains_pointer(rect))
+    {
+        send_ui(ui, rect, entry.id, &name, actions);
+    }
     if response.on_hover_text(prompt).clicked() {
         actions.push(Action::ShowFilm(item.key));
     }

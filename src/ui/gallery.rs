@@ -11,6 +11,7 @@ use crate::studio::{Action, GalleryAction, InView, State};
 use super::gallery_head::{chosen_ui, head_ui};
 use super::gallery_shelves::shelves_ui;
 use super::icons::{self, Icon};
+use super::source_send::send_ui;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, empty_ui, fit, snippet, tooltip};
@@ -170,6 +171,9 @@ fn tile_ui(
     let size = gallery.group_size(id);
     if size > 1 {
         group_ui(ui, rect, id, size, &name, actions);
+    }
+    if hovered || selected {
+        send_ui(ui, rect, id, &name, actions);
     }
     if response.clicked() {
         actions.push(clicked(&response, id));

@@ -34,6 +34,10 @@ pub enum Icon {
     Pause,
     Expand,
     Stack,
+    Eraser,
+    Undo,
+    Redo,
+    Eye,
 }
 
 /// Draws an icon into a square.
@@ -140,6 +144,23 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
         Icon::Stack => {
             pen.rect(2.5, 5.5, 8.0, 8.0, 1);
             pen.line(&[(5.5, 2.5), (12.5, 2.5), (13.5, 3.5), (13.5, 10.5)]);
+        }
+        Icon::Eraser => {
+            pen.line(&[(2.6, 9.6), (8.8, 3.4), (13.0, 7.6), (7.6, 13.0), (6.0, 13.0), (2.6, 9.6)]);
+            pen.line(&[(5.7, 6.5), (9.9, 10.7)]);
+            pen.line(&[(6.0, 13.0), (13.4, 13.0)]);
+        }
+        Icon::Undo | Icon::Redo => {
+            // One is the other in a mirror.
+            let at = |x: f32, y: f32| if icon == Icon::Undo { (x, y) } else { (16.0 - x, y) };
+            pen.line(&[at(5.8, 2.8), at(2.8, 5.8), at(5.8, 8.8)]);
+            pen.line(&[at(2.8, 5.8), at(9.4, 5.8), at(12.0, 6.9), at(13.0, 9.4), at(12.0, 11.9), at(9.4, 13.0)]);
+            pen.line(&[at(9.4, 13.0), at(6.0, 13.0)]);
+        }
+        Icon::Eye => {
+            pen.line(&[(1.8, 8.0), (4.2, 5.2), (8.0, 4.0), (11.8, 5.2), (14.2, 8.0)]);
+            pen.line(&[(1.8, 8.0), (4.2, 10.8), (8.0, 12.0), (11.8, 10.8), (14.2, 8.0)]);
+            pen.ring(8.0, 8.0, 1.9);
         }
     }
 }

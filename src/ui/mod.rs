@@ -14,6 +14,7 @@ mod gallery_head;
 mod gallery_shelves;
 mod icons;
 mod import;
+mod mask_overlay;
 mod models;
 mod models_cards;
 mod notices;
@@ -22,6 +23,11 @@ mod rail;
 mod recipe;
 mod settings;
 mod shortcuts;
+mod source_canvas;
+mod source_handles;
+mod source_send;
+mod source_tools;
+mod source_view;
 mod textures;
 pub mod theme;
 mod viewer;
@@ -41,6 +47,7 @@ use textures::{TextureKey, Textures};
 #[derive(Default)]
 pub struct Window {
     textures: Textures,
+    source: source_canvas::SourceCanvas,
     prompt_was_focused: bool,
     search_focus: u64,
     had_keyboard: bool,
@@ -114,7 +121,7 @@ impl Window {
             .show(ui, |ui| filmstrip::filmstrip_ui(ui, state, &mut self.textures, actions));
         CentralPanel::default()
             .frame(Frame::new().fill(p.canvas))
-            .show(ui, |ui| canvas::canvas_ui(ui, state, &mut self.textures, actions));
+            .show(ui, |ui| canvas::canvas_ui(ui, state, &mut self.source, &mut self.textures, actions));
     }
 }
 

@@ -1,8 +1,12 @@
 //! Turns keys into actions, by the one table of [`crate::studio::KEYED`].
 
+use std::sync::Arc;
+
 use egui::{Context, Modifiers, Popup};
 
-use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
+use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, SourceAction, State};
+
+use super::textures::picture_from_colours;
 
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
@@ -11,9 +15,13 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
     if state.path_prompt.is_some() {
         return; // the dialog in the window has the keys
     }
+    if state.place == Place::Create {
+        collect_pasted(ctx, actions);
+    }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
+    let writing = ctx.text_edit_focused() || Popup::is_any_open(ctx);
     for (scope, action) in KEYED {
-        if holds(*scope, state, typing)
+        if holds(*scope, state, typing, writing)
             && let Some(shortcut) = action.info().shortcut
             && pressed(ctx, shortcut)
         {
@@ -22,7 +30,21 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
     }
 }
 
-fn holds(scope: Scope, state: &State, typing: bool) -> bool {
+/// A picture that was pasted is begun with. Text on the clipboard goes where the keyboard is.
+fn collect_pasted(ctx: &Context, actions: &mut Vec<Action>) {
+    let pasted = ctx.input(|input| {
+        let picture = |event: &egui::Event| match event {
+            egui::Event::PasteImage(picture) => Some(Arc::clone(picture)),
+            _ => None,
+        };
+        input.events.iter().find_map(picture)
+    });
+    if let Some(picture) = pasted {
+        actions.push(Action::Source(SourceAction::Paste(Arc::new(picture_from_colours(&picture)))));
+    }
+}
+
+fn holds(scope: Scope, state: &State, typing: bool, writing: bool) -> bool {
     let gallery = state.place == Place::Gallery;
     let comparing = gallery && state.viewer.compare.is_some();
     let gallery = gallery && !comparing;
@@ -30,6 +52,7 @@ fn holds(scope: Scope, state: &State, typing: bool) -> bool {
     match scope {
         Scope::Anywhere => true,
         Scope::Elsewhere => !gallery && !comparing,
+        Scope::Canvas => state.place == Place::Create && state.source.is_shown() && !writing,
         Scope::Picture => large,
         Scope::Large => large && !typing,
         Scope::Compare => comparing && !typing,
@@ -90,9 +113,15 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Minus => egui::Key::Minus,
         Key::Plus => egui::Key::Plus,
         Key::Space => egui::Key::Space,
+        Key::OpenBracket => egui::Key::OpenBracket,
+        Key::CloseBracket => egui::Key::CloseBracket,
         Key::A => egui::Key::A,
+        Key::B => egui::Key::B,
         Key::C => egui::Key::C,
+        Key::E => egui::Key::E,
         Key::F => egui::Key::F,
+        Key::I => egui::Key::I,
+        Key::M => egui::Key::M,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,

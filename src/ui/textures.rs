@@ -19,6 +19,8 @@ pub enum TextureKey {
     Full(PictureId),
     /// A picture of this session, by its key in the filmstrip.
     Film(u64),
+    /// The picture to begin with, by its number.
+    Source(u64),
     /// What is shown instead of a flagged picture of the history.
     HiddenFull(PictureId, SafetyMode),
     /// What is shown instead of a flagged picture of this session.
@@ -77,9 +79,11 @@ impl Textures {
     pub fn begin_frame(&mut self, generation: u64) {
         if self.generation != generation {
             self.generation = generation;
-            let is_film = |key: &TextureKey| matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..));
-            self.cache.retain(|key, _| is_film(key));
-            self.sharp.retain(|key, _| is_film(key));
+            let stays = |key: &TextureKey| {
+                matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..) | TextureKey::Source(_))
+            };
+            self.cache.retain(|key, _| stays(key));
+            self.sharp.retain(|key, _| stays(key));
         }
         self.evict(BUDGET);
         self.frame += 1;
@@ -181,6 +185,13 @@ impl Textures {
 #[must_use]
 pub fn colour_image(picture: &Picture) -> ColorImage {
     cut(picture, 0, 0, picture.width_px, picture.height_px)
+}
+
+/// A picture as egui gives it, such as from the clipboard.
+#[must_use]
+pub fn picture_from_colours(image: &ColorImage) -> Picture {
+    let rgba = image.pixels.iter().flat_map(Color32::to_srgba_unmultiplied).collect();
+    Picture { width_px: image.width() as u32, height_px: image.height() as u32, rgba }
 }
 
 /// Part of a picture as egui takes it. Bytes that the picture lacks are transparent.

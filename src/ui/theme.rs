@@ -71,6 +71,22 @@ pub const CARD_BUTTON_WIDTH: f32 = 132.0;
 pub const NOTICE_WIDTH: f32 = 360.0;
 /// Side of a small icon.
 pub const ICON: f32 = 16.0;
+/// How far from an edge of the picture to begin with it can be taken hold of: towards the picture.
+pub const GRIP_INSIDE: f32 = 2.0;
+/// The same: away from it.
+pub const GRIP_OUTSIDE: f32 = 12.0;
+/// Side of the marks on its edges.
+pub const GRIP_MARK: f32 = 8.0;
+/// How dark the parts of a picture become that are cut off.
+pub const CUT_ALPHA: u8 = 150;
+/// Between the lines of a hatched ground.
+pub const HATCH: f32 = 12.0;
+/// Width that all tools of a mask take in one row.
+pub const TOOLS_WIDTH: f32 = 640.0;
+/// Width of the slider of the brush's size.
+pub const BRUSH_SLIDER_WIDTH: f32 = 96.0;
+/// Width of a field for some px.
+pub const PX_FIELD_WIDTH: f32 = 64.0;
 /// How far a small picture is blown up at most.
 pub const MAX_ENLARGEMENT: f32 = 4.0;
 
@@ -111,6 +127,8 @@ pub struct Palette {
     pub accent_soft: Color32,
     /// What went wrong.
     pub danger: Color32,
+    /// Over what of a picture is painted anew.
+    pub mask: Color32,
     /// Messages and popups.
     pub raised: Color32,
 }
@@ -118,6 +136,9 @@ pub struct Palette {
 const fn grey(value: u8) -> Color32 {
     Color32::from_gray(value)
 }
+
+/// Neither theme's: it lies on pictures, in a colour that few of them have. Half of it, premultiplied.
+const MASK: Color32 = Color32::from_rgba_premultiplied(0x86, 0x18, 0x58, 0x90);
 
 static DARK: Palette = Palette {
     rail: grey(0x14),
@@ -137,6 +158,7 @@ static DARK: Palette = Palette {
     on_accent: grey(0x16),
     accent_soft: Color32::from_rgb(0x3a, 0x30, 0x22),
     danger: Color32::from_rgb(0xf0, 0x7a, 0x72),
+    mask: MASK,
     raised: grey(0x24),
 };
 
@@ -158,6 +180,7 @@ static LIGHT: Palette = Palette {
     on_accent: grey(0xff),
     accent_soft: Color32::from_rgb(0xf3, 0xe2, 0xc8),
     danger: Color32::from_rgb(0xb3, 0x26, 0x1e),
+    mask: MASK,
     raised: grey(0xfc),
 };
 
