@@ -9,5 +9,6 @@ mod window {
     mod gallery_many;
     mod looks;
     mod models;
+    mod prompt;
     mod shell;
 }

@@ -46,6 +46,7 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
         DialogRequest::Vae => {
             dialog.set_title("Choose a VAE").add_filter("VAE", &["safetensors", "ckpt", "pt", "bin"]).pick_file()
         }
+        DialogRequest::Styles => dialog.set_title("Import styles").add_filter("Styles", &["csv", "json"]).pick_file(),
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::CopyOut(_) => dialog.set_title("Choose a folder for the copies").pick_folder(),
         DialogRequest::Zip(_) => {

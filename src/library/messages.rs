@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gallery::{GalleryCommand, GalleryEvent};
+use super::prompts::{PromptsCommand, PromptsEvent};
 use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
 /// Where the picture of a "save as" comes from.
@@ -42,6 +43,8 @@ pub enum LibraryCommand {
     /// Something about the gallery: searching, thumbnails, marks, collections, work on many pictures. Answered by
     /// `Gallery`, thumbnails by `Thumbnail` and `PictureFailed`.
     Gallery(GalleryCommand),
+    /// Something about prompts that were used, or about styles. Answered by `Prompts`.
+    Prompts(PromptsCommand),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -96,6 +99,8 @@ pub enum LibraryEvent {
     },
     /// Something about the gallery.
     Gallery(GalleryEvent),
+    /// Something about prompts that were used, or about styles.
+    Prompts(PromptsEvent),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

@@ -6,6 +6,7 @@
 //! passed on here.
 
 mod gallery;
+mod prompts;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -155,6 +156,7 @@ impl Service<'_> {
             },
             LibraryCommand::Trash { id, path } => self.trash(id, &path),
             LibraryCommand::Gallery(command) => self.answer_gallery(command),
+            LibraryCommand::Prompts(command) => self.answer_prompts(command),
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });

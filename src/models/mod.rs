@@ -25,6 +25,6 @@ mod words;
 pub use adapters::AdapterUse;
 pub use choices::Choices;
 pub use family::{FAMILIES, Family, capabilities};
-pub use load::{LoadStep, Model, Part, TextPart, clip_tokenizer, open, starter_files};
+pub use load::{LoadStep, Model, Part, TextPart, clip_tokenizer, open, open_tokenizer, starter_files};
 pub use outline::{EmbeddingReport, Outline};
 pub use words::Word;

@@ -1,6 +1,7 @@
 //! Floor 4: from a request to a picture.
 
 mod assets;
+mod count;
 mod denoise;
 mod extend;
 mod generate;
@@ -13,6 +14,7 @@ mod text;
 mod upscale;
 
 pub use assets::Assets;
+pub use count::PromptCounter;
 pub use denoise::{Conditioning, Denoiser, Scheduled, StepDone};
 pub use generate::{Generated, Progress, generate};
 pub use image::{picture_from_tensor, tensor_from_picture};

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
+use super::{
+    AdapterAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place, PromptAction, ShelfAction, Weigh,
+};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +76,8 @@ pub enum Action {
     Extra(Extra),
     /// Something with adapters and embeddings.
     Adapter(AdapterAction),
+    /// Something with the prompt that is being written.
+    Prompt(PromptAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -168,6 +172,7 @@ pub enum Key {
     Enter,
     Escape,
     Delete,
+    Tab,
     Left,
     Right,
     Up,
@@ -181,17 +186,22 @@ pub enum Key {
     A,
     C,
     F,
+    H,
     Q,
     R,
     S,
     X,
+    Y,
     Z,
 }
 
 #[cfg(test)]
 impl Key {
     fn is_letter(self) -> bool {
-        matches!(self, Self::A | Self::C | Self::F | Self::Q | Self::R | Self::S | Self::X | Self::Z)
+        matches!(
+            self,
+            Self::A | Self::C | Self::F | Self::H | Self::Q | Self::R | Self::S | Self::X | Self::Y | Self::Z
+        )
     }
 }
 
@@ -215,7 +225,7 @@ impl Shortcut {
         Self { ctrl: true, shift: false, key }
     }
 
-    const fn ctrl_shift(key: Key) -> Self {
+    pub(super) const fn ctrl_shift(key: Key) -> Self {
         Self { ctrl: true, shift: true, key }
     }
 }
@@ -244,8 +254,16 @@ impl fmt::Display for Shortcut {
 pub enum Scope {
     /// Everywhere, also while text is being typed.
     Anywhere,
-    /// Everywhere but in the gallery, also while text is being typed.
+    /// Everywhere but in the gallery, also while text is being typed. Names that are offered come first.
     Elsewhere,
+    /// In Create, also while the draft is being typed.
+    Draft,
+    /// In a field of the prompt.
+    Prompt,
+    /// While names are offered for what is typed in a field of the prompt.
+    Names,
+    /// The same, and one of them is chosen.
+    ChosenName,
     /// In the gallery's large view.
     Picture,
     /// In the gallery, grid and large view, unless a widget has the keyboard.
@@ -258,18 +276,35 @@ impl Scope {
     /// Whether two scopes can hold at the same time.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
-        !matches!(
-            (self, other),
-            (Self::Picture, Self::Grid)
-                | (Self::Grid, Self::Picture)
-                | (Self::Elsewhere, Self::Picture | Self::Gallery | Self::Grid)
-                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere)
-        )
+        let in_gallery = |scope| matches!(scope, Self::Picture | Self::Gallery | Self::Grid);
+        let over_names = |scope| matches!(scope, Self::Names | Self::ChosenName);
+        match (self, other) {
+            (Self::Picture, Self::Grid) | (Self::Grid, Self::Picture) => false,
+            (Self::Elsewhere, names) | (names, Self::Elsewhere) if over_names(names) => false,
+            (one, other) if in_gallery(one) != in_gallery(other) => {
+                matches!((one, other), (Self::Anywhere, _) | (_, Self::Anywhere))
+            }
+            _ => true,
+        }
     }
 }
 
 /// Every action that has a shortcut, and where it holds.
 pub static KEYED: &[(Scope, Action)] = &[
+    // Before what the same keys do elsewhere.
+    (Scope::Names, Action::Prompt(PromptAction::NextCompletion)),
+    (Scope::Names, Action::Prompt(PromptAction::PreviousCompletion)),
+    (Scope::Names, Action::Prompt(PromptAction::CompleteFirst)),
+    (Scope::Names, Action::Prompt(PromptAction::DropCompletions)),
+    (Scope::ChosenName, Action::Prompt(PromptAction::Complete)),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::More))),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::Less))),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::LittleMore))),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::LittleLess))),
+    (Scope::Draft, Action::Prompt(PromptAction::Undo)),
+    (Scope::Draft, Action::Prompt(PromptAction::Redo)),
+    (Scope::Draft, Action::Prompt(PromptAction::RedoToo)),
+    (Scope::Draft, Action::Prompt(PromptAction::History(HistoryAction::Open))),
     (Scope::Anywhere, Action::Generate),
     (Scope::Anywhere, Action::GoTo(Place::Create)),
     (Scope::Anywhere, Action::GoTo(Place::Gallery)),
@@ -342,6 +377,7 @@ impl Action {
             ),
             Self::Shelf(action) => action.info(),
             Self::Adapter(action) => action.info(),
+            Self::Prompt(action) => action.info(),
             Self::ChooseModel => {
                 info("Open model folder…", "A Stable Diffusion model as a folder with model_index.json", None)
             }

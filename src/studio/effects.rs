@@ -44,6 +44,8 @@ pub enum DialogRequest {
     Mask,
     /// An autoencoder's file.
     Vae,
+    /// Another program's styles.
+    Styles,
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::domain::{Command, Event, JobId, ModelInfo, ModelRef, UserError};
 use crate::library::{LibraryCommand, LibraryEvent};
 
+use super::prompt_undo::Touch;
 use super::{Effect, ModelStatus, Phase, State};
 
 impl State {
@@ -100,6 +101,7 @@ impl State {
                 return self.went_to_trash(&HashSet::from([id]), Vec::new());
             }
             LibraryEvent::Gallery(event) => return self.on_gallery_event(event),
+            LibraryEvent::Prompts(event) => return self.on_prompts_event(event),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }
@@ -146,6 +148,8 @@ impl State {
         {
             self.draft.take_defaults(family);
             self.mark_dirty();
+            // They belong to the choice of the model.
+            self.settle(&Touch::Aside);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View,
+    Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk, Queue,
+    Seeds, Shelf, Size, View,
 };
 
 /// The places of the window.
@@ -102,6 +102,8 @@ pub struct State {
     pub shelf: Shelf,
     /// The adapters and embeddings of the user's folders.
     pub adapters: Adapters,
+    /// Writing prompts.
+    pub prompt: PromptDesk,
     /// What is built in.
     pub catalog: Catalog,
     /// Where the user's files are; the pictures, unless [`State::pictures_dir`] says otherwise.
@@ -130,8 +132,18 @@ impl State {
     /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
     #[must_use]
     pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
-        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, safety, hub_token } =
-            settings;
+        let Settings {
+            theme,
+            window,
+            draft,
+            seed_locked,
+            model_paths,
+            pictures_dir,
+            model_folders,
+            safety,
+            hub_token,
+            styles,
+        } = settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -140,7 +152,6 @@ impl State {
         };
         Self {
             place: Place::default(),
-            draft,
             queue: Queue::default(),
             film: Film::default(),
             gallery: Gallery::default(),
@@ -148,6 +159,8 @@ impl State {
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             adapters: Adapters::default(),
+            prompt: PromptDesk::new(&draft, styles),
+            draft,
             catalog,
             paths,
             theme,
@@ -173,6 +186,7 @@ impl State {
             self.preload(self.draft.request.model.clone()),
         ]);
         effects.extend(self.fit_adapters());
+        effects.extend(self.start_prompts());
         effects
     }
 
@@ -189,6 +203,7 @@ impl State {
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
             hub_token: self.shelf.saved_token.clone(),
+            styles: self.prompt.styles.applied.clone(),
         }
     }
 
@@ -238,7 +253,7 @@ impl State {
     /// What is wrong with the draft, field by field.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        self.family().map(|family| self.draft.request.validate(family)).unwrap_or_default()
+        self.family().map(|family| self.styled_request().validate(family)).unwrap_or_default()
     }
 
     /// Why Generate cannot be used now.

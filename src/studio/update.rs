@@ -6,6 +6,7 @@ use crate::domain::{BulkWork, GenerateRequest, ImageFormat, ModelRef, PictureId,
 use crate::library::{GalleryCommand, LibraryCommand, SaveSource};
 
 use super::gallery_actions::ask;
+use super::prompt_undo::Touch;
 use super::{
     Action, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction, State, View,
 };
@@ -16,6 +17,13 @@ pub const ZIP_NAME: &str = "pictures.zip";
 impl State {
     /// Carries out an act of the user.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        let touch = Touch::of(&action);
+        let mut effects = self.carry_out(action);
+        effects.extend(self.settle(&touch));
+        effects
+    }
+
+    fn carry_out(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::GoTo(place) => self.place = place,
             Action::ToggleFullScreen => {
@@ -59,6 +67,7 @@ impl State {
             }
             Action::Shelf(action) => return self.apply_shelf(action),
             Action::Adapter(action) => return self.apply_adapter(action),
+            Action::Prompt(action) => return self.apply_prompt(action),
             Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
             Action::ChoosePicturesFolder => return self.ask(DialogRequest::PicturesFolder),
             Action::ShowLive => self.film.view = View::Live,
@@ -129,7 +138,7 @@ impl State {
             self.notices.info(reason, None);
             return Vec::new();
         }
-        let request = self.draft.request.clone();
+        let request = self.styled_request().into_owned();
         if !self.draft.seed_locked {
             self.draft.request.seed = self.seeds.draw();
         }
@@ -214,6 +223,10 @@ impl State {
         let Some(recipe) = self.subject().and_then(|subject| subject.recipe) else { return Vec::new() };
         let request = recipe.request.clone();
         let mut effects = Vec::new();
+        if !matches!(action, Action::UseSeed) {
+            // A recipe's prompts have their styles in them.
+            self.prompt.styles.applied.clear();
+        }
         match action {
             Action::UsePrompt => {
                 self.draft.request.prompt = request.prompt;
@@ -313,7 +326,7 @@ impl State {
                     DialogRequest::ModelFolder | DialogRequest::ModelFile | DialogRequest::ModelsFolder => {
                         String::new()
                     }
-                    DialogRequest::Vae => String::new(),
+                    DialogRequest::Vae | DialogRequest::Styles => String::new(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
@@ -360,6 +373,7 @@ impl State {
                 Vec::new()
             }
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
+            DialogRequest::Styles => Self::import_styles(path),
             DialogRequest::CopyOut(ids) => {
                 self.work_on(ids, BulkWork::CopyTo { folder: path, recipe: self.gallery.recipe_in_copies })
             }

@@ -11,6 +11,11 @@ use super::icons::Icon;
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, action_icon_ui, hint_ui, problem_ui, tooltip};
 
+/// The key of the search's field.
+pub fn search_id() -> Id {
+    Id::unique("adapters_search")
+}
+
 /// All adapters and embeddings, behind a line that tells how many are in use.
 pub fn adapters_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let worn = state.worn();
@@ -25,9 +30,6 @@ pub fn adapters_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let open = (in_use > 0).then_some(true);
     CollapsingHeader::new(title).id_salt("adapters").open(open).show_unindented(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::UNIT;
-        for name in state.missing_adapters() {
-            problem_ui(ui, Some(&format!("There is no LoRA called {name}")));
-        }
         let adapters = &state.adapters;
         if let Some(UserError { sentence, .. }) = &adapters.problem {
             problem_ui(ui, Some(&format!("It cannot be told what fits: {sentence}")));
@@ -72,7 +74,7 @@ fn search_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             let info = AdapterAction::Search(String::new()).info();
             let mut text = state.adapters.search.clone();
             let width = ui.available_width() - theme::CONTROL_HEIGHT - 2.0 * theme::UNIT;
-            let field = TextEdit::singleline(&mut text).id(Id::unique("adapters_search")).desired_width(width);
+            let field = TextEdit::singleline(&mut text).id(search_id()).desired_width(width);
             let response = ui.add(field.hint_text(info.text)).on_hover_text(info.tooltip);
             if response.accessible_name("Search LoRAs and embeddings").changed() {
                 actions.push(Action::Adapter(AdapterAction::Search(text)));

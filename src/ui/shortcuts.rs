@@ -4,16 +4,18 @@ use egui::{Context, Modifiers, Popup};
 
 use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
 
+use super::adapters;
+
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    if state.path_prompt.is_some() {
+    if state.path_prompt.is_some() || state.prompt.has_dialog() {
         return; // the dialog in the window has the keys
     }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
     for (scope, action) in KEYED {
-        if holds(*scope, state, typing)
+        if holds(ctx, *scope, state, typing)
             && let Some(shortcut) = action.info().shortcut
             && pressed(ctx, shortcut)
         {
@@ -22,12 +24,19 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
     }
 }
 
-fn holds(scope: Scope, state: &State, typing: bool) -> bool {
+fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool) -> bool {
+    let create = state.place == Place::Create;
+    let completion = state.prompt.completion.as_ref().filter(|_| create);
     let gallery = state.place == Place::Gallery;
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
         Scope::Elsewhere => !gallery,
+        // A search has its own undo.
+        Scope::Draft => create && ctx.memory(|memory| memory.focused() != Some(adapters::search_id())),
+        Scope::Prompt => create && state.prompt.cursor.is_some(),
+        Scope::Names => completion.is_some(),
+        Scope::ChosenName => completion.is_some_and(|completion| completion.chosen.is_some()),
         Scope::Picture => large,
         Scope::Gallery => gallery && !typing,
         Scope::Grid => gallery && !large && !typing,
@@ -63,6 +72,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Enter => egui::Key::Enter,
         Key::Escape => egui::Key::Escape,
         Key::Delete => egui::Key::Delete,
+        Key::Tab => egui::Key::Tab,
         Key::Left => egui::Key::ArrowLeft,
         Key::Right => egui::Key::ArrowRight,
         Key::Up => egui::Key::ArrowUp,
@@ -76,10 +86,12 @@ fn egui_key(key: Key) -> egui::Key {
         Key::A => egui::Key::A,
         Key::C => egui::Key::C,
         Key::F => egui::Key::F,
+        Key::H => egui::Key::H,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,
         Key::X => egui::Key::X,
+        Key::Y => egui::Key::Y,
         Key::Z => egui::Key::Z,
     }
 }

@@ -32,6 +32,7 @@ mod highlight;
 mod networks;
 #[cfg(test)]
 mod properties;
+mod query;
 mod schedule;
 mod style;
 mod text;
@@ -50,6 +51,7 @@ pub use dynamic::{Expansion, MAX_DEPTH, MAX_DRAWS, expand, expand_traced};
 pub use edit::{Edit, adjust_weight};
 pub use highlight::highlight;
 pub use networks::{Extracted, Network, extract as extract_networks, with_network, without_network};
+pub use query::{CountQuery, PromptAnswer, PromptQuery, WildcardCard};
 pub use schedule::{Schedule, ScheduledText};
 pub use style::{PromptStyle, Styled, styled};
 pub use trace::{Traced, TracedPiece, trace, trace_negative};

@@ -121,6 +121,13 @@ impl WildcardLists {
         self.lists.keys().map(String::as_str)
     }
 
+    /// Lists of these names, whose texts do not matter.
+    #[must_use]
+    pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let any: Arc<[Choice]> = [Choice { text: "x".to_owned(), weight: 1.0 }].into();
+        Self { lists: names.into_iter().map(|name| (name.to_owned(), Arc::clone(&any))).collect() }
+    }
+
     /// Each list's name and how many texts it has, in the order of the names.
     pub fn counted(&self) -> impl Iterator<Item = (&str, usize)> {
         self.lists.iter().map(|(name, choices)| (name.as_str(), choices.len()))
