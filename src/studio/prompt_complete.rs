@@ -108,7 +108,10 @@ impl State {
                 ranked.retain(|(rank, ..)| *rank < 2);
             }
         }
-        ranked.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        // What fits comes first.
+        let key =
+            |(rank, name, suggestion): &(u8, String, Suggestion)| (suggestion.refusal.is_some(), *rank, name.clone());
+        ranked.sort_by_cached_key(key);
         ranked.into_iter().take(MAX_OFFERED).map(|(.., suggestion)| suggestion).collect()
     }
 

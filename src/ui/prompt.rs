@@ -23,8 +23,12 @@ use super::widgets::{action_icon_ui, field_name_ui, hint_ui, problem_ui};
 
 /// After so long without a change, in seconds, the next one is undone by itself.
 const REST_SECS: f64 = 1.0;
+/// Frames in which a field is given the keyboard.
+const FOCUS_TRIES: u8 = 2;
 /// Side of the buttons beside a field's name.
 const BUTTON: f32 = 24.0;
+/// Height of a field's name without buttons.
+const LINE: f32 = 16.0;
 
 /// What the fields keep between frames.
 #[derive(Default)]
@@ -32,6 +36,8 @@ pub struct PromptFields {
     highlights: Highlights,
     /// The selection that was made last, by its serial.
     selected: u64,
+    /// The field that is to get the keyboard, and in how many more frames that is tried: a dialog that closes holds it.
+    wanted: Option<(PromptField, u8)>,
     /// When the draft was last changed.
     changed_at: f64,
 }
@@ -59,7 +65,7 @@ impl PromptFields {
         self.field_ui(ui, state, PromptField::Prompt, rows, actions);
         problem_ui(ui, problem_of(problems, "prompt"));
         worn_ui(ui, state, actions);
-        ui.add_space(2.0 * theme::UNIT);
+        ui.add_space(theme::UNIT);
         self.field_ui(ui, state, PromptField::Negative, 2, actions);
         problem_ui(ui, problem_of(problems, "negative_prompt"));
         if focus {
@@ -72,6 +78,7 @@ impl PromptFields {
         let name = head_ui(ui, state, field, tokens.as_ref(), actions);
         let id = id_of(field);
         self.select(ui, state, field);
+        self.take_keyboard(ui, field);
         let text = field.text(&state.draft.request);
         let mut edited = text.to_owned();
         let completion = state.prompt.completion.as_ref().filter(|completion| completion.field == field);
@@ -134,13 +141,23 @@ impl PromptFields {
             return;
         }
         self.selected = wish.serial;
+        self.wanted = Some((field, FOCUS_TRIES));
         let text = field.text(&state.draft.request);
         let id = id_of(field);
         let mut edit = TextEditState::load(ui.ctx(), id).unwrap_or_default();
         let at = |byte: usize| CCursor::new(char_index(text, byte));
         edit.cursor.set_char_range(Some(CCursorRange::two(at(wish.range.start), at(wish.range.end))));
         edit.store(ui.ctx(), id);
-        ui.memory_mut(|memory| memory.request_focus(id));
+    }
+
+    fn take_keyboard(&mut self, ui: &Ui, field: PromptField) {
+        if let Some((wanted, tries)) = self.wanted
+            && wanted == field
+        {
+            self.wanted = tries.checked_sub(1).map(|tries| (field, tries));
+            ui.memory_mut(|memory| memory.request_focus(id_of(field)));
+            ui.ctx().request_repaint();
+        }
     }
 }
 
@@ -161,7 +178,9 @@ fn head_ui(
     actions: &mut Vec<Action>,
 ) -> egui::Response {
     let info = Action::Edit(field.edit(String::new())).info();
-    let inner = ui.horizontal(|ui| {
+    let height = if field == PromptField::Prompt { BUTTON } else { LINE };
+    let size = vec2(ui.available_width(), height);
+    let inner = ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
         let name = field_name_ui(ui, &info);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if field == PromptField::Prompt {

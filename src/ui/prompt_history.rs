@@ -8,11 +8,11 @@ use egui::{
 use crate::studio::{Action, History, HistoryAction, PromptAction, State};
 
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, hint_ui, snippet};
+use super::widgets::{Emphasis, action_button_ui, dialog_frame, hint_ui, snippet};
 
 const WIDTH: f32 = 560.0;
 const HEIGHT: f32 = 380.0;
-const ROW_HEIGHT: f32 = 56.0;
+const ROW_HEIGHT: f32 = 46.0;
 /// Of a prompt in the list.
 const CHARS: usize = 150;
 
@@ -23,11 +23,12 @@ fn action(action: HistoryAction) -> Action {
 /// The list, while it is open.
 pub fn history_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
     let Some(history) = &state.prompt.history else { return };
-    let modal = Modal::new(Id::unique("earlier prompts")).show(ctx, |ui| {
+    let modal = Modal::new(Id::unique("earlier prompts")).frame(dialog_frame(ctx)).show(ctx, |ui| {
         ui.set_width(WIDTH.min(ctx.content_rect().width() - 64.0));
         let p = palette(ui);
         ui.label(RichText::new("Earlier prompts").text_style(theme::title()).color(p.text));
         search_ui(ui, history, actions);
+        ui.add_space(theme::UNIT);
         ScrollArea::vertical().max_height(HEIGHT).auto_shrink([false, true]).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             for (index, used) in history.found.iter().enumerate() {
@@ -92,12 +93,12 @@ fn row_ui(ui: &mut Ui, prompt: &str, below: &str, is_chosen: bool) -> bool {
     };
     ui.painter().rect_filled(rect, theme::ROUNDING, fill);
     let inside = rect.shrink2(vec2(2.0 * theme::UNIT, theme::UNIT));
-    ui.scope_builder(UiBuilder::new().max_rect(inside), |ui| {
-        ui.spacing_mut().item_spacing.y = 2.0;
-        let one_line: Vec<&str> = prompt.split_whitespace().collect();
-        ui.add(Label::new(RichText::new(one_line.join(" ")).color(p.text)).truncate());
-        ui.add(Label::new(RichText::new(below).small().color(p.text_faint)).truncate());
-    });
+    // A child of its own: its texts must not move the next row.
+    let mut texts = ui.new_child(UiBuilder::new().max_rect(inside));
+    texts.spacing_mut().item_spacing.y = 2.0;
+    let one_line: Vec<&str> = prompt.split_whitespace().collect();
+    texts.add(Label::new(RichText::new(one_line.join(" ")).color(p.text)).truncate());
+    texts.add(Label::new(RichText::new(below).small().color(p.text_faint)).truncate());
     if is_chosen && !ui.clip_rect().contains_rect(rect) {
         response.scroll_to_me(None);
     }

@@ -13,10 +13,10 @@ use super::widgets::{hint_ui, snippet};
 /// Names in view.
 const ROWS: usize = 8;
 const ROW_HEIGHT: f32 = 26.0;
-const WIDTH: f32 = 280.0;
+const WIDTH: f32 = 320.0;
 /// Longest name and longest detail in a row, in characters.
-const NAME_CHARS: usize = 28;
-const DETAIL_CHARS: usize = 16;
+const NAME_CHARS: usize = 25;
+const DETAIL_CHARS: usize = 20;
 
 fn area_id() -> Id {
     Id::unique("names")

@@ -10,12 +10,14 @@ use crate::studio::{Action, PromptAction, State, StyleAction, StyleEditor, Style
 
 use super::icons::Icon;
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, field_name_ui, hint_ui, icon_button_ui, problem_ui, snippet};
+use super::widgets::{
+    Emphasis, action_button_ui, dialog_frame, field_name_ui, hint_ui, icon_button_ui, problem_ui, snippet,
+};
 
 const MENU_WIDTH: f32 = 240.0;
 const MENU_HEIGHT: f32 = 320.0;
 const EDITOR_WIDTH: f32 = 680.0;
-const EDITOR_HEIGHT: f32 = 320.0;
+const EDITOR_HEIGHT: f32 = 304.0;
 const LIST_WIDTH: f32 = 200.0;
 /// Of a name on a chip or in a list.
 const NAME_CHARS: usize = 24;
@@ -105,7 +107,7 @@ fn told(PromptStyle { name: _, prompt, negative_prompt }: &PromptStyle) -> Strin
 pub fn editor_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
     let styles = &state.prompt.styles;
     let Some(editor) = &styles.editor else { return };
-    let modal = Modal::new(Id::unique("styles")).show(ctx, |ui| {
+    let modal = Modal::new(Id::unique("styles")).frame(dialog_frame(ctx)).show(ctx, |ui| {
         ui.set_width(EDITOR_WIDTH.min(ctx.content_rect().width() - 64.0));
         let p = palette(ui);
         ui.label(RichText::new("Styles").text_style(theme::title()).color(p.text));

@@ -31,7 +31,8 @@ fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool) -> bool {
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
-        Scope::Elsewhere => !gallery,
+        // Esc closes a menu first.
+        Scope::Elsewhere => !gallery && !Popup::is_any_open(ctx),
         // A search has its own undo.
         Scope::Draft => create && ctx.memory(|memory| memory.focused() != Some(adapters::search_id())),
         Scope::Prompt => create && state.prompt.cursor.is_some(),
