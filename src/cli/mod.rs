@@ -7,6 +7,7 @@ mod generate;
 mod models;
 mod size;
 mod starter;
+mod styles;
 
 use clap::{Parser, Subcommand};
 
