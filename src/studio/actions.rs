@@ -438,7 +438,9 @@ impl Edit {
     /// The field's name and what it means, for people who do not know the field's jargon.
     fn info(&self) -> Info {
         let (text, tooltip) = match self {
-            Self::Prompt(_) => ("Prompt", "What to draw, in plain words"),
+            Self::Prompt(_) => {
+                ("Prompt", "What to draw, in plain words. Ctrl+↑ and Ctrl+↓ weigh the word under the cursor")
+            }
             Self::NegativePrompt(_) => ("Negative prompt", "What to keep out of the picture; may stay empty"),
             Self::Model(_) => ("Model", "The network that draws the picture"),
             Self::Width(_) => ("Width", "Width of the picture in pixels"),

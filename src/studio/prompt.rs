@@ -7,7 +7,7 @@ use crate::domain::prompt::{
     CountQuery, Names, PromptAnswer, PromptQuery, Remark, TokenCount, WildcardCard, WildcardLists, adjust_weight,
     remarks,
 };
-use crate::domain::{GenerateRequest, ModelsCommand, UserError};
+use crate::domain::{GenerateRequest, ModelsCommand};
 use crate::library::{LibraryCommand, PromptsCommand, PromptsEvent};
 
 use super::prompt_complete::Completion;
@@ -435,19 +435,6 @@ impl State {
             has_wildcard: if lists.is_some() { Some(&has_wildcard) } else { None },
         };
         remarks(text, field == PromptField::Negative, &names)
-    }
-}
-
-impl super::Adapters {
-    /// Why an adapter's or embedding's file cannot be used with the model, where that is so.
-    pub(super) fn refusal<Fit>(
-        card: &crate::domain::AdapterCard<Fit>,
-        of_fit: impl Fn(&Fit) -> Option<&UserError>,
-    ) -> Option<UserError> {
-        match &card.fit {
-            Err(error) => Some(error.clone()),
-            Ok(fit) => of_fit(fit).cloned(),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::domain::ModelsCommand;
 use crate::domain::prompt::{Completing, PromptQuery, Stub, complete, rank, stub_at};
 
-use super::{Adapters, Effect, PromptField, State, can_be_named};
+use super::{Effect, PromptField, State, can_be_named};
 
 /// Most names that are offered.
 const MAX_OFFERED: usize = 50;
@@ -84,10 +84,9 @@ impl State {
             // A negative prompt loads none.
             Completing::Lora if field == PromptField::Prompt => {
                 for card in self.adapters.loras.iter().filter(|card| can_be_named(&card.name)) {
-                    let refusal = Adapters::refusal(card, |fit| fit.refusal.as_ref());
                     let made_for = card.fit.as_ref().ok().and_then(|fit| fit.made_for.clone());
                     let detail = made_for.unwrap_or_else(|| "LoRA".to_owned());
-                    offer(&card.name, detail, refusal.map(|error| error.sentence));
+                    offer(&card.name, detail, card.refusal().map(|error| error.sentence.clone()));
                 }
             }
             Completing::Lora => {}
@@ -99,9 +98,9 @@ impl State {
             }
             Completing::Word => {
                 for card in &self.adapters.embeddings {
-                    let refusal = Adapters::refusal(card, |fit| fit.refusal.as_ref());
                     if card.name != stub.typed {
-                        offer(&card.name, "Embedding".to_owned(), refusal.map(|error| error.sentence));
+                        let refusal = card.refusal().map(|error| error.sentence.clone());
+                        offer(&card.name, "Embedding".to_owned(), refusal);
                     }
                 }
                 // Within other words much is found that nobody means.

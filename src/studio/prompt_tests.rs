@@ -1,8 +1,10 @@
 //! Tests of writing prompts, without a window.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::domain::prompt::PromptStyle;
-use crate::domain::{ModelRef, ModelsEvent, Settings};
+use crate::domain::{ModelRef, ModelsEvent, Settings, UserError};
 use crate::library::UsedPrompt;
 use crate::studio::tests::{generate, state, state_with};
 use crate::studio::{Action, HistoryAction, StyleAction};
@@ -114,6 +116,44 @@ fn every_field_is_undone_and_sliding_is_one_step() {
     let effects = act(&mut state, PromptAction::Undo);
     let loads = |effect: &Effect| matches!(effect, Effect::Engine(crate::domain::Command::Preload(ModelRef::Starter)));
     assert!(effects.iter().any(loads), "{effects:?}");
+}
+
+/// Acts that change the draft in all manners.
+fn changes() -> impl Strategy<Value = Vec<Action>> {
+    let text = || "[ab ]{0,3}";
+    let change = prop_oneof![
+        text().prop_map(|text| Action::Edit(Edit::Prompt(text))),
+        text().prop_map(|text| Action::Edit(Edit::NegativePrompt(text))),
+        (1..9_u32).prop_map(|steps| Action::Edit(Edit::Steps(steps))),
+        (0..3_u64).prop_map(|seed| Action::Edit(Edit::Seed(seed))),
+        Just(Action::SwapSides),
+        Just(Action::ToggleSeedLock),
+        Just(Action::Prompt(PromptAction::Rest)),
+        Just(Action::Prompt(PromptAction::Weigh(Weigh::More))),
+        any::<bool>().prop_map(|on| Action::Prompt(PromptAction::Style(StyleAction::Wear("Ink".to_owned(), on)))),
+    ];
+    prop::collection::vec(change, 0..30)
+}
+
+proptest! {
+    #[test]
+    fn all_is_taken_back_and_made_again(changes in changes()) {
+        let mut state = state();
+        let all = |state: &State| (state.draft.clone(), state.prompt.styles.applied.clone());
+        let first = all(&state);
+        for change in &changes {
+            state.apply(change.clone());
+        }
+        let last = all(&state);
+        for _ in &changes {
+            act(&mut state, PromptAction::Undo);
+        }
+        prop_assert_eq!(all(&state), first);
+        for _ in &changes {
+            act(&mut state, PromptAction::Redo);
+        }
+        prop_assert_eq!(all(&state), last);
+    }
 }
 
 #[test]

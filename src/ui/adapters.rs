@@ -92,7 +92,7 @@ fn search_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 fn lora_ui(ui: &mut Ui, card: &AdapterCard<LoraFit>, worn: Option<&Network>, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let name = &card.name;
-    let refusal = refusal_of(card, |fit| fit.refusal.as_ref()).or_else(|| {
+    let refusal = card.refusal().cloned().or_else(|| {
         let unnamed = UserError::input("A prompt cannot name this file");
         (!can_be_named(name)).then(|| unnamed.hint("rename it: without < > : = and spaces at its ends"))
     });
@@ -178,7 +178,7 @@ fn embedding_ui(
 ) {
     let p = palette(ui);
     let name = &card.name;
-    let refusal = refusal_of(card, |fit| fit.refusal.as_ref());
+    let refusal = card.refusal().cloned();
     ui.horizontal(|ui| {
         let colour = if refusal.is_none() { p.text } else { p.text_faint };
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -214,14 +214,6 @@ fn embedding_ui(
 
 fn place_of(button: &str) -> &'static str {
     if button == "Prompt" { "prompt" } else { "negative prompt" }
-}
-
-/// Why a file cannot be used with the model: it cannot be read, or does not fit.
-fn refusal_of<Fit>(card: &AdapterCard<Fit>, refusal: impl Fn(&Fit) -> Option<&UserError>) -> Option<UserError> {
-    match &card.fit {
-        Err(error) => Some(error.clone()),
-        Ok(fit) => refusal(fit).cloned(),
-    }
 }
 
 fn refusal_ui(ui: &mut Ui, UserError { sentence, hint, .. }: &UserError) {

@@ -269,7 +269,6 @@ fn remark_ui(ui: &mut Ui, marked: &Marked, is_typing: bool) {
     if let Some(remark) = shown {
         let colour = if remark.is_error { p.danger } else { p.text_faint };
         ui.add(Label::new(RichText::new(&remark.sentence).small().color(colour)).wrap());
-        ui.allocate_space(vec2(0.0, 0.0));
     }
 }
 

@@ -72,3 +72,55 @@ fn run(queries: &Receiver<PromptQuery>, places: &Places, outbox: &Outbox) {
         outbox.send(ModelsEvent::Prompt(answer));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::prompt::CountQuery;
+    use crate::domain::{ModelRef, ModelsCommand};
+    use crate::engine::shelf::{ModelsHandle, spawn};
+
+    fn answer(handle: &ModelsHandle, query: PromptQuery) -> PromptAnswer {
+        handle.send(ModelsCommand::Prompt(query)).unwrap();
+        loop {
+            match handle.event_within(Duration::from_secs(120)).expect("an answer comes") {
+                ModelsEvent::Prompt(answer) => return answer,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn prompts_are_counted_and_wildcards_listed() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("colour.txt"), "red\nlight blue\n").unwrap();
+        let places = Places { wildcards_dir: home.path().to_path_buf(), ..Places::default() };
+        let handle = spawn(places, Arc::new(|| ())).unwrap();
+        let cards = vec![WildcardCard { name: "colour".to_owned(), texts: 2 }];
+        assert_eq!(answer(&handle, PromptQuery::Wildcards), PromptAnswer::Wildcards(cards));
+        let query = |model: ModelRef, prompt: &str| CountQuery {
+            model,
+            prompt: prompt.to_owned(),
+            negative_prompt: String::new(),
+            steps: 1,
+            seed: 0,
+        };
+        for (prompt, is_drawn) in [("a dress", false), ("a __colour__ dress", true)] {
+            let asked = query(ModelRef::Starter, prompt);
+            let PromptAnswer::Counted { query, counts } = answer(&handle, PromptQuery::Count(asked.clone())) else {
+                panic!("it was to be counted");
+            };
+            let [counted, negative] = counts.unwrap();
+            assert_eq!((query, counted.chunks, counted.is_drawn), (asked, 1, is_drawn));
+            assert!(counted.last >= 2 && negative.last == 0);
+        }
+        let nowhere = query(ModelRef::Path(home.path().join("gone")), "a");
+        let PromptAnswer::Counted { counts, .. } = answer(&handle, PromptQuery::Count(nowhere)) else {
+            panic!("it was to be counted");
+        };
+        assert!(counts.is_err());
+        handle.shut_down();
+    }
+}
