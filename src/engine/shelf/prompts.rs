@@ -85,9 +85,9 @@ mod tests {
     fn answer(handle: &ModelsHandle, query: PromptQuery) -> PromptAnswer {
         handle.send(ModelsCommand::Prompt(query)).unwrap();
         loop {
-            match handle.event_within(Duration::from_secs(120)).expect("an answer comes") {
-                ModelsEvent::Prompt(answer) => return answer,
-                _ => {}
+            let event = handle.event_within(Duration::from_secs(120)).expect("an answer comes");
+            if let ModelsEvent::Prompt(answer) = event {
+                return answer;
             }
         }
     }
