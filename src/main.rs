@@ -59,6 +59,7 @@ fn open_window() -> Result<()> {
         folders: settings.model_folders.clone(),
         loras_dir: paths.loras_dir.clone(),
         embeddings_dir: paths.embeddings_dir.clone(),
+        wildcards_dir: paths.wildcards_dir.clone(),
         token: settings.hub_token.clone(),
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths };

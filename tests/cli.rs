@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use atelier::library::{read_info, read_picture};
+use atelier::domain::prompt::PromptStyle;
+use atelier::library::{read_info, read_picture, save_styles};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -73,6 +74,27 @@ fn several_pictures_go_to_a_folder_or_the_history() {
         let picture = read_picture(&path).unwrap();
         assert_eq!((picture.width_px, picture.height_px), (64, 72));
     }
+}
+
+#[test]
+fn a_prompt_is_put_into_styles() {
+    let home = TempDir::new().unwrap();
+    let style = |name: &str, prompt: &str, negative: &str| PromptStyle {
+        name: name.to_owned(),
+        prompt: prompt.to_owned(),
+        negative_prompt: negative.to_owned(),
+    };
+    let styles = [style("Old", "old {prompt}", "new"), style("Red", "red", "")];
+    save_styles(&home.path().join("styles.json"), &styles).unwrap();
+    let out = home.path().join("a.png");
+    let arguments = ["generate", "boots", "--steps", "1", "--style", "old", "--style", "Red", "--out"];
+    let output = atelier(home.path(), &[&arguments[..], &[out.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let request = read_info(&out).unwrap().embedded.recipe().unwrap().request;
+    assert_eq!((request.prompt.as_str(), request.negative_prompt.as_str()), ("old boots, red", "new"));
+    let output = atelier(home.path(), &["generate", "boots", "--style", "Blue"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("There is no style called Blue"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod window {
     mod gallery_many;
     mod looks;
     mod models;
+    mod prompt;
     mod shell;
     mod viewer;
 }

@@ -50,6 +50,7 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
             .set_title("Open a table")
             .add_filter("Tables", &["txt", "csv", "tsv", "jsonl", "ndjson", "json"])
             .pick_file(),
+        DialogRequest::Styles => dialog.set_title("Import styles").add_filter("Styles", &["csv", "json"]).pick_file(),
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::ImportFolder => dialog.set_title("Import the pictures of a folder").pick_folder(),
         DialogRequest::CopyOut(_) => dialog.set_title("Choose a folder for the copies").pick_folder(),

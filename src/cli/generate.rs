@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::extras::Extras;
 use super::size::Size;
+use super::styles;
 use crate::domain::{
     Cancel, Extend, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, SamplerId, ScheduleId,
     UserError,
@@ -25,6 +26,9 @@ pub struct Args {
     /// What to steer away from.
     #[arg(long, default_value = "", value_name = "TEXT")]
     negative: String,
+    /// A style of yours that the prompts are put into; may be given several times.
+    #[arg(long = "style", value_name = "NAME")]
+    styles: Vec<String>,
     /// The model: `starter`, a diffusers folder, or a file (.safetensors, .ckpt).
     #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
     model: String,
@@ -76,7 +80,8 @@ enum Target {
 ///
 /// # Errors
 /// Bad input, a model that cannot be loaded, a file that cannot be written.
-pub fn run(args: Args) -> Result<()> {
+pub fn run(mut args: Args) -> Result<()> {
+    (args.prompt, args.negative) = styles::put_into(&args.styles, &args.prompt, &args.negative)?;
     let model_ref = ModelRef::parse(&args.model);
     // What is wrong with the target is said before the work, not after it.
     let mut target = open_target(args.out.as_deref(), args.count)?;

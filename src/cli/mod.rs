@@ -11,6 +11,7 @@ mod models;
 mod replay;
 mod size;
 mod starter;
+mod styles;
 mod train;
 
 use clap::{Parser, Subcommand};

@@ -108,6 +108,7 @@ fn own_places() -> Result<Places> {
         folders: settings.model_folders,
         loras_dir: paths.loras_dir,
         embeddings_dir: paths.embeddings_dir,
+        wildcards_dir: paths.wildcards_dir,
         token: settings.hub_token,
     })
 }

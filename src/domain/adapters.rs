@@ -66,6 +66,22 @@ impl<Fit> AdapterCard<Fit> {
     }
 }
 
+impl AdapterCard<LoraFit> {
+    /// Why it cannot be used with the model: it cannot be read, or does not fit.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&UserError> {
+        self.fit.as_ref().map_or_else(Some, |fit| fit.refusal.as_ref())
+    }
+}
+
+impl AdapterCard<EmbeddingFit> {
+    /// Why it cannot be used with the model: it cannot be read, or does not fit.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&UserError> {
+        self.fit.as_ref().map_or_else(Some, |fit| fit.refusal.as_ref())
+    }
+}
+
 /// All adapters and embeddings of the user's folders, fitted to one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterCards {

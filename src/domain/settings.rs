@@ -49,6 +49,9 @@ pub struct Settings {
     pub model_folders: Vec<PathBuf>,
     /// What becomes of pictures that a model's safety checker flags.
     pub safety: SafetyMode,
+    /// The names of the styles that the draft's prompts are put into.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub styles: Vec<String>,
     /// What to sign in to the hub with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_token: Option<Secret>,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::prompt::{PromptAnswer, PromptQuery};
 use super::{AdapterCards, ModelRef, Secret, UserError};
 
 /// A model to begin with.
@@ -219,6 +220,8 @@ pub enum ModelsCommand {
     Inspect(PathBuf),
     /// Say how the adapters and embeddings of the user's folders fit a model. Answered by `Fitted`.
     Fit(ModelRef),
+    /// Something about a prompt that is being written. Answered by `Prompt`.
+    Prompt(PromptQuery),
     /// Ask the hub what a download would bring. Answered by `Planned` or `TransferEnded`.
     Plan(String),
     /// Download a repository, or go on with it. Answered by `TransferMoved`, then `TransferEnded`.
@@ -259,6 +262,8 @@ pub enum ModelsEvent {
         /// One card a file.
         cards: Result<AdapterCards, UserError>,
     },
+    /// Something about a prompt that is being written.
+    Prompt(PromptAnswer),
     /// What a download would bring.
     Planned {
         /// The repository.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gallery::{GalleryCommand, GalleryEvent};
 use super::import::{ImportCommand, ImportEvent};
+use super::prompts::{PromptsCommand, PromptsEvent};
 use super::sources::{SourceCommand, SourceEvent};
 use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
@@ -48,6 +49,8 @@ pub enum LibraryCommand {
     Import(ImportCommand),
     /// Something about the picture to begin with and its mask. Answered by `Source`.
     Source(SourceCommand),
+    /// Something about prompts that were used, or about styles. Answered by `Prompts`.
+    Prompts(PromptsCommand),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -106,6 +109,8 @@ pub enum LibraryEvent {
     Import(ImportEvent),
     /// Something about the picture to begin with and its mask.
     Source(SourceEvent),
+    /// Something about prompts that were used, or about styles.
+    Prompts(PromptsEvent),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

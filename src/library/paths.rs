@@ -14,6 +14,8 @@ pub const HOME_VARIABLE: &str = "ATELIER_HOME";
 pub struct Paths {
     /// The settings, JSON.
     pub settings_file: PathBuf,
+    /// The styles that prompts are put into, JSON.
+    pub styles_file: PathBuf,
     /// The index of the pictures, `SQLite`. It can be deleted and is rebuilt, from the pictures and the file beside them.
     pub database: PathBuf,
     /// The cache of thumbnails. It can be deleted and is rebuilt.
@@ -54,6 +56,7 @@ impl Paths {
         let pictures = user.picture_dir().map_or_else(|| user.home_dir().join("Pictures"), Path::to_path_buf);
         Ok(Self {
             settings_file: project.config_dir().join("settings.json"),
+            styles_file: project.config_dir().join("styles.json"),
             database: project.data_dir().join("library.sqlite"),
             thumbnails_dir: project.cache_dir().join("thumbnails"),
             pictures_dir: pictures.join("Atelier"),
@@ -71,6 +74,7 @@ impl Paths {
         let home = home.as_ref();
         Self {
             settings_file: home.join("settings.json"),
+            styles_file: home.join("styles.json"),
             database: home.join("library.sqlite"),
             thumbnails_dir: home.join("cache").join("thumbnails"),
             pictures_dir: home.join("pictures"),

@@ -7,6 +7,7 @@
 
 mod gallery;
 mod import;
+mod prompts;
 mod sources;
 
 use std::collections::VecDeque;
@@ -163,6 +164,7 @@ impl Service<'_> {
             LibraryCommand::Gallery(command) => self.answer_gallery(command),
             LibraryCommand::Import(command) => self.answer_import(command),
             LibraryCommand::Source(command) => self.answer_source(command),
+            LibraryCommand::Prompts(command) => self.answer_prompts(command),
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });

@@ -240,20 +240,35 @@ pub fn open(
     })
 }
 
+/// The tokenizer of a model's first text encoder, by which prompts are cut into chunks, and how many ids that encoder
+/// knows. Nothing else of the model is loaded.
+///
+/// # Errors
+/// When the model is not there, is broken, or is something else.
+pub fn open_tokenizer(model: &ModelRef) -> Result<(ClipTokenizer, usize)> {
+    let files = Source::open(model, None)?.files;
+    let config: ClipTextConfig = files.json("text_encoder/config.json")?;
+    let tokenizer = load_tokenizer(&files, "tokenizer", &config)?;
+    Ok((tokenizer, config.vocab_size))
+}
+
+fn load_tokenizer(files: &ModelFiles, folder: &str, config: &ClipTextConfig) -> Result<ClipTokenizer> {
+    let length = config.max_position_embeddings;
+    let is_there = ["vocab.json", "tokenizer.json"].iter().any(|file| files.has(&format!("{folder}/{file}")));
+    if !is_there && config.vocab_size == CLIP_VOCABULARY {
+        return ClipTokenizer::published(CLIP_MERGES, files, folder, length);
+    }
+    ClipTokenizer::load(files, folder, length)
+}
+
 fn load_text(
     source: &Source,
     component: Component,
     tokenizer: &str,
     config: &ClipTextConfig,
 ) -> Result<(TextPart, Dressed)> {
-    let (files, length) = (&source.files, config.max_position_embeddings);
-    let has_tokenizer = ["vocab.json", "tokenizer.json"].iter().any(|file| files.has(&format!("{tokenizer}/{file}")));
-    let folder = files.path(tokenizer);
-    let tokenizer = if !has_tokenizer && config.vocab_size == CLIP_VOCABULARY {
-        ClipTokenizer::published(CLIP_MERGES, files, tokenizer, length)?
-    } else {
-        ClipTokenizer::load(files, tokenizer, length)?
-    };
+    let folder = source.files.path(tokenizer);
+    let tokenizer = load_tokenizer(&source.files, tokenizer, config)?;
     if let Some(id) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
         let sentence = format!("The tokenizer has a token {id}, but the text encoder knows only {}", config.vocab_size);
         return Err(UserError::input(sentence).path(folder).hint("they belong to different models"));

@@ -28,7 +28,7 @@ mod words;
 pub use adapters::AdapterUse;
 pub use choices::Choices;
 pub use family::{FAMILIES, Family, capabilities};
-pub use load::{LoadStep, Model, Part, TextPart, clip_tokenizer, open, starter_files};
+pub use load::{LoadStep, Model, Part, TextPart, clip_tokenizer, open, open_tokenizer, starter_files};
 pub use outline::{EmbeddingReport, Outline, capabilities_of};
 pub use training::family_of;
 pub use words::Word;

@@ -109,6 +109,19 @@ impl ClipTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// As [`ClipTokenizer::plain_ids`], each id with the byte of the text at which it begins.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn placed_ids(&self, text: &str) -> Result<Vec<(u32, usize)>> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| UserError::failed(format!("The prompt could not be read: {error}")))?;
+        let starts = encoding.get_offsets().iter().map(|(start, _)| *start);
+        Ok(encoding.get_ids().iter().copied().zip(starts).collect())
+    }
+
     /// The ids of a prompt with start and end, not cut and not padded.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::assets::Assets;
 use super::generate::{Progress, generate};
-use crate::domain::prompt::{Prompt, expand, extract_networks, find_word};
+use crate::domain::prompt::{Drawn, Prompt, WildcardLists, draw_both, extract_networks, find_word};
 use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError, Verdict};
 use crate::models::{AdapterUse, Model, Word};
 use crate::sampling::CounterRng;
@@ -45,20 +45,34 @@ pub fn make(
     Ok(Made { picture: generated.picture, request, safety, notices })
 }
 
-/// The request with its braces and wildcards drawn; its seed decides, so that a picture can be made again.
+/// The prompts with their braces and wildcards drawn; the seed decides, so that a picture can be made again.
+pub(super) fn draw(prompt: &str, negative_prompt: &str, seed: u64, wildcards: &WildcardLists) -> (Drawn, Drawn) {
+    let mut rng = CounterRng::new(seed, DRAW_WILDCARDS, 0, 0);
+    draw_both(prompt, negative_prompt, &|name| wildcards.choices(name), &mut || rng.next_u32())
+}
+
 fn drawn(request: &GenerateRequest, assets: &Assets) -> (GenerateRequest, Vec<String>) {
-    let mut rng = CounterRng::new(request.seed, DRAW_WILDCARDS, 0, 0);
+    let (prompt, negative) = draw(&request.prompt, &request.negative_prompt, request.seed, &assets.wildcards);
     let mut notices = Vec::new();
-    let mut draw = |text: &str| {
-        let drawn = expand(text, &|name| assets.wildcards.choices(name), &mut || rng.next_u32());
-        if !drawn.problems.is_empty() {
-            notices.extend(drawn.problems.iter().map(ToString::to_string));
+    for (_, problems) in [&prompt, &negative] {
+        if !problems.is_empty() {
+            notices.extend(problems.iter().map(ToString::to_string));
             notices.extend(assets.problems.clone());
         }
-        drawn.text
-    };
-    let (prompt, negative_prompt) = (draw(&request.prompt), draw(&request.negative_prompt));
+    }
+    let (prompt, negative_prompt) = (prompt.0.text, negative.0.text);
     (GenerateRequest { prompt, negative_prompt, ..request.clone() }, notices)
+}
+
+/// The texts in which the names of embeddings are looked for: each as it is read at some step, so that a name within a
+/// weight or a schedule is found, and both as they are written.
+pub(super) fn read_texts(prompt: &str, negative_prompt: &str) -> Vec<String> {
+    [Prompt::parse(prompt, 1), Prompt::parse_negative(negative_prompt, 1)]
+        .iter()
+        .flat_map(|read| read.parts.iter())
+        .flat_map(|part| part.texts.iter().map(|text| text.text.clone()))
+        .chain([prompt.to_owned(), negative_prompt.to_owned()])
+        .collect()
 }
 
 /// Puts the adapters of a request on (those that it lists, then those that its prompt names with `<lora:…>`), and teaches
@@ -96,13 +110,7 @@ fn dress(model: &mut Model, request: &GenerateRequest, shelf: &Shelf) -> Result<
     let reports = model.wear(&mix)?;
     let notices = mix.iter().zip(&reports).map(|(lora, report)| notice(lora, report)).collect();
 
-    // Each text as it is read at some step, so that a name within a weight or a schedule is found.
-    let texts: Vec<String> = [Prompt::parse(&request.prompt, 1), Prompt::parse_negative(&request.negative_prompt, 1)]
-        .iter()
-        .flat_map(|prompt| prompt.parts.iter())
-        .flat_map(|part| part.texts.iter().map(|text| text.text.clone()))
-        .chain([request.prompt.clone(), request.negative_prompt.clone()])
-        .collect();
+    let texts = read_texts(&request.prompt, &request.negative_prompt);
     let named = shelf.embeddings().filter(|(name, _)| texts.iter().any(|text| find_word(text, name).is_some()));
     let words = named.map(|(name, path)| Word::open(name, path)).collect::<Result<Vec<_>>>()?;
     model.teach(words)?;

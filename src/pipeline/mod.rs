@@ -1,6 +1,7 @@
 //! Floor 4: from a request to a picture.
 
 mod assets;
+mod count;
 mod denoise;
 mod extend;
 mod generate;
@@ -14,6 +15,7 @@ mod upscale;
 pub use crate::models::image::{picture_from_tensor, tensor_from_picture};
 pub use crate::models::text::{Sizes, TextContext, Texts, encode_prompts, nothing_said};
 pub use assets::Assets;
+pub use count::PromptCounter;
 pub use denoise::{Conditioning, Denoiser, Scheduled, StepDone};
 pub use generate::{Generated, Progress, generate};
 pub use make::{Made, make};

@@ -1,5 +1,7 @@
 //! A request's prompts, in the web UI's syntax, to what the network is told at each step.
 
+use std::ops::Range;
+
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::denoise::{Conditioning, Scheduled};
@@ -71,6 +73,19 @@ pub fn condition(model: &Model, request: &GenerateRequest, steps: u32) -> Result
     Ok((conditioning, notices))
 }
 
+/// The chunks in which a model reads a prompt that is drawn already, for each of its texts and each text encoder.
+///
+/// # Errors
+/// When a tokenizer fails.
+#[cfg(test)]
+pub(super) fn read_chunks(model: &Model, prompt: &Prompt) -> Result<Vec<Vec<Chunks>>> {
+    let specials = [Some(&model.text), model.text_2.as_ref()].into_iter().flatten();
+    let specials = specials.map(|part| special(model, part)).collect();
+    let encoder = Encoder { model, specials, sizes: Sizes::whole(64, 64), clip_skip: 0 };
+    let texts = prompt.parts.iter().flat_map(|part| &part.texts);
+    texts.map(|text| encoder.chunks(&text.pieces)).collect()
+}
+
 /// What encodes the texts of one request.
 struct Encoder<'a> {
     model: &'a Model,
@@ -134,9 +149,23 @@ fn special(model: &Model, part: &TextPart) -> SpecialIds {
 /// # Errors
 /// When the tokenizer fails, which no text makes it do.
 pub fn prompt_ids(model: &Model, part: &TextPart, text: &str) -> Result<Vec<u32>> {
-    let words = model.word_ids(part);
+    let plain = |range: Range<usize>| part.tokenizer.plain_ids(&text[range]);
+    ids_with_words(&model.word_ids(part), text, plain, |id, _| id)
+}
+
+/// The ids of a text in which words with ids of their own may stand. `plain` gives those of a stretch between them;
+/// `word_id` is told where its word begins.
+///
+/// # Errors
+/// The first error of `plain`.
+pub(super) fn ids_with_words<T>(
+    words: &[(&str, Range<u32>)],
+    text: &str,
+    plain: impl Fn(Range<usize>) -> Result<Vec<T>>,
+    word_id: impl Fn(u32, usize) -> T,
+) -> Result<Vec<T>> {
     let mut ids = Vec::new();
-    let mut rest = text;
+    let mut start = 0;
     // The first word in the text, and of several there the longest.
     let next = |rest: &str| {
         words
@@ -144,11 +173,12 @@ pub fn prompt_ids(model: &Model, part: &TextPart, text: &str) -> Result<Vec<u32>
             .filter_map(|(name, ids)| Some((find_word(rest, name)?, ids.clone())))
             .min_by_key(|(at, _)| (at.start, std::cmp::Reverse(at.end)))
     };
-    while let Some((at, word)) = next(rest) {
-        ids.extend(part.tokenizer.plain_ids(&rest[..at.start])?);
-        ids.extend(word);
-        rest = &rest[at.end..];
+    while let Some((at, word)) = next(&text[start..]) {
+        let begins = start + at.start;
+        ids.extend(plain(start..begins)?);
+        ids.extend(word.map(|id| word_id(id, begins)));
+        start += at.end;
     }
-    ids.extend(part.tokenizer.plain_ids(rest)?);
+    ids.extend(plain(start..text.len())?);
     Ok(ids)
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, SourceAction,
-    Tool, ViewerAction,
+    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place, PromptAction,
+    ShelfAction, SourceAction, Tool, ViewerAction, Weigh,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -79,6 +79,8 @@ pub enum Action {
     Adapter(AdapterAction),
     /// Something with the picture to begin with: painting a mask, looking closer.
     Source(SourceAction),
+    /// Something with the prompt that is being written.
+    Prompt(PromptAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -177,6 +179,7 @@ pub enum Key {
     Enter,
     Escape,
     Delete,
+    Tab,
     Left,
     Right,
     Up,
@@ -199,12 +202,14 @@ pub enum Key {
     C,
     E,
     F,
+    H,
     I,
     M,
     Q,
     R,
     S,
     X,
+    Y,
     Z,
 }
 
@@ -274,10 +279,18 @@ impl fmt::Display for Shortcut {
 pub enum Scope {
     /// Everywhere, also while text is being typed.
     Anywhere,
-    /// Everywhere but in the gallery, also while text is being typed.
+    /// Everywhere but in the gallery, also while text is being typed. Names that are offered come first.
     Elsewhere,
     /// On the picture to begin with in Create, unless text is being typed.
     Canvas,
+    /// In Create, also while the draft is being typed; not where [`Scope::Canvas`] holds.
+    Draft,
+    /// In a field of the prompt.
+    Prompt,
+    /// While names are offered for what is typed in a field of the prompt.
+    Names,
+    /// The same, and one of them is chosen.
+    ChosenName,
     /// In the gallery's large view.
     Picture,
     /// In the gallery's large view, unless a widget has the keyboard.
@@ -296,19 +309,39 @@ impl Scope {
     pub fn overlaps(self, other: Self) -> bool {
         let is_grid = |scope| matches!(scope, Self::Grid);
         let is_large = |scope| matches!(scope, Self::Picture | Self::Large);
-        let in_gallery = |scope| is_grid(scope) || is_large(scope) || scope == Self::Gallery;
+        let in_gallery = |scope| is_grid(scope) || is_large(scope) || matches!(scope, Self::Gallery | Self::Compare);
+        let over_names = |scope| matches!(scope, Self::Names | Self::ChosenName);
+        let in_text = |scope| over_names(scope) || matches!(scope, Self::Draft | Self::Prompt);
         match (self, other) {
             (Self::Anywhere, _) | (_, Self::Anywhere) => true,
             (one, other) if one == other => true,
+            (one, other) if in_gallery(one) != in_gallery(other) => false,
+            (Self::Compare, _) | (_, Self::Compare) => false,
             (one, other) if is_grid(one) && is_large(other) || is_large(one) && is_grid(other) => false,
-            (Self::Elsewhere, Self::Canvas) | (Self::Canvas, Self::Elsewhere) => true,
-            (one, other) => in_gallery(one) && in_gallery(other),
+            (Self::Elsewhere, names) | (names, Self::Elsewhere) if over_names(names) => false,
+            // Where a mask is painted, its own undo comes first, unless text is being typed.
+            (Self::Canvas, text) | (text, Self::Canvas) if in_text(text) => false,
+            _ => true,
         }
     }
 }
 
 /// Every action that has a shortcut, and where it holds.
 pub static KEYED: &[(Scope, Action)] = &[
+    // Before what the same keys do elsewhere.
+    (Scope::Names, Action::Prompt(PromptAction::NextCompletion)),
+    (Scope::Names, Action::Prompt(PromptAction::PreviousCompletion)),
+    (Scope::Names, Action::Prompt(PromptAction::CompleteFirst)),
+    (Scope::Names, Action::Prompt(PromptAction::DropCompletions)),
+    (Scope::ChosenName, Action::Prompt(PromptAction::Complete)),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::More))),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::Less))),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::LittleMore))),
+    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::LittleLess))),
+    (Scope::Draft, Action::Prompt(PromptAction::Undo)),
+    (Scope::Draft, Action::Prompt(PromptAction::Redo)),
+    (Scope::Draft, Action::Prompt(PromptAction::RedoToo)),
+    (Scope::Draft, Action::Prompt(PromptAction::History(HistoryAction::Open))),
     (Scope::Anywhere, Action::Generate),
     (Scope::Anywhere, Action::GoTo(Place::Create)),
     (Scope::Anywhere, Action::GoTo(Place::Gallery)),
@@ -420,6 +453,7 @@ impl Action {
             Self::Batch(action) => action.info(),
             Self::Shelf(action) => action.info(),
             Self::Adapter(action) => action.info(),
+            Self::Prompt(action) => action.info(),
             Self::ChooseModel => {
                 info("Open model folder…", "A Stable Diffusion model as a folder with model_index.json", None)
             }
@@ -481,7 +515,9 @@ impl Edit {
     /// The field's name and what it means, for people who do not know the field's jargon.
     fn info(&self) -> Info {
         let (text, tooltip) = match self {
-            Self::Prompt(_) => ("Prompt", "What to draw, in plain words"),
+            Self::Prompt(_) => {
+                ("Prompt", "What to draw, in plain words. Ctrl+↑ and Ctrl+↓ weigh the word under the cursor")
+            }
             Self::NegativePrompt(_) => ("Negative prompt", "What to keep out of the picture; may stay empty"),
             Self::Model(_) => ("Model", "The network that draws the picture"),
             Self::Width(_) => ("Width", "Width of the picture in pixels"),

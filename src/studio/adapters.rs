@@ -125,17 +125,6 @@ impl State {
         worn
     }
 
-    /// The adapters that the prompt names and that are not there, once the folders were looked into.
-    #[must_use]
-    pub fn missing_adapters(&self) -> Vec<String> {
-        if self.adapters.is_waiting || self.adapters.problem.is_some() || self.adapters.model.is_none() {
-            return Vec::new();
-        }
-        let is_here =
-            |name: &str| self.adapters.loras.iter().any(|card| card.name.to_lowercase() == name.to_lowercase());
-        self.worn().into_iter().map(|network| network.name).filter(|name| !is_here(name)).collect()
-    }
-
     /// Whether an embedding's word stands in the prompt, and whether in the negative one.
     #[must_use]
     pub fn says(&self, word: &str) -> (bool, bool) {
@@ -228,7 +217,6 @@ mod tests {
         state.apply(Action::Edit(Edit::Prompt("<lora:ink:0.5> <lora:INK:0.25> <lora:gone>".to_owned())));
         let worn: Vec<_> = state.worn().into_iter().map(|one| (one.name, one.unet_weight)).collect();
         assert_eq!(worn, [("ink".to_owned(), 0.75), ("gone".to_owned(), 1.0)]);
-        assert_eq!(state.missing_adapters(), ["gone"]);
     }
 
     #[test]

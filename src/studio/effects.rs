@@ -49,6 +49,8 @@ pub enum DialogRequest {
     Vae,
     /// A table of a batch.
     BatchTable,
+    /// Another program's styles.
+    Styles,
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

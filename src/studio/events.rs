@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::domain::{Command, Event, JobId, ModelInfo, ModelRef, UserError};
 use crate::library::{LibraryCommand, LibraryEvent};
 
+use super::prompt_undo::Touch;
 use super::{Effect, ModelStatus, Phase, State};
 
 impl State {
@@ -118,6 +119,7 @@ impl State {
             LibraryEvent::Gallery(event) => return self.on_gallery_event(event),
             LibraryEvent::Import(event) => return self.on_import_event(event),
             LibraryEvent::Source(event) => return self.on_source_event(event),
+            LibraryEvent::Prompts(event) => return self.on_prompts_event(event),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }
@@ -171,6 +173,8 @@ impl State {
         {
             self.draft.take_defaults(family);
             self.mark_dirty();
+            // They belong to the choice of the model.
+            self.settle(&Touch::Aside);
         }
     }
 

@@ -59,6 +59,11 @@ impl Models {
         }
     }
 
+    /// Whether it must be loaded before it can be used: it never was, or that failed.
+    pub(super) fn needs_loading(&self, model: &ModelRef) -> bool {
+        !matches!(self.status(model), Some(ModelStatus::Ready(_) | ModelStatus::Loading))
+    }
+
     pub(super) fn set(&mut self, model: ModelRef, status: ModelStatus) {
         self.status.insert(model, status);
     }

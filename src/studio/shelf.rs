@@ -148,7 +148,7 @@ impl Shelf {
                 }
             }
             // Not of this place: `State` takes it.
-            ModelsEvent::Fitted { .. } => {}
+            ModelsEvent::Fitted { .. } | ModelsEvent::Prompt(_) => {}
             ModelsEvent::Planned { repo, page, plan } => {
                 let key = TransferKey::Repo(repo);
                 if let Some(transfer) = self.transfers.iter_mut().find(|transfer| transfer.key == key) {

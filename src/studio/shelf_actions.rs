@@ -204,7 +204,11 @@ impl State {
     pub fn on_models_event(&mut self, event: ModelsEvent) -> Vec<Effect> {
         if let ModelsEvent::Fitted { model, cards } = event {
             self.adapters.fitted(&model, cards);
+            self.prompt.names_version += 1;
             return Vec::new();
+        }
+        if let ModelsEvent::Prompt(answer) = event {
+            return self.on_prompt_answer(answer);
         }
         // An adapter or embedding that was brought here can be worn at once.
         let is_adapter = |path: &PathBuf| {
@@ -228,6 +232,7 @@ impl State {
     pub fn on_models_refused(&mut self, command: ModelsCommand, error: UserError) {
         let event = match command {
             ModelsCommand::Inspect(path) => ModelsEvent::Inspected { path, found: Err(error) },
+            ModelsCommand::Prompt(_) => return self.on_prompt_refused(),
             ModelsCommand::Fit(model) => ModelsEvent::Fitted { model, cards: Err(error) },
             ModelsCommand::Plan(repo) | ModelsCommand::Download(repo) => {
                 ModelsEvent::TransferEnded { key: TransferKey::Repo(repo), end: TransferEnd::Failed(error) }

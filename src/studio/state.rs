@@ -14,8 +14,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds,
-    Shelf, Size, Source, View, Viewer,
+    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
+    Queue, Seeds, Shelf, Size, Source, View, Viewer,
 };
 
 /// The places of the window.
@@ -111,6 +111,8 @@ pub struct State {
     pub batch: Batch,
     /// The adapters and embeddings of the user's folders.
     pub adapters: Adapters,
+    /// Writing prompts.
+    pub prompt: PromptDesk,
     /// What is built in.
     pub catalog: Catalog,
     /// Where the user's files are; the pictures, unless [`State::pictures_dir`] says otherwise.
@@ -150,6 +152,7 @@ impl State {
             safety,
             hub_token,
             batch,
+            styles,
         } = settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
@@ -159,7 +162,6 @@ impl State {
         };
         Self {
             place: Place::default(),
-            draft,
             source: Source::default(),
             queue: Queue::default(),
             film: Film::default(),
@@ -170,6 +172,8 @@ impl State {
             shelf: Shelf::new(model_folders, hub_token),
             batch: Batch::new(batch),
             adapters: Adapters::default(),
+            prompt: PromptDesk::new(&draft, styles),
+            draft,
             catalog,
             paths,
             theme,
@@ -198,6 +202,7 @@ impl State {
         let table = self.batch.reading.clone();
         effects.extend(table.map(|table| Effect::Batch(BatchCommand::Read(table))));
         effects.extend(self.follow_source());
+        effects.extend(self.start_prompts());
         effects
     }
 
@@ -215,6 +220,7 @@ impl State {
             safety: self.safety,
             hub_token: self.shelf.saved_token.clone(),
             batch: self.batch.memory(),
+            styles: self.prompt.styles.applied.clone(),
         }
     }
 
@@ -264,7 +270,7 @@ impl State {
     /// What is wrong with the draft, field by field.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        self.family().map(|family| self.draft.request.validate(family)).unwrap_or_default()
+        self.family().map(|family| self.styled_request().validate(family)).unwrap_or_default()
     }
 
     /// Why Generate cannot be used now.

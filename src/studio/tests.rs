@@ -11,7 +11,7 @@ use crate::library::{GalleryCommand, LibraryCommand, LibraryEvent, Paths};
 
 use super::{Action, Catalog, DialogAnswer, Edit, Effect, MAX_NOTICES, Phase, Place, State, View};
 
-static STARTER: Capabilities = Capabilities {
+pub(super) static STARTER: Capabilities = Capabilities {
     family: FamilyId::Starter,
     label: "Starter",
     size_multiple_px: 8,

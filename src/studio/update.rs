@@ -6,6 +6,7 @@ use crate::domain::{BulkWork, GenerateRequest, ImageFormat, ModelRef, PictureId,
 use crate::library::{GalleryCommand, LibraryCommand, SaveSource};
 
 use super::gallery_actions::ask;
+use super::prompt_undo::Touch;
 use super::{
     Action, BatchAction, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction,
     State, View,
@@ -17,12 +18,14 @@ pub const ZIP_NAME: &str = "pictures.zip";
 impl State {
     /// Carries out an act of the user.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
-        let mut effects = self.act(action);
+        let touch = Touch::of(&action);
+        let mut effects = self.carry_out(action);
+        effects.extend(self.settle(&touch));
         effects.extend(self.follow_source());
         effects
     }
 
-    fn act(&mut self, action: Action) -> Vec<Effect> {
+    fn carry_out(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::GoTo(place) => {
                 self.place = place;
@@ -79,6 +82,7 @@ impl State {
             Action::Batch(action) => return self.apply_batch(action),
             Action::Shelf(action) => return self.apply_shelf(action),
             Action::Adapter(action) => return self.apply_adapter(action),
+            Action::Prompt(action) => return self.apply_prompt(action),
             Action::ChooseModel => return self.ask(DialogRequest::ModelFolder),
             Action::ChoosePicturesFolder => return self.ask(DialogRequest::PicturesFolder),
             Action::ShowLive => {
@@ -158,7 +162,7 @@ impl State {
         if waits {
             return effects;
         }
-        let request = self.draft.request.clone();
+        let request = self.styled_request().into_owned();
         if !self.draft.seed_locked {
             self.draft.request.seed = self.seeds.draw();
         }
@@ -251,6 +255,8 @@ impl State {
         let request = &recipe.request;
         match action {
             Action::UsePrompt => {
+                // A recipe's prompts have their styles in them.
+                self.prompt.styles.applied.clear();
                 self.draft.request.prompt.clone_from(&request.prompt);
                 self.draft.request.negative_prompt.clone_from(&request.negative_prompt);
             }
@@ -342,7 +348,8 @@ impl State {
                     | DialogRequest::ModelsFolder
                     | DialogRequest::BatchTable
                     | DialogRequest::Vae
-                    | DialogRequest::ImportFolder => String::new(),
+                    | DialogRequest::ImportFolder
+                    | DialogRequest::Styles => String::new(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
@@ -391,6 +398,7 @@ impl State {
             }
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::ImportFolder => self.take_in(vec![path]),
+            DialogRequest::Styles => Self::import_styles(path),
             DialogRequest::CopyOut(ids) => {
                 self.work_on(ids, BulkWork::CopyTo { folder: path, recipe: self.gallery.recipe_in_copies })
             }

@@ -269,6 +269,8 @@ impl State {
             effects.push(self.preload(request.model.clone()));
         }
         self.draft.request = request;
+        // A recipe's prompts have their styles in them.
+        self.prompt.styles.applied.clear();
         effects.extend(self.fit_adapters());
         self.place = Place::Create;
         self.viewer.import.looked = None;

@@ -11,6 +11,11 @@ use super::icons::Icon;
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, action_icon_ui, hint_ui, problem_ui, tooltip};
 
+/// The key of the search's field.
+pub fn search_id() -> Id {
+    Id::unique("adapters_search")
+}
+
 /// All adapters and embeddings, behind a line that tells how many are in use.
 pub fn adapters_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let worn = state.worn();
@@ -25,9 +30,6 @@ pub fn adapters_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let open = (in_use > 0).then_some(true);
     CollapsingHeader::new(title).id_salt("adapters").open(open).show_unindented(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::UNIT;
-        for name in state.missing_adapters() {
-            problem_ui(ui, Some(&format!("There is no LoRA called {name}")));
-        }
         let adapters = &state.adapters;
         if let Some(UserError { sentence, .. }) = &adapters.problem {
             problem_ui(ui, Some(&format!("It cannot be told what fits: {sentence}")));
@@ -72,7 +74,7 @@ fn search_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             let info = AdapterAction::Search(String::new()).info();
             let mut text = state.adapters.search.clone();
             let width = ui.available_width() - theme::CONTROL_HEIGHT - 2.0 * theme::UNIT;
-            let field = TextEdit::singleline(&mut text).id(Id::unique("adapters_search")).desired_width(width);
+            let field = TextEdit::singleline(&mut text).id(search_id()).desired_width(width);
             let response = ui.add(field.hint_text(info.text)).on_hover_text(info.tooltip);
             if response.accessible_name("Search LoRAs and embeddings").changed() {
                 actions.push(Action::Adapter(AdapterAction::Search(text)));
@@ -90,7 +92,7 @@ fn search_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 fn lora_ui(ui: &mut Ui, card: &AdapterCard<LoraFit>, worn: Option<&Network>, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let name = &card.name;
-    let refusal = refusal_of(card, |fit| fit.refusal.as_ref()).or_else(|| {
+    let refusal = card.refusal().cloned().or_else(|| {
         let unnamed = UserError::input("A prompt cannot name this file");
         (!can_be_named(name)).then(|| unnamed.hint("rename it: without < > : = and spaces at its ends"))
     });
@@ -176,7 +178,7 @@ fn embedding_ui(
 ) {
     let p = palette(ui);
     let name = &card.name;
-    let refusal = refusal_of(card, |fit| fit.refusal.as_ref());
+    let refusal = card.refusal().cloned();
     ui.horizontal(|ui| {
         let colour = if refusal.is_none() { p.text } else { p.text_faint };
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -212,14 +214,6 @@ fn embedding_ui(
 
 fn place_of(button: &str) -> &'static str {
     if button == "Prompt" { "prompt" } else { "negative prompt" }
-}
-
-/// Why a file cannot be used with the model: it cannot be read, or does not fit.
-fn refusal_of<Fit>(card: &AdapterCard<Fit>, refusal: impl Fn(&Fit) -> Option<&UserError>) -> Option<UserError> {
-    match &card.fit {
-        Err(error) => Some(error.clone()),
-        Ok(fit) => refusal(fit).cloned(),
-    }
 }
 
 fn refusal_ui(ui: &mut Ui, UserError { sentence, hint, .. }: &UserError) {

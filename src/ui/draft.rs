@@ -1,6 +1,6 @@
 //! The draft's column: everything that makes a picture, and Generate.
 
-use egui::{Button, Frame, Id, Margin, Panel, RichText, ScrollArea, TextEdit, Ui, vec2};
+use egui::{Button, Frame, Margin, Panel, RichText, ScrollArea, Ui, vec2};
 
 use crate::domain::{ModelRef, Problem};
 use crate::studio::{Action, Edit, ModelStatus, State};
@@ -8,13 +8,14 @@ use crate::studio::{Action, Edit, ModelStatus, State};
 use super::adapters::adapters_ui;
 use super::draft_fields::{combo_ui, count_ui, guidance_ui, sampler_and_schedule_ui, seed_ui, size_ui, steps_ui};
 use super::extras::{init_ui, more_ui};
+use super::prompt::PromptFields;
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, button_ui, field_name_ui, hint_ui, problem_ui, tooltip};
+use super::widgets::{Emphasis, button_ui, hint_ui, problem_ui, tooltip};
 
 const MARGIN: i8 = 16;
 
 /// The draft's column. `focus_prompt` puts the keyboard into the prompt.
-pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Vec<Action>) {
+pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_prompt: bool, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let problems = state.problems();
     let bottom = Frame::new().fill(p.panel).inner_margin(Margin { left: MARGIN, right: MARGIN, top: 12, bottom: 12 });
@@ -25,7 +26,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Ve
         Frame::new().inner_margin(Margin { left: MARGIN, right: MARGIN, top: 16, bottom: 16 }).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = theme::UNIT;
             let gap = 3.0 * theme::UNIT;
-            prompt_ui(ui, state, focus_prompt, &problems, actions);
+            prompts.show(ui, state, focus_prompt, &problems, actions);
             ui.add_space(gap);
             model_ui(ui, state, actions);
             adapters_ui(ui, state, actions);
@@ -55,39 +56,6 @@ pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Ve
 /// The sentence on what is wrong with a field.
 pub fn problem_of<'a>(problems: &'a [Problem], field: &str) -> Option<&'a str> {
     problems.iter().find(|problem| problem.field == field).map(|problem| problem.sentence.as_str())
-}
-
-fn prompt_ui(ui: &mut Ui, state: &State, focus: bool, problems: &[Problem], actions: &mut Vec<Action>) {
-    let request = &state.draft.request;
-    let rows = if ui.ctx().content_rect().height() < theme::SHORT_BELOW { 3 } else { 5 };
-    for (edit, text, rows, field) in [
-        (Edit::Prompt as fn(String) -> Edit, &request.prompt, rows, "prompt"),
-        (Edit::NegativePrompt as fn(String) -> Edit, &request.negative_prompt, 2, "negative_prompt"),
-    ] {
-        let info = Action::Edit(edit(String::new())).info();
-        let name = field_name_ui(ui, &info);
-        let mut edited = text.clone();
-        let response = ui
-            .add(
-                TextEdit::multiline(&mut edited)
-                    .id(Id::unique(field))
-                    .desired_rows(rows)
-                    .desired_width(f32::INFINITY)
-                    .margin(Margin::symmetric(10, 8))
-                    .hint_text(if field == "prompt" { "Describe a picture" } else { "Nothing in particular" }),
-            )
-            .labelled_by(name.id);
-        if focus && field == "prompt" {
-            response.request_focus();
-        }
-        if response.changed() {
-            actions.push(Action::Edit(edit(edited)));
-        }
-        problem_ui(ui, problem_of(problems, field));
-        if field == "prompt" {
-            ui.add_space(2.0 * theme::UNIT);
-        }
-    }
 }
 
 fn model_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {

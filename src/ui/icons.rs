@@ -38,6 +38,8 @@ pub enum Icon {
     Undo,
     Redo,
     Eye,
+    History,
+    Styles,
 }
 
 /// Draws an icon into a square.
@@ -111,6 +113,18 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
         Icon::Refresh => {
             pen.arc(8.0, 8.0, 5.0, 0.9, 6.0);
             pen.line(&[(13.2, 3.2), (12.9, 6.7), (9.4, 6.4)]);
+        }
+        Icon::History => {
+            // A clock that runs back.
+            pen.arc(8.0, 8.0, 5.4, 3.6, 8.6);
+            pen.line(&[(1.6, 7.6), (3.1, 5.2), (5.2, 7.0)]);
+            pen.line(&[(8.0, 4.8), (8.0, 8.2), (10.4, 9.6)]);
+        }
+        Icon::Styles => {
+            // Sheets over each other.
+            pen.line(&[(8.0, 2.2), (14.0, 5.2), (8.0, 8.2), (2.0, 5.2), (8.0, 2.2)]);
+            pen.line(&[(2.0, 8.2), (8.0, 11.2), (14.0, 8.2)]);
+            pen.line(&[(2.0, 11.0), (8.0, 14.0), (14.0, 11.0)]);
         }
         Icon::Picture => {
             pen.rect(2.0, 3.0, 12.0, 10.0, 2);

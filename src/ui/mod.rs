@@ -19,6 +19,11 @@ mod models;
 mod models_cards;
 mod notices;
 mod path_prompt;
+mod prompt;
+mod prompt_highlight;
+mod prompt_history;
+mod prompt_names;
+mod prompt_styles;
 mod rail;
 mod recipe;
 mod settings;
@@ -48,6 +53,7 @@ use textures::{TextureKey, Textures};
 pub struct Window {
     textures: Textures,
     source: source_canvas::SourceCanvas,
+    prompts: prompt::PromptFields,
     prompt_was_focused: bool,
     search_focus: u64,
     had_keyboard: bool,
@@ -102,8 +108,11 @@ impl Window {
             }
         }
         notices::notices_ui(ui.ctx(), state, actions);
+        prompt_history::history_ui(ui.ctx(), state, actions);
+        prompt_styles::editor_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
         import::import_ui(ui.ctx(), state, &mut self.textures, actions);
+        self.prompts.watch(ui.ctx(), actions);
         self.had_keyboard = ui.memory(|memory| memory.focused().is_some());
     }
 
@@ -116,7 +125,7 @@ impl Window {
         };
         let focus_prompt = !std::mem::replace(&mut self.prompt_was_focused, true);
         side(Panel::left("draft"), draft_width, p.panel)
-            .show(ui, |ui| draft::draft_ui(ui, state, focus_prompt, actions));
+            .show(ui, |ui| draft::draft_ui(ui, state, &mut self.prompts, focus_prompt, actions));
         side(Panel::right("film"), film_width, p.panel)
             .show(ui, |ui| filmstrip::filmstrip_ui(ui, state, &mut self.textures, actions));
         CentralPanel::default()

@@ -29,6 +29,7 @@ fn content_ui(ui: &mut Ui, prompt: &PathPrompt, actions: &mut Vec<Action>) {
         DialogRequest::Init => "Picture to begin with",
         DialogRequest::Mask => "Mask",
         DialogRequest::Vae => "File of the VAE",
+        DialogRequest::Styles => "File of the styles",
         DialogRequest::PicturesFolder => "Folder for new pictures",
         DialogRequest::ImportFolder => "Folder with pictures to import",
         DialogRequest::CopyOut(_) => "Folder for the copies",

@@ -8,11 +8,13 @@ use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, SourceAction, St
 
 use super::textures::picture_from_colours;
 
+use super::adapters;
+
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    if state.path_prompt.is_some() {
+    if state.path_prompt.is_some() || state.prompt.has_dialog() {
         return; // the dialog in the window has the keys
     }
     if state.place == Place::Create {
@@ -21,7 +23,7 @@ pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut V
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
     let writing = ctx.text_edit_focused() || Popup::is_any_open(ctx);
     for (scope, action) in KEYED {
-        if holds(*scope, state, typing, writing)
+        if holds(ctx, *scope, state, typing, writing)
             && let Some(shortcut) = action.info().shortcut
             && pressed(ctx, shortcut)
         {
@@ -44,15 +46,24 @@ fn collect_pasted(ctx: &Context, actions: &mut Vec<Action>) {
     }
 }
 
-fn holds(scope: Scope, state: &State, typing: bool, writing: bool) -> bool {
+fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool, writing: bool) -> bool {
+    let create = state.place == Place::Create;
+    let completion = state.prompt.completion.as_ref().filter(|_| create);
+    let painting = create && state.source.is_shown() && !writing;
     let gallery = state.place == Place::Gallery;
     let comparing = gallery && state.viewer.compare.is_some();
     let gallery = gallery && !comparing;
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
-        Scope::Elsewhere => !gallery && !comparing,
-        Scope::Canvas => state.place == Place::Create && state.source.is_shown() && !writing,
+        // Esc closes a menu first.
+        Scope::Elsewhere => !gallery && !comparing && !Popup::is_any_open(ctx),
+        Scope::Canvas => painting,
+        // A search has its own undo.
+        Scope::Draft => create && !painting && ctx.memory(|memory| memory.focused() != Some(adapters::search_id())),
+        Scope::Prompt => create && state.prompt.cursor.is_some(),
+        Scope::Names => completion.is_some(),
+        Scope::ChosenName => completion.is_some_and(|completion| completion.chosen.is_some()),
         Scope::Picture => large,
         Scope::Large => large && !typing,
         Scope::Compare => comparing && !typing,
@@ -98,6 +109,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Enter => egui::Key::Enter,
         Key::Escape => egui::Key::Escape,
         Key::Delete => egui::Key::Delete,
+        Key::Tab => egui::Key::Tab,
         Key::Left => egui::Key::ArrowLeft,
         Key::Right => egui::Key::ArrowRight,
         Key::Up => egui::Key::ArrowUp,
@@ -122,10 +134,12 @@ fn egui_key(key: Key) -> egui::Key {
         Key::F => egui::Key::F,
         Key::I => egui::Key::I,
         Key::M => egui::Key::M,
+        Key::H => egui::Key::H,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,
         Key::X => egui::Key::X,
+        Key::Y => egui::Key::Y,
         Key::Z => egui::Key::Z,
     }
 }

@@ -125,6 +125,12 @@ pub struct Palette {
     pub on_accent: Color32,
     /// Behind what is chosen.
     pub accent_soft: Color32,
+    /// In a prompt: names of files. These three are nearly grey: a picture is judged beside them.
+    pub named: Color32,
+    /// In a prompt: what is drawn by lot.
+    pub drawn: Color32,
+    /// In a prompt: what changes with the steps.
+    pub timed: Color32,
     /// What went wrong.
     pub danger: Color32,
     /// Over what of a picture is painted anew.
@@ -157,6 +163,9 @@ static DARK: Palette = Palette {
     accent_pressed: Color32::from_rgb(0xcf, 0x8f, 0x3a),
     on_accent: grey(0x16),
     accent_soft: Color32::from_rgb(0x3a, 0x30, 0x22),
+    named: Color32::from_rgb(0x9c, 0xb8, 0xd8),
+    drawn: Color32::from_rgb(0x9e, 0xc4, 0xa6),
+    timed: Color32::from_rgb(0xc2, 0xae, 0xd8),
     danger: Color32::from_rgb(0xf0, 0x7a, 0x72),
     mask: MASK,
     raised: grey(0x24),
@@ -179,6 +188,9 @@ static LIGHT: Palette = Palette {
     accent_pressed: Color32::from_rgb(0x84, 0x49, 0x04),
     on_accent: grey(0xff),
     accent_soft: Color32::from_rgb(0xf3, 0xe2, 0xc8),
+    named: Color32::from_rgb(0x2e, 0x56, 0x86),
+    drawn: Color32::from_rgb(0x2f, 0x62, 0x40),
+    timed: Color32::from_rgb(0x64, 0x46, 0x88),
     danger: Color32::from_rgb(0xb3, 0x26, 0x1e),
     mask: MASK,
     raised: grey(0xfc),
@@ -197,6 +209,18 @@ pub fn palette_of(theme: Theme) -> &'static Palette {
 #[must_use]
 pub fn palette(ui: &egui::Ui) -> &'static Palette {
     palette_of(if ui.visuals().dark_mode { Theme::Dark } else { Theme::Light })
+}
+
+/// The colour of a prompt's words by their weight: the more they count the nearer to the accent, the less the fainter.
+#[must_use]
+pub fn weight_colour(p: &Palette, weight: f64) -> Color32 {
+    // Half a weight more or less is the strongest; a tenth is to be seen.
+    let strength = |far: f64| (0.3 + 1.4 * far).min(1.0) as f32;
+    match weight {
+        weight if weight > 1.0 => p.text.lerp_to_gamma(p.accent, strength(weight - 1.0)),
+        weight if weight < 1.0 => p.text.lerp_to_gamma(p.text_faint, strength(1.0 - weight)),
+        _ => p.text,
+    }
 }
 
 /// The semibold face, for titles and the names of fields.
@@ -366,6 +390,13 @@ mod tests {
                 ("label", p.text_dim, p.panel),
                 ("hint", p.text_faint, p.panel),
                 ("hint in a field", p.text_faint, p.field),
+                ("a name in a prompt", p.named, p.field),
+                ("a draw in a prompt", p.drawn, p.field),
+                ("a schedule in a prompt", p.timed, p.field),
+                ("a word that counts more", weight_colour(p, 1.2), p.field),
+                ("a word that counts much more", weight_colour(p, 9.0), p.field),
+                ("a word that counts less", weight_colour(p, 0.8), p.field),
+                ("a word that counts against", weight_colour(p, -9.0), p.field),
                 ("rail", p.text_dim, p.rail),
                 ("error", p.danger, p.panel),
                 ("error in a message", p.danger, p.raised),

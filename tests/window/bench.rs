@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
+use atelier::domain::prompt::PromptQuery;
 use atelier::domain::{
     Capabilities, CatalogueEntry, Command, Event, FamilyId, GalleryRow, GenerateRequest, Job, JobId, Marks, ModelInfo,
     ModelRef, ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId,
@@ -240,9 +241,18 @@ impl Bench {
         self.harness.run_steps(4);
     }
 
-    /// What was asked of the models' thread since the last look.
+    /// What was asked of the models' thread since the last look, but for what is asked about the prompt.
     pub fn asked_of_models(&self) -> Vec<ModelsCommand> {
-        self.models_commands.try_iter().collect()
+        self.models_commands.try_iter().filter(|command| !matches!(command, ModelsCommand::Prompt(_))).collect()
+    }
+
+    /// What was asked about the prompt since the last look; what else was asked of the models' thread is dropped.
+    pub fn asked_about_prompt(&self) -> Vec<PromptQuery> {
+        let query = |command| match command {
+            ModelsCommand::Prompt(query) => Some(query),
+            _ => None,
+        };
+        self.models_commands.try_iter().filter_map(query).collect()
     }
 
     pub fn step(&mut self, job: JobId, step: u32, steps: u32) {

@@ -88,22 +88,45 @@ pub struct Attention {
 /// give the character, and a backslash before anything else is dropped.
 #[must_use]
 pub fn parse(text: &str) -> Attention {
-    let scan = scan(text);
-    let mut pieces: Vec<Piece> = Vec::new();
-    for fragment in scan.fragments {
+    let Scan { fragments, problems, .. } = scan(text);
+    let piece = |piece| match piece {
+        RangedPiece::Break => Piece::Break,
+        RangedPiece::Run { ranges, weight } => {
+            Piece::Run { text: ranges.into_iter().map(|range| &text[range]).collect(), weight }
+        }
+    };
+    Attention { pieces: joined(fragments).into_iter().map(piece).collect(), problems }
+}
+
+/// A [`Piece`] as parts of the text that it was read from.
+pub(super) enum RangedPiece {
+    /// Text of one weight.
+    Run { ranges: Vec<Range<usize>>, weight: f64 },
+    /// `BREAK`.
+    Break,
+}
+
+/// The pieces of a text as parts of it.
+pub(super) fn ranged_pieces(text: &str) -> Vec<RangedPiece> {
+    joined(scan(text).fragments)
+}
+
+fn joined(fragments: Vec<Fragment>) -> Vec<RangedPiece> {
+    let mut pieces: Vec<RangedPiece> = Vec::new();
+    for fragment in fragments {
         match fragment.meaning {
             Meaning::Bracket => {}
-            Meaning::Break => pieces.push(Piece::Break),
+            Meaning::Break => pieces.push(RangedPiece::Break),
             Meaning::Content(range) => match pieces.last_mut() {
-                Some(Piece::Run { text: last, weight }) if *weight == fragment.weight => last.push_str(&text[range]),
-                _ => pieces.push(Piece::Run { text: text[range].to_owned(), weight: fragment.weight }),
+                Some(RangedPiece::Run { ranges, weight }) if *weight == fragment.weight => ranges.push(range),
+                _ => pieces.push(RangedPiece::Run { ranges: vec![range], weight: fragment.weight }),
             },
         }
     }
     if pieces.is_empty() {
-        pieces.push(Piece::Run { text: String::new(), weight: 1.0 });
+        pieces.push(RangedPiece::Run { ranges: Vec::new(), weight: 1.0 });
     }
-    Attention { pieces, problems: scan.problems }
+    pieces
 }
 
 /// The same as byte spans: they follow each other without gaps and cover the whole text. Escapes belong to the text.
@@ -162,6 +185,24 @@ struct Scan {
     fragments: Vec<Fragment>,
     groups: Vec<Group>,
     problems: Vec<PromptProblem>,
+    /// Brackets that nothing closes, and closers that nothing opens: where each stands.
+    unpaired: Vec<usize>,
+    /// Weights that are no numbers: the colon, and what follows it up to the bracket.
+    no_numbers: Vec<Range<usize>>,
+}
+
+/// What in a text's brackets is not as it was meant.
+pub(super) struct Slips {
+    /// Brackets that nothing closes, and closers that nothing opens, in order.
+    pub unpaired: Vec<usize>,
+    /// Weights that are no numbers, from their colon on.
+    pub no_numbers: Vec<Range<usize>>,
+}
+
+/// What in a text's brackets is not as it was meant.
+pub(super) fn slips(text: &str) -> Slips {
+    let Scan { unpaired, no_numbers, .. } = scan(text);
+    Slips { unpaired, no_numbers }
 }
 
 impl Scan {
@@ -200,7 +241,13 @@ impl Scan {
 }
 
 fn scan(text: &str) -> Scan {
-    let mut scan = Scan { fragments: Vec::new(), groups: Vec::new(), problems: Vec::new() };
+    let mut scan = Scan {
+        fragments: Vec::new(),
+        groups: Vec::new(),
+        problems: Vec::new(),
+        unpaired: Vec::new(),
+        no_numbers: Vec::new(),
+    };
     // The fragment of each bracket that is still open.
     let (mut round, mut square): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
     let bytes = text.as_bytes();
@@ -231,13 +278,17 @@ fn scan(text: &str) -> Scan {
                     }
                     let literal = text[at + 1..end - 1].trim_matches(is_space).to_owned();
                     scan.problems.push(PromptProblem::WeightIsNoNumber { weight: literal });
+                    scan.no_numbers.push(at..end - 1);
                     scan.push(here.clone(), Meaning::Content(here));
                 }
                 _ => scan.push(here.clone(), Meaning::Content(here)),
             },
             b')' if !round.is_empty() => close(&mut scan, &mut round, here, None, false),
             b']' if !square.is_empty() => close(&mut scan, &mut square, here, None, true),
-            b'(' | b'[' | b')' | b']' => scan.push(here.clone(), Meaning::Content(here)),
+            b'(' | b'[' | b')' | b']' => {
+                scan.unpaired.push(at);
+                scan.push(here.clone(), Meaning::Content(here));
+            }
             _ => {
                 let special = |c| matches!(c, '\\' | '(' | ')' | '[' | ']' | ':');
                 let end = text[at..].find(special).map_or(text.len(), |length| at + length);
@@ -248,6 +299,9 @@ fn scan(text: &str) -> Scan {
         }
         at += 1;
     }
+    let left_open = round.iter().chain(&square).map(|&first| scan.fragments[first].range.start);
+    scan.unpaired.extend(left_open.collect::<Vec<_>>());
+    scan.unpaired.sort_unstable();
     // What stayed open reaches to the end: first the round ones, then the square ones, in the order of opening.
     for first in round {
         scan.multiply(first, ROUND);

@@ -39,6 +39,8 @@ pub struct Chunk {
     pub ids: Vec<u32>,
     /// The weight of each id; 1 for those that are not of the text.
     pub weights: Vec<f32>,
+    /// How many of the ids are of the text, from the second on.
+    pub used: usize,
 }
 
 /// A prompt as chunks.
@@ -160,7 +162,8 @@ impl Open {
     /// Never more ids than a chunk has room for.
     fn close(self, special: &SpecialIds) -> Chunk {
         let length = special.tokens() + 2;
-        let mut chunk = Chunk { ids: vec![special.end; length], weights: vec![1.0; length] };
+        let used = self.ids.len();
+        let mut chunk = Chunk { ids: vec![special.end; length], weights: vec![1.0; length], used };
         chunk.ids[0] = special.start;
         chunk.ids[1..=self.ids.len()].copy_from_slice(&self.ids);
         chunk.weights[1..=self.weights.len()].copy_from_slice(&self.weights);

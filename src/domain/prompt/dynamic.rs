@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::PromptProblem;
+use super::trace::Traced;
 use super::wildcards::Choice;
 use crate::domain::limits;
 
@@ -45,10 +46,34 @@ pub fn expand(
     lists: &dyn Fn(&str) -> Option<Arc<[Choice]>>,
     next_u32: &mut dyn FnMut() -> u32,
 ) -> Expansion {
+    let (traced, problems) = expand_traced(text, lists, next_u32);
+    Expansion { text: traced.text, problems }
+}
+
+/// As [`expand`], and tells where each part of the drawn text comes from.
+#[must_use]
+pub fn expand_traced(
+    text: &str,
+    lists: &dyn Fn(&str) -> Option<Arc<[Choice]>>,
+    next_u32: &mut dyn FnMut() -> u32,
+) -> (Traced, Vec<PromptProblem>) {
     let mut expander = Expander { lists, next_u32, problems: Vec::new(), draws: 0, room: limits::MAX_PROMPT_BYTES };
-    let mut out = String::new();
-    expander.expand(text, 0, &mut out);
-    Expansion { text: out, problems: expander.problems }
+    let mut traced = Traced::default();
+    for item in items(text) {
+        let range = item.range();
+        let is_kept = matches!(item, Item::Text(_) | Item::Unclosed(_) | Item::Variable(_));
+        let mut out = String::new();
+        let goes_on = expander.item(text, item, 0, &mut out);
+        if is_kept {
+            traced.push(&out, range.start);
+        } else {
+            traced.push_drawn(&out, range.start);
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    (traced, expander.problems)
 }
 
 struct Expander<'a> {
@@ -82,35 +107,44 @@ impl Expander<'_> {
 
     fn expand(&mut self, text: &str, depth: usize, out: &mut String) {
         for item in items(text) {
-            if self.room == 0 {
-                // Nothing that follows can be written; `push` tells of it once there is something.
-                return self.push(&text[item.range()], out);
-            }
-            let range = item.range();
-            match item {
-                Item::Variable(_) => {
-                    self.problem(PromptProblem::VariableNotSupported { text: text[range.clone()].to_owned() });
-                    self.push(&text[range], out);
-                }
-                Item::Unclosed(_) => {
-                    self.problem(PromptProblem::UnclosedBrace);
-                    self.push(&text[range], out);
-                }
-                Item::Text(_) => self.push(&text[range], out),
-                Item::Variants(_) | Item::Wildcard(_) if depth >= MAX_DEPTH || self.draws >= MAX_DRAWS => {
-                    self.problem(PromptProblem::ExpansionTooDeep);
-                    self.push(&text[range], out);
-                }
-                Item::Variants(_) => {
-                    self.draws += 1;
-                    self.variants(&text[range.start + 1..range.end - 1], depth, out);
-                }
-                Item::Wildcard(_) => {
-                    self.draws += 1;
-                    self.wildcard(&text[range], depth, out);
-                }
+            if !self.item(text, item, depth, out) {
+                return;
             }
         }
+    }
+
+    /// Draws one item of a text. Whether there is room for more.
+    fn item(&mut self, text: &str, item: Item, depth: usize, out: &mut String) -> bool {
+        let range = item.range();
+        if self.room == 0 {
+            // Nothing that follows can be written; `push` tells of it once there is something.
+            self.push(&text[range], out);
+            return false;
+        }
+        match item {
+            Item::Variable(_) => {
+                self.problem(PromptProblem::VariableNotSupported { text: text[range.clone()].to_owned() });
+                self.push(&text[range], out);
+            }
+            Item::Unclosed(_) => {
+                self.problem(PromptProblem::UnclosedBrace);
+                self.push(&text[range], out);
+            }
+            Item::Text(_) => self.push(&text[range], out),
+            Item::Variants(_) | Item::Wildcard(_) if depth >= MAX_DEPTH || self.draws >= MAX_DRAWS => {
+                self.problem(PromptProblem::ExpansionTooDeep);
+                self.push(&text[range], out);
+            }
+            Item::Variants(_) => {
+                self.draws += 1;
+                self.variants(&text[range.start + 1..range.end - 1], depth, out);
+            }
+            Item::Wildcard(_) => {
+                self.draws += 1;
+                self.wildcard(&text[range], depth, out);
+            }
+        }
+        true
     }
 
     /// Draws a line of `__name__`.
@@ -231,6 +265,33 @@ fn collect_marks(text: &str, offset: usize, depth: usize, marks: &mut Vec<Range<
                     syntax = offset + start + option.end;
                 }
                 marks.push(syntax..offset + range.end);
+            }
+        }
+    }
+}
+
+/// Every wildcard of a text, at any depth, with its underscores; and the braces that nothing closes.
+pub(super) fn wildcards_and_open_braces(text: &str) -> (Vec<Range<usize>>, Vec<usize>) {
+    let mut found = (Vec::new(), Vec::new());
+    collect_names(text, 0, 0, &mut found);
+    found
+}
+
+fn collect_names(text: &str, offset: usize, depth: usize, found: &mut (Vec<Range<usize>>, Vec<usize>)) {
+    if depth >= MAX_DEPTH {
+        return;
+    }
+    for item in items(text) {
+        let range = item.range();
+        match item {
+            Item::Text(_) | Item::Variable(_) => {}
+            Item::Unclosed(_) => found.1.push(offset + range.start),
+            Item::Wildcard(_) => found.0.push(offset + range.start..offset + range.end),
+            Item::Variants(_) => {
+                let (start, content) = (range.start + 1, &text[range.start + 1..range.end - 1]);
+                for (_, option) in read_variants(content).options {
+                    collect_names(&content[option.clone()], offset + start + option.start, depth + 1, found);
+                }
             }
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Layers {
     pub masked: String,
     /// The prompts that `AND` joins, as bytes.
     pub parts: Vec<Range<usize>>,
+    /// The weight at the end of a prompt that is alone.
+    pub lone_weight: Option<Range<usize>>,
     /// Of each byte.
     pub kinds: Vec<SpanKind>,
     /// Of each byte.
@@ -43,6 +45,7 @@ impl Layers {
         let mut layers = Self {
             masked: text.to_owned(),
             parts: Vec::new(),
+            lone_weight: None,
             kinds: vec![SpanKind::Text; text.len()],
             weights: vec![1.0; text.len()],
         };
@@ -53,6 +56,9 @@ impl Layers {
         let composition = compose::split(&layers.masked);
         layers.parts = composition.parts.iter().map(|part| part.range.clone()).collect();
         let mut ands: Vec<_> = compose::and_ranges(&layers.masked).collect();
+        if composition.problem.is_some() {
+            layers.lone_weight = composition.parts.first().and_then(|part| part.weight_range.clone());
+        }
         ands.extend(composition.parts.into_iter().filter_map(|part| part.weight_range));
         layers.mask(ands, SpanKind::And);
         for part in layers.parts.clone() {

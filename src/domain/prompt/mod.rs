@@ -21,30 +21,42 @@
 //! variables and templates of sd-dynamic-prompts.
 
 mod attention;
+mod check;
 mod chunks;
+mod complete;
 mod compose;
+mod count;
 mod dynamic;
 mod edit;
 mod highlight;
 mod networks;
 #[cfg(test)]
 mod properties;
+mod query;
 mod schedule;
+mod style;
 mod text;
+mod trace;
 mod wildcards;
 mod words;
 mod yaml;
 
 pub use attention::{Attention, MAX_WEIGHT, Piece, Span, SpanKind, parse as parse_attention, spans as attention_spans};
+pub use check::{Names, Remark, remarks};
 pub use chunks::{CHUNK_IDS, COMMA_BACKTRACK, Chunk, Chunks, SpecialIds, apply_emphasis, chunks};
+pub use complete::{Completing, Stub, complete, rank, stub_at};
 pub use compose::{Composition, Part, split as split_composition};
-pub use dynamic::{Expansion, MAX_DEPTH, MAX_DRAWS, expand};
+pub use count::{Drawn, TokenCount, count, draw_both};
+pub use dynamic::{Expansion, MAX_DEPTH, MAX_DRAWS, expand, expand_traced};
 pub use edit::{Edit, adjust_weight};
 pub use highlight::highlight;
 pub use networks::{Extracted, Network, extract as extract_networks, with_network, without_network};
+pub use query::{CountQuery, PromptAnswer, PromptQuery, WildcardCard};
 pub use schedule::{Schedule, ScheduledText};
+pub use style::{PromptStyle, Styled, styled};
+pub use trace::{Traced, TracedPiece, trace, trace_negative};
 pub use wildcards::{Choice, WildcardLists, WildcardProblem};
-pub use words::{find_word, with_word, without_word};
+pub use words::{find_word, find_words, with_word, without_word};
 
 use serde::{Deserialize, Serialize};
 

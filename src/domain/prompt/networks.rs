@@ -104,6 +104,18 @@ fn cut(text: &str, range: &Range<usize>) -> String {
     format!("{before}{after}")
 }
 
+/// What is left of a text without its tags, as parts of it.
+pub(super) fn rest(text: &str) -> Vec<Range<usize>> {
+    let mut rest = Vec::new();
+    let mut start = 0;
+    for tag in tags(text) {
+        rest.push(start..tag.range.start);
+        start = tag.range.end;
+    }
+    rest.push(start..text.len());
+    rest
+}
+
 /// One `<kind:arguments>`.
 pub(super) struct Tag<'a> {
     pub range: Range<usize>,

@@ -217,6 +217,78 @@ proptest! {
         prop_assert!((old - new).abs() <= 1e-5 * old, "{} became {}", old, new);
     }
 
+    /// What is traced is what is read, and each letter of it is the one that stands where it says it comes from.
+    #[test]
+    fn traced_prompts_say_the_same(text in prompts(), steps in 1..8_u32) {
+        let read = |prompt: Prompt| -> Vec<Vec<Piece>> {
+            prompt.parts.into_iter().flat_map(|part| part.texts).map(|text| text.pieces).collect()
+        };
+        for (traced, expected) in [
+            (trace(&Traced::of(&text), steps), read(Prompt::parse(&text, steps))),
+            (trace_negative(&Traced::of(&text), steps), read(Prompt::parse_negative(&text, steps))),
+        ] {
+            let mut found = Vec::new();
+            for pieces in traced {
+                let mut plain = Vec::new();
+                for piece in pieces {
+                    plain.push(match piece {
+                        TracedPiece::Break => Piece::Break,
+                        TracedPiece::Run { text: run, weight } => {
+                            for (at, c) in run.text.char_indices() {
+                                prop_assert_eq!(text[run.origin(at)..].chars().next(), Some(c));
+                            }
+                            Piece::Run { text: run.text, weight }
+                        }
+                    });
+                }
+                found.push(plain);
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_comes_from_where_it_was_written(text in prompts(), seed: u32) {
+        let lists = |_: &str| Some(list(&["x", "yy"]));
+        let (traced, problems) = expand_traced(&text, &lists, &mut generator(seed));
+        let plain = expand(&text, &lists, &mut generator(seed));
+        prop_assert_eq!((&traced.text, &problems), (&plain.text, &plain.problems));
+        for (at, _) in traced.text.char_indices() {
+            prop_assert!(traced.origin(at) < text.len());
+        }
+    }
+
+    #[test]
+    fn remarks_stand_in_the_text(text in prompts(), is_negative: bool) {
+        let names = Names { has_lora: Some(&|name| name == "a"), has_wildcard: Some(&|name| name == "w") };
+        for remark in remarks(&text, is_negative, &names) {
+            prop_assert!(text.get(remark.range.clone()).is_some_and(|marked| !marked.is_empty()), "{remark:?}");
+        }
+    }
+
+    #[test]
+    fn completions_stand_around_the_cursor(text in prompts(), at in 0..60_usize) {
+        let cursor = (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        if let Some(stub) = stub_at(&text, cursor) {
+            prop_assert!(stub.range.start <= cursor && cursor <= stub.range.end);
+            prop_assert!(text.get(stub.range.clone()).is_some());
+            let edit = complete(&text, &stub, "name");
+            prop_assert!(edit.text.get(..edit.selection.start).is_some_and(|before| before.contains("name")));
+        }
+    }
+
+    #[test]
+    fn a_loras_weight_goes_up_and_down_again(hundredths in -150..180_i32, te in proptest::option::of(0..9_u8), step in prop_oneof![Just(0.1), Just(0.05)]) {
+        // As an edit writes it: a point and a digit at least.
+        let weight = f64::from(hundredths) / 100.0;
+        let weight = if hundredths % 100 == 0 { format!("{weight:.1}") } else { weight.to_string() };
+        let te = te.map(|te| format!(":{te}")).unwrap_or_default();
+        let text = format!("a <lora:ink{te}:{weight}> b");
+        let up = adjust_weight(&text, 8..8, step).unwrap();
+        prop_assert!(up.text.starts_with("a <lora:ink") && up.text != text);
+        prop_assert_eq!(adjust_weight(&up.text, up.selection, -step).unwrap().text, text);
+    }
+
     #[test]
     fn weight_edits_touch_nothing_else(text in prompts(), start in 0..80_usize, end in 0..80_usize, up: bool) {
         if let Some(edit) = adjust_weight(&text, start..end, if up { 0.1 } else { -0.1 }) {

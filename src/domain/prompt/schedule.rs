@@ -62,26 +62,9 @@ impl Schedule {
     }
 
     fn with_offset(text: &str, steps: u32, offset: u32) -> Self {
-        let steps = steps.clamp(1, limits::MAX_STEPS);
-        let tree = match parse(text) {
-            Parsed::Tree { nodes, .. } => nodes,
-            Parsed::AsItIs { problem } => {
-                return Self { texts: vec![ScheduledText { until_step: steps, text: text.to_owned() }], problem };
-            }
-        };
-        let clock = Clock { steps, offset };
-        let mut ends = BTreeSet::from([steps]);
-        collect_ends(&tree, clock, &mut ends);
-        let mut texts: Vec<ScheduledText> = Vec::new();
-        for until_step in ends {
-            let mut at_step = String::new();
-            render(&tree, text, clock, until_step, &mut at_step);
-            match texts.last_mut() {
-                Some(last) if last.text == at_step => last.until_step = until_step,
-                _ => texts.push(ScheduledText { until_step, text: at_step }),
-            }
-        }
-        Self { texts, problem: None }
+        let (stretches, problem) = stretches(text, steps, offset);
+        let scheduled = |stretch: Stretch| ScheduledText { until_step: stretch.until_step, text: stretch.text(text) };
+        Self { texts: stretches.into_iter().map(scheduled).collect(), problem }
     }
 
     /// The text at a step, from 1.
@@ -90,6 +73,49 @@ impl Schedule {
         let entry = self.texts.iter().find(|entry| step <= entry.until_step).or(self.texts.last());
         entry.map_or("", |entry| &entry.text)
     }
+}
+
+/// A stretch of steps with the parts of the prompt that its text is made of.
+pub(super) struct Stretch {
+    /// The last step that it holds for.
+    pub until_step: u32,
+    /// Bytes of the prompt, in order.
+    pub ranges: Vec<Range<usize>>,
+}
+
+impl Stretch {
+    fn text(&self, prompt: &str) -> String {
+        self.ranges.iter().map(|range| &prompt[range.clone()]).collect()
+    }
+}
+
+/// What a prompt says at each step, as parts of it; neighbours differ in their texts.
+pub(super) fn stretches(text: &str, steps: u32, offset: u32) -> (Vec<Stretch>, Option<PromptProblem>) {
+    let steps = steps.clamp(1, limits::MAX_STEPS);
+    let tree = match parse(text) {
+        Parsed::Tree { nodes, .. } => nodes,
+        Parsed::AsItIs { problem } => {
+            let whole = std::iter::once(0..text.len()).collect();
+            return (vec![Stretch { until_step: steps, ranges: whole }], problem);
+        }
+    };
+    let clock = Clock { steps, offset };
+    let mut ends = BTreeSet::from([steps]);
+    collect_ends(&tree, clock, &mut ends);
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut last = None;
+    for until_step in ends {
+        let mut ranges = Vec::new();
+        render(&tree, clock, until_step, &mut ranges);
+        let stretch = Stretch { until_step, ranges };
+        let at_step = stretch.text(text);
+        match stretches.last_mut() {
+            Some(before) if last.as_ref() == Some(&at_step) => before.until_step = until_step,
+            _ => stretches.push(stretch),
+        }
+        last = Some(at_step);
+    }
+    (stretches, None)
 }
 
 /// The bytes that are the schedules' own: brackets, separators, numbers. In no order, without overlaps.
@@ -355,17 +381,17 @@ fn collect_ends(nodes: &[Node], clock: Clock, ends: &mut BTreeSet<u32>) {
     }
 }
 
-fn render(nodes: &[Node], text: &str, clock: Clock, step: u32, out: &mut String) {
+fn render(nodes: &[Node], clock: Clock, step: u32, out: &mut Vec<Range<usize>>) {
     for node in nodes {
         match node {
-            Node::Text(range) => out.push_str(&text[range.clone()]),
+            Node::Text(range) => out.push(range.clone()),
             Node::Switch { before, after, when } => {
                 let nodes = if i64::from(step) <= when.step(clock) { before } else { after };
-                render(nodes, text, clock, step, out);
+                render(nodes, clock, step, out);
             }
             Node::Alternate(options) => {
                 let option = &options[(step as usize - 1) % options.len()];
-                render(option, text, clock, step, out);
+                render(option, clock, step, out);
             }
         }
     }

@@ -121,6 +121,18 @@ impl WildcardLists {
         self.lists.keys().map(String::as_str)
     }
 
+    /// Lists of these names, whose texts do not matter.
+    #[must_use]
+    pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let any: Arc<[Choice]> = [Choice { text: "x".to_owned(), weight: 1.0 }].into();
+        Self { lists: names.into_iter().map(|name| (name.to_owned(), Arc::clone(&any))).collect() }
+    }
+
+    /// Each list's name and how many texts it has, in the order of the names.
+    pub fn counted(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.lists.iter().map(|(name, choices)| (name.as_str(), choices.len()))
+    }
+
     /// The texts of a list. `*` in the name stands for any characters, also `/`, and `?` for one: then those of every
     /// list that fits, in the order of the names, each text once.
     #[must_use]
@@ -176,7 +188,7 @@ fn json_choice(value: Value) -> Option<Choice> {
 }
 
 /// Whether a pattern with `*` and `?` fits a whole name.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     // Where the last star stands, and how much of the name it takes so far.

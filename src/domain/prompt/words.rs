@@ -18,6 +18,24 @@ pub fn find_word(text: &str, name: &str) -> Option<Range<usize>> {
     })
 }
 
+/// Every place where a name stands in a text.
+#[must_use]
+pub fn find_words(text: &str, name: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = find_word(&text[from..], name) {
+        // What is cut off may be a part of the word: it is looked at whole.
+        let range = from + at.start..from + at.end;
+        let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let joined = is_part(text[..range.start].chars().next_back()) && is_part(name.chars().next());
+        from = range.end;
+        if !joined {
+            found.push(range);
+        }
+    }
+    found
+}
+
 /// The text with a word at its end, behind a comma; as it is where the word is in it.
 #[must_use]
 pub fn with_word(text: &str, name: &str) -> String {
@@ -95,6 +113,12 @@ mod tests {
         ] {
             assert_eq!(without_word(text, "ink"), without, "{text}");
         }
+    }
+
+    #[test]
+    fn every_place_is_found() {
+        assert_eq!(find_words("ink, inky INK.ink", "ink"), [0..3, 10..13, 14..17]);
+        assert!(find_words("", "ink").is_empty());
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Places {
     pub loras_dir: PathBuf,
     /// Embeddings that prompts can name.
     pub embeddings_dir: PathBuf,
+    /// Lists that prompts draw from.
+    pub wildcards_dir: PathBuf,
     /// What to sign in to the hub with.
     pub token: Option<Secret>,
 }

@@ -8,6 +8,7 @@ mod fit;
 mod handle;
 mod import;
 mod list;
+mod prompts;
 mod service;
 mod transfer;
 

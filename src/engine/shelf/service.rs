@@ -17,6 +17,7 @@ use super::fit::fit_all;
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, ModelsHandle};
 use super::import::import;
 use super::list::{Listing, Places, list, remove};
+use super::prompts::Prompts;
 use super::transfer::{Planned, plan, progress_of};
 use crate::domain::{
     AdapterCards, Cancel, ModelEntry, ModelRef, ModelsCommand, ModelsEvent, Result, Secret, TokenSource, TransferEnd,
@@ -66,6 +67,7 @@ pub fn spawn_with(places: Places, wake: Wake, configure: Configure) -> Result<Mo
                 is_stale: false,
                 fitting: None,
                 fit_next: None,
+                prompts: Prompts::default(),
                 done: done_sender,
             }
             .run(&commands, &done);
@@ -79,13 +81,13 @@ pub fn spawn_with(places: Places, wake: Wake, configure: Configure) -> Result<Mo
 
 /// The way out for events; clones go to the threads that work.
 #[derive(Clone)]
-struct Outbox {
+pub(super) struct Outbox {
     events: Sender<ModelsEvent>,
     wake: Wake,
 }
 
 impl Outbox {
-    fn send(&self, event: ModelsEvent) {
+    pub(super) fn send(&self, event: ModelsEvent) {
         // Nobody listens any more: the window is closing.
         let _ = self.events.send(event);
         (self.wake)();
@@ -144,6 +146,7 @@ struct Service {
     /// The model that adapters are being fitted to, and the one that they are to be fitted to next.
     fitting: Option<ModelRef>,
     fit_next: Option<ModelRef>,
+    prompts: Prompts,
     done: Sender<Done>,
 }
 
@@ -186,6 +189,12 @@ impl Service {
                 self.outbox.send(ModelsEvent::Inspected { path, found });
             }
             ModelsCommand::Fit(model) => self.fit(model),
+            ModelsCommand::Prompt(query) => {
+                if let Err(error) = self.prompts.ask(query, &self.places, &self.outbox) {
+                    // Nothing but a number beside the prompt is missing.
+                    tracing::warn!(%error, "prompts are not counted");
+                }
+            }
             ModelsCommand::Plan(repo) => self.plan(repo),
             ModelsCommand::Download(repo) => self.enqueue(TransferKey::Repo(repo)),
             ModelsCommand::Import(path) => self.enqueue(TransferKey::File(path)),
@@ -462,7 +471,7 @@ fn tell_plan(outbox: &Outbox, hub: &Hub, repo: &str, planned: &Planned) -> Resul
     Ok(())
 }
 
-fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(work)
@@ -470,7 +479,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 /// Works; a panic becomes an error like any other.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     // Nothing that `work` leaves half done is in memory: files are written whole or not at all.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
 }

@@ -58,6 +58,7 @@ impl Bench {
             models_dir: below("models"),
             loras_dir: below("loras"),
             embeddings_dir: below("embeddings"),
+            wildcards_dir: below("wildcards"),
             ..Places::default()
         }
     }
