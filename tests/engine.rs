@@ -28,7 +28,15 @@ fn request(steps: u32) -> GenerateRequest {
 }
 
 fn job(id: u64, request: GenerateRequest) -> Job {
-    Job { id: JobId(id), request, pictures_dir: PathBuf::from("pictures"), is_checked: true, cancel: Cancel::default() }
+    Job {
+        id: JobId(id),
+        request,
+        pictures_dir: PathBuf::from("pictures"),
+        is_checked: true,
+        done: 0,
+        keeps_steps: false,
+        cancel: Cancel::default(),
+    }
 }
 
 /// No adapters and no embeddings.

@@ -5,6 +5,7 @@ mod dataset;
 mod extras;
 mod generate;
 mod models;
+mod queue;
 mod size;
 mod starter;
 
@@ -26,6 +27,8 @@ enum Command {
     Generate(Box<generate::Args>),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
+    /// Add, list and make the jobs that wait in the queue.
+    Queue(queue::Args),
     /// Prepare data sets to train on, and look them over.
     Dataset(dataset::Args),
     /// Measure this machine: seconds for each part of a picture.
@@ -44,6 +47,7 @@ impl Cli {
             None => window(),
             Some(Command::Generate(args)) => generate::run(*args),
             Some(Command::Models(args)) => models::run(args),
+            Some(Command::Queue(args)) => queue::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Bench(args)) => bench::run(&args),
             Some(Command::Starter(args)) => starter::run(args),

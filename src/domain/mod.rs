@@ -4,7 +4,9 @@ mod adapters;
 mod error;
 mod event;
 mod family;
+mod fork;
 mod gallery;
+mod job;
 mod picture;
 pub mod prompt;
 mod recipe;
@@ -18,12 +20,14 @@ mod shelf;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
 pub use error::{ErrorKind, Result, UserError};
-pub use event::{Cancel, Command, Event, Job, JobId};
+pub use event::{Command, Event, StepPreview};
 pub use family::{Capabilities, FamilyId, ModelInfo};
+pub use fork::Fork;
 pub use gallery::{
     BulkWork, Collection, CollectionId, GalleryRow, Marks, RecipeInCopy, Scope, SearchRequest, SearchResult, SortOrder,
     TrashedPicture,
 };
+pub use job::{Cancel, Job, JobId, Priority, QueuedJob};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use recipe::Recipe;
 pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};

@@ -48,6 +48,8 @@ pub struct Settings {
     pub model_folders: Vec<PathBuf>,
     /// What becomes of pictures that a model's safety checker flags.
     pub safety: SafetyMode,
+    /// Whether every step of new pictures is kept on the disk.
+    pub keep_steps: bool,
     /// What to sign in to the hub with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_token: Option<Secret>,

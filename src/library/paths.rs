@@ -14,8 +14,13 @@ pub const HOME_VARIABLE: &str = "ATELIER_HOME";
 pub struct Paths {
     /// The settings, JSON.
     pub settings_file: PathBuf,
-    /// The index of the pictures, `SQLite`. It can be deleted and is rebuilt, from the pictures and the file beside them.
+    /// The index of the pictures and the queue, `SQLite`. It can be deleted: the index is rebuilt, from the pictures and
+    /// the file beside them, and jobs that waited are gone.
     pub database: PathBuf,
+    /// Where the pictures of waiting jobs are in their making, and which windows are open.
+    pub queue_dir: PathBuf,
+    /// All steps of pictures, where the settings say that they are kept.
+    pub steps_dir: PathBuf,
     /// The cache of thumbnails. It can be deleted and is rebuilt.
     pub thumbnails_dir: PathBuf,
     /// The finished pictures, one folder a day.
@@ -53,6 +58,8 @@ impl Paths {
         Ok(Self {
             settings_file: project.config_dir().join("settings.json"),
             database: project.data_dir().join("library.sqlite"),
+            queue_dir: project.data_dir().join("queue"),
+            steps_dir: project.data_dir().join("steps"),
             thumbnails_dir: project.cache_dir().join("thumbnails"),
             pictures_dir: pictures.join("Atelier"),
             loras_dir: project.data_dir().join("loras"),
@@ -69,6 +76,8 @@ impl Paths {
         Self {
             settings_file: home.join("settings.json"),
             database: home.join("library.sqlite"),
+            queue_dir: home.join("queue"),
+            steps_dir: home.join("steps"),
             thumbnails_dir: home.join("cache").join("thumbnails"),
             pictures_dir: home.join("pictures"),
             loras_dir: home.join("loras"),

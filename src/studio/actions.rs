@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
+use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, QueueAction, ShelfAction, TimelineAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,10 @@ pub enum Action {
     RunNext(JobId),
     /// Take all waiting jobs out of the queue.
     ClearQueue,
+    /// Something with the jobs that wait.
+    Queue(QueueAction),
+    /// Something with the steps of a picture.
+    Timeline(TimelineAction),
     /// Change a field of the draft.
     Edit(Edit),
     /// Change what a picture is made with besides the prompt.
@@ -246,6 +250,8 @@ pub enum Scope {
     Anywhere,
     /// Everywhere but in the gallery, also while text is being typed.
     Elsewhere,
+    /// In Create, where a finished picture with its steps is shown, unless a widget has the keyboard.
+    Steps,
     /// In the gallery's large view.
     Picture,
     /// In the gallery, grid and large view, unless a widget has the keyboard.
@@ -262,8 +268,8 @@ impl Scope {
             (self, other),
             (Self::Picture, Self::Grid)
                 | (Self::Grid, Self::Picture)
-                | (Self::Elsewhere, Self::Picture | Self::Gallery | Self::Grid)
-                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere)
+                | (Self::Elsewhere | Self::Steps, Self::Picture | Self::Gallery | Self::Grid)
+                | (Self::Picture | Self::Gallery | Self::Grid, Self::Elsewhere | Self::Steps)
         )
     }
 }
@@ -282,6 +288,8 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::Quit),
     (Scope::Anywhere, Action::Gallery(GalleryAction::Find)),
     (Scope::Elsewhere, Action::Cancel),
+    (Scope::Steps, Action::Timeline(TimelineAction::Previous)),
+    (Scope::Steps, Action::Timeline(TimelineAction::Next)),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
     (Scope::Gallery, Action::Rescan),
@@ -318,6 +326,8 @@ impl Action {
             Self::CancelJob(_) => info("Remove", "Take this job out of the queue", None),
             Self::RunNext(_) => info("Run next", "Let this job run before the others that wait", None),
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
+            Self::Queue(action) => action.info(),
+            Self::Timeline(action) => action.info(),
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
             Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),

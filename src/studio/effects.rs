@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
-use crate::library::{LibraryCommand, SaveSource};
+use crate::library::{LibraryCommand, QueueCommand, SaveSource};
 
 /// Something to do outside.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub enum Effect {
     Engine(Command),
     /// Send to the library's thread.
     Library(LibraryCommand),
+    /// Send to the queue's thread.
+    Queue(QueueCommand),
     /// Send to the models' thread.
     Models(ModelsCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].

@@ -22,12 +22,16 @@ mod labels;
 mod models;
 mod notices;
 mod queue;
+mod queue_actions;
+#[cfg(test)]
+mod queue_tests;
 mod safety;
 mod shelf;
 mod shelf_actions;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod update;
 
 pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
@@ -42,8 +46,10 @@ pub use gallery_search::{Finder, Named, Naming, Shelves};
 pub use labels::{Labelled, sampler, schedule};
 pub use models::{ModelStatus, Models};
 pub use notices::{MAX_NOTICES, Notice, Notices, Severity};
-pub use queue::{Phase, Queue, Running, duration_text, time_left_text};
+pub use queue::{Editing, Held, Phase, Queue, Running, Waiting, duration_text, time_left_text};
+pub use queue_actions::QueueAction;
 pub use shelf::{Look, Shelf, Transfer, TransferState, repo_of};
 pub use shelf_actions::ShelfAction;
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
+pub use timeline::{PictureSteps, SeenStep, Timeline, TimelineAction, TreeNode};
 pub use update::ZIP_NAME;

@@ -8,13 +8,13 @@ use crate::domain::{
     Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, PictureId,
     Problem, Recipe, SafetyMode, SamplerId, ScheduleId, Settings, Theme, WindowPlace,
 };
-use crate::library::{GalleryCommand, LibraryCommand, Paths};
+use crate::library::{GalleryCommand, LibraryCommand, Paths, QueueCommand};
 
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View,
+    Size, Timeline, View,
 };
 
 /// The places of the window.
@@ -92,6 +92,8 @@ pub struct State {
     pub queue: Queue,
     /// The pictures of this session.
     pub film: Film,
+    /// Their steps.
+    pub timeline: Timeline,
     /// The pictures of all sessions.
     pub gallery: Gallery,
     /// Messages.
@@ -130,8 +132,18 @@ impl State {
     /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
     #[must_use]
     pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
-        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, safety, hub_token } =
-            settings;
+        let Settings {
+            theme,
+            window,
+            draft,
+            seed_locked,
+            model_paths,
+            pictures_dir,
+            model_folders,
+            safety,
+            keep_steps,
+            hub_token,
+        } = settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -141,8 +153,9 @@ impl State {
         Self {
             place: Place::default(),
             draft,
-            queue: Queue::default(),
+            queue: Queue::new(entropy),
             film: Film::default(),
+            timeline: Timeline::new(keep_steps),
             gallery: Gallery::default(),
             notices: Notices::default(),
             models: Models::new(model_paths),
@@ -169,6 +182,7 @@ impl State {
         let mut effects = self.refresh_gallery();
         effects.extend([
             ask(GalleryCommand::Reconcile),
+            Effect::Queue(QueueCommand::Load),
             Effect::Models(ModelsCommand::List),
             self.preload(self.draft.request.model.clone()),
         ]);
@@ -182,12 +196,14 @@ impl State {
         Settings {
             theme: self.theme,
             window: self.window,
-            draft: Some(self.draft.request.clone()),
+            // While a waiting job is being changed, the draft is the one that comes back afterwards.
+            draft: Some(self.queue.editing.as_ref().map_or(&self.draft.request, |e| &e.draft_before).clone()),
             seed_locked: self.draft.seed_locked,
             model_paths: self.models.recent.clone(),
             pictures_dir: self.pictures_dir.clone(),
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
+            keep_steps: self.timeline.keeps_steps,
             hub_token: self.shelf.saved_token.clone(),
         }
     }

@@ -14,11 +14,13 @@ mod models;
 mod models_cards;
 mod notices;
 mod path_prompt;
+mod queue;
 mod rail;
 mod settings;
 mod shortcuts;
 mod textures;
 pub mod theme;
+mod timeline;
 mod viewer;
 mod widgets;
 

@@ -28,6 +28,7 @@ fn holds(scope: Scope, state: &State, typing: bool) -> bool {
     match scope {
         Scope::Anywhere => true,
         Scope::Elsewhere => !gallery,
+        Scope::Steps => state.place == Place::Create && !typing && state.steps_in_view().is_some(),
         Scope::Picture => large,
         Scope::Gallery => gallery && !typing,
         Scope::Grid => gallery && !large && !typing,

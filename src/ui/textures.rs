@@ -19,6 +19,8 @@ pub enum TextureKey {
     Full(PictureId),
     /// A picture of this session, by its key in the filmstrip.
     Film(u64),
+    /// A step of a picture of this session, by that one's key; small, or in full.
+    Step(u64, u32, bool),
     /// What is shown instead of a flagged picture of the history.
     HiddenFull(PictureId, SafetyMode),
     /// What is shown instead of a flagged picture of this session.
@@ -75,7 +77,9 @@ impl Textures {
     pub fn begin_frame(&mut self, generation: u64) {
         if self.generation != generation {
             self.generation = generation;
-            self.cache.retain(|key, _| matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..)));
+            self.cache.retain(|key, _| {
+                matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..) | TextureKey::Step(..))
+            });
         }
         self.evict(BUDGET);
         self.frame += 1;
