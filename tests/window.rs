@@ -9,5 +9,7 @@ mod window {
     mod gallery_many;
     mod looks;
     mod models;
+    mod queue;
     mod shell;
+    mod timeline;
 }

@@ -61,9 +61,13 @@ pub fn make_watched(
     let (request, mut notices) = drawn(request, assets);
     let outfit = Outfit::of(&request, &assets.shelf)?;
     let key = key_of(&request, &outfit);
+    let is_interrupted = watch.resume(&key).is_some_and(|kept| kept.key == key);
     let parent = match &request.fork {
-        Some(fork) => Some(at_step(model, &fork.parent.single(0), fork.step, assets, cancel, watch)?),
-        None => None,
+        // What was reached already is beyond the branching.
+        Some(fork) if !is_interrupted => {
+            Some(at_step(model, &fork.parent.single(0), fork.step, assets, cancel, watch)?)
+        }
+        _ => None,
     };
     notices.extend(outfit.put_on(model)?);
     let origin = Origin { key: &key, parent: parent.as_ref() };

@@ -248,7 +248,11 @@ impl State {
     pub fn close(&mut self) -> Vec<Effect> {
         self.queue.suspend_running();
         self.queue.paused = true;
-        vec![self.save_settings()]
+        let mut effects = vec![self.save_settings()];
+        // Nobody waits for its end any more.
+        let cancelled = self.queue.running().filter(|running| running.cancelling);
+        effects.extend(cancelled.map(|running| forget(&[running.job.id])));
+        effects
     }
 }
 

@@ -243,6 +243,13 @@ fn closing_keeps_everything() {
 }
 
 #[test]
+fn what_was_cancelled_is_not_offered_again() {
+    let (mut state, running, _) = with_waiting(1);
+    state.apply(Action::Cancel);
+    assert_eq!(asked(&state.close()), [QueueCommand::Remove(vec![running.id])]);
+}
+
+#[test]
 fn cancelling_all_stops_and_clears() {
     let (mut state, running, ids) = with_waiting(2);
     let effects = state.apply(QueueAction::CancelAll.into());

@@ -2,7 +2,7 @@
 
 use egui::{Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
-use crate::studio::{Action, FilmItem, Running, State, View, duration_text, time_left_text};
+use crate::studio::{Action, FilmItem, QueueAction, Running, State, View, duration_text, time_left_text};
 
 use super::icons::Icon;
 use super::textures::{TextureKey, Textures};
@@ -16,12 +16,12 @@ use super::widgets::{
 pub fn canvas_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let below = Frame::new().fill(p.canvas).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 16 });
+    super::queue::queue_ui(ui, state, actions);
     if let Some(running) = state.queue.running() {
         Panel::bottom("progress").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
             running_ui(ui, state, running, actions);
         });
     }
-    super::queue::queue_ui(ui, state, actions);
     let item = state.film_in_view();
     if let Some(item) = item {
         Panel::bottom("picture actions").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
@@ -111,6 +111,10 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
                     actions.push(Action::Cancel);
                 }
             });
+            // With others behind it, the list has the button.
+            if state.queue.waiting().len() == 0 && !running.suspending {
+                action_button_ui(ui, &QueueAction::Pause.into(), Emphasis::Quiet, vec2(0.0, 0.0), actions);
+            }
             if matches!(state.film.view, View::Film(_)) {
                 action_button_ui(ui, &Action::ShowLive, Emphasis::Quiet, vec2(0.0, 0.0), actions);
             }

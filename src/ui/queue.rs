@@ -167,6 +167,7 @@ fn text_ui(ui: &mut Ui, waiting: &Waiting) {
     match &waiting.held {
         Some(Held::Failed(error)) => {
             label(ui, "Failed".to_owned(), p.danger).on_hover_text(&error.sentence);
+            label(ui, "·".to_owned(), p.text_faint);
         }
         Some(Held::Interrupted) => {
             let text = match waiting.job.done {
@@ -174,11 +175,13 @@ fn text_ui(ui: &mut Ui, waiting: &Waiting) {
                 done => format!("Interrupted after {done} of {}", request.count),
             };
             label(ui, text, p.accent).on_hover_text("It goes on at the step that it had come to");
+            label(ui, "·".to_owned(), p.text_faint);
         }
         Some(Held::Left) | None => {}
     }
     if waiting.priority != Priority::Normal {
         label(ui, waiting.priority.label().to_owned(), p.accent);
+        label(ui, "·".to_owned(), p.text_faint);
     }
     let pictures = if request.count > 1 { format!("{} × ", request.count) } else { String::new() };
     let text = format!(

@@ -10,10 +10,12 @@ use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, button_ui, fit, hint_ui, picture_ui, problem_ui, tooltip};
 
-/// Side of a step's small picture.
+/// Height of a step's small picture.
 const TILE: f32 = 48.0;
+/// Least width of one: with more steps than fit, the strip is scrolled.
+const TILE_WIDTH: f32 = 24.0;
 /// Width of the tree of branches.
-const TREE_WIDTH: f32 = 176.0;
+const TREE_WIDTH: f32 = 200.0;
 /// How far a branch is set in, for each picture that it branches off.
 const INDENT: f32 = 12.0;
 
@@ -33,12 +35,15 @@ pub fn timeline_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions:
 fn strip_ui(ui: &mut Ui, state: &State, steps: &PictureSteps, textures: &mut Textures, actions: &mut Vec<Action>) {
     let last = steps.steps.last().map_or(0, |last| last.step);
     let chosen = state.step_in_view().map_or(last, |at| at.step);
+    // As wide as lets all of them be seen at once.
+    let count = steps.steps.len().max(1) as f32;
+    let width = ((ui.available_width() + theme::UNIT) / count - theme::UNIT).floor().max(TILE_WIDTH);
     ScrollArea::horizontal().id_salt("steps").auto_shrink([false, true]).show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = theme::UNIT;
             for at in &steps.steps {
                 let is_chosen = at.step == chosen;
-                let response = tile_ui(ui, steps.key, at, is_chosen, textures);
+                let response = tile_ui(ui, steps.key, at, width, is_chosen, textures);
                 // The keyboard may have moved it out of view.
                 let memory = ui.scope_id().with("step in view");
                 let before = ui.data_mut(|data| data.get_temp::<(u64, u32)>(memory));
@@ -54,16 +59,28 @@ fn strip_ui(ui: &mut Ui, state: &State, steps: &PictureSteps, textures: &mut Tex
     });
 }
 
-fn tile_ui(ui: &mut Ui, key: u64, at: &StepPreview, is_chosen: bool, textures: &mut Textures) -> egui::Response {
+fn tile_ui(
+    ui: &mut Ui,
+    key: u64,
+    at: &StepPreview,
+    width: f32,
+    is_chosen: bool,
+    textures: &mut Textures,
+) -> egui::Response {
     let p = palette(ui);
     let aspect = at.preview.width_px as f32 / at.preview.height_px.max(1) as f32;
-    let size = vec2((TILE * aspect).clamp(TILE / 2.0, 2.0 * TILE), TILE);
+    let size = vec2(width.min(TILE * aspect).max(TILE_WIDTH), TILE);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let name = format!("Step {}", at.step);
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_chosen, &name));
     if ui.is_rect_visible(rect) {
         let texture = textures.load(ui.ctx(), TextureKey::Step(key, at.step, false), &at.preview);
-        texture.paint(ui, rect, theme::ROUNDING - 2);
+        // Its middle, as high as the strip.
+        let whole = Rect::from_center_size(rect.center(), vec2(TILE * aspect, TILE));
+        ui.scope(|ui| {
+            ui.set_clip_rect(ui.clip_rect().intersect(rect));
+            texture.paint(ui, whole, 0);
+        });
         let stroke = match (is_chosen, response.has_focus(), response.hovered()) {
             (true, _, _) | (_, true, _) => Stroke::new(2.0, p.accent),
             (_, _, true) => Stroke::new(1.0, p.text_faint),
@@ -143,7 +160,8 @@ pub fn tree_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
                         let colour = if is_shown { p.accent } else { p.text_dim };
                         let text = RichText::new(&node.label).small().color(colour);
                         let button = egui::Button::selectable(is_shown, text).truncate();
-                        let response = ui.add_sized(vec2(ui.available_width(), 6.0 * theme::UNIT), button);
+                        let left = Layout::top_down_justified(Align::Min);
+                        let response = ui.with_layout(left, |ui| ui.add(button)).inner;
                         let name = format!("Branch {}: {}", node.key, node.label);
                         response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_shown, &name));
                         if response.on_hover_text(&node.label).clicked() {

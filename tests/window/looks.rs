@@ -13,7 +13,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
 use super::gallery::thumbnails;
-use super::{adapters, gallery_many, models};
+use super::{adapters, gallery_many, models, queue, timeline};
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -172,4 +172,16 @@ fn adapters_with_their_fit() {
     bench.harness.run();
     adapters::disclose(&mut bench, "256 of 264 keys · Stable Diffusion 1");
     snapshot(&mut bench, "adapters");
+}
+
+#[test]
+fn steps_and_branches() {
+    let mut bench = timeline::with_branches();
+    snapshot(&mut bench, "create_branches");
+}
+
+#[test]
+fn jobs_that_were_left() {
+    let mut bench = queue::with_left_over();
+    snapshot(&mut bench, "create_queue");
 }
