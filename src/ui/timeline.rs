@@ -77,10 +77,9 @@ fn tile_ui(
         let texture = textures.load(ui.ctx(), TextureKey::Step(key, at.step, false), &at.preview);
         // Its middle, as high as the strip.
         let whole = Rect::from_center_size(rect.center(), vec2(TILE * aspect, TILE));
-        ui.scope(|ui| {
-            ui.set_clip_rect(ui.clip_rect().intersect(rect));
-            texture.paint(ui, whole, 0);
-        });
+        let mut cut = ui.new_child(egui::UiBuilder::new().max_rect(rect));
+        cut.set_clip_rect(ui.clip_rect().intersect(rect));
+        texture.paint(&cut, whole, 0);
         let stroke = match (is_chosen, response.has_focus(), response.hovered()) {
             (true, _, _) | (_, true, _) => Stroke::new(2.0, p.accent),
             (_, _, true) => Stroke::new(1.0, p.text_faint),
