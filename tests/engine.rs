@@ -285,14 +285,13 @@ fn a_job_that_was_stopped_goes_on_in_another_engine_where_it_was() {
     let cancel = first.cancel.clone();
     engine.send(Command::Generate(Box::new(first))).unwrap();
     let mut last = 0;
-    until_end(&engine, JobId(1), |event| match event {
-        Event::Step { index: 1, step, .. } => {
+    until_end(&engine, JobId(1), |event| {
+        if let Event::Step { index: 1, step, .. } = event {
             last = *step;
-            if *step >= 4 {
+            if last >= 4 {
                 cancel.cancel();
             }
         }
-        _ => {}
     });
     engine.shut_down();
     assert_eq!(stopped.0.lock().unwrap().saved.len(), 1, "stopped in the second picture");

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior, params};
 
@@ -15,6 +16,8 @@ use crate::library::{Paths, schema};
 
 /// Ending of the files of pictures in the middle of their making.
 const PROGRESS: &str = "progress";
+/// A lock that is older than this was taken, if it ever was.
+const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// Ending of the locks of windows.
 const LOCK: &str = "lock";
 
@@ -221,13 +224,13 @@ impl QueueStore {
         done.map_err(|error| explain(&self.database, &error))
     }
 
-    /// Removes files of jobs that are gone.
+    /// Removes files of jobs that are gone, and locks of windows that crashed without jobs.
     fn sweep(&self, jobs: &[JobId]) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let is_ours = path.extension().is_some_and(|ending| ending == PROGRESS);
-            let is_known = jobs.iter().any(|id| path == progress_path(&self.folder, *id));
-            if is_ours && !is_known {
+            let ends_in = |ending: &str| path.extension().is_some_and(|other| other == ending);
+            let is_known = || jobs.iter().any(|id| path == progress_path(&self.folder, *id));
+            if (ends_in(PROGRESS) && !is_known()) || (ends_in(LOCK) && is_abandoned(&path)) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -266,6 +269,12 @@ pub(super) fn progress_path(folder: &Path, job: JobId) -> PathBuf {
 
 fn lock_path(folder: &Path, owner: i64) -> PathBuf {
     folder.join(format!("{owner}.{LOCK}"))
+}
+
+/// Whether a lock is nobody's. One that is new may be of a window that is about to take it.
+fn is_abandoned(lock: &Path) -> bool {
+    let age = || fs::metadata(lock).ok()?.modified().ok()?.elapsed().ok();
+    age().is_some_and(|age| age > ABANDONED_AFTER) && File::open(lock).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 const SELECT_JOBS: &str = "
