@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use atelier::app::{self, Handles, Launch, Wake};
 use atelier::domain::{Result, ScheduleId};
-use atelier::library::{self, LoadedSettings, Paths, PictureStore};
+use atelier::library::{self, JobKeeper, LoadedSettings, Paths};
 use atelier::pipeline::Assets;
 use atelier::sampling::{self, ModelKind};
 use atelier::studio::Catalog;
@@ -64,20 +64,18 @@ fn open_window() -> Result<()> {
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths };
     app::run(&launch, move |wake: Wake| {
-        let (for_engine, for_models, for_batch) = (Arc::clone(&wake), Arc::clone(&wake), Arc::clone(&wake));
-        let mut store = PictureStore::new(pictures.clone());
+        let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
+        let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
         let named = pictures.clone();
         Ok(Handles {
             engine: engine::spawn(
-                Box::new(move |folder, picture, recipe| {
-                    store.use_folder(folder);
-                    store.save(picture, recipe)
-                }),
+                JobKeeper::new(pictures.clone()),
                 Box::new(move || {
                     Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)
                 }),
                 Box::new(move || for_engine()),
             )?,
+            queue: library::queue::spawn(pictures.clone(), Box::new(move || for_queue()))?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,
             models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use atelier::domain::{
-    Cancel, Command, ErrorKind, Event, GenerateRequest, Job, JobId, ModelRef, Picture, PictureEntry, PictureId, Recipe,
-    UserError,
+    Cancel, Command, ErrorKind, Event, Fork, GenerateRequest, Job, JobId, ModelRef, Picture, PictureEntry, PictureId,
+    Recipe, Result, UserError,
 };
-use atelier::engine::{EngineHandle, LookUp, Save, spawn};
+use atelier::engine::{EngineHandle, Keep, LookUp, Save, spawn};
 use atelier::pipeline::Assets;
 
 /// Long enough for the slowest machine; a test that waits so long has failed.
@@ -28,7 +28,15 @@ fn request(steps: u32) -> GenerateRequest {
 }
 
 fn job(id: u64, request: GenerateRequest) -> Job {
-    Job { id: JobId(id), request, pictures_dir: PathBuf::from("pictures"), is_checked: true, cancel: Cancel::default() }
+    Job {
+        id: JobId(id),
+        request,
+        pictures_dir: PathBuf::from("pictures"),
+        is_checked: true,
+        done: 0,
+        keeps_steps: false,
+        cancel: Cancel::default(),
+    }
 }
 
 /// No adapters and no embeddings.
@@ -112,6 +120,12 @@ fn a_job_tells_its_steps_and_ends_once() {
         events.iter().filter(|event| matches!(event, Event::Finished { saved: Ok(_), .. })).collect();
     assert_eq!(finished.len(), 2);
     assert!(woken.load(Ordering::Relaxed) >= events.len());
+    // All steps of a picture are told just before its end, none left out.
+    for (place, event) in events.iter().enumerate() {
+        let Event::Finished { index, .. } = event else { continue };
+        let Event::Steps { index: of, steps, .. } = &events[place - 1] else { panic!("{:?}", events[place - 1]) };
+        assert_eq!((of, steps.iter().map(|step| step.step).collect::<Vec<_>>()), (index, vec![1, 2, 3]));
+    }
 
     // Each picture's recipe makes just that picture again.
     let saved = saved.lock().unwrap().clone();
@@ -208,4 +222,151 @@ fn a_model_can_be_loaded_ahead_and_shutting_down_ends_a_running_job() {
     engine.send(Command::Generate(Box::new(running))).unwrap();
     cancel.cancel();
     engine.shut_down();
+}
+
+/// What was kept of jobs, and what was saved.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<KeptParts>>);
+
+#[derive(Default)]
+struct KeptParts {
+    progress: Option<Vec<u8>>,
+    steps: Vec<(String, Vec<u8>)>,
+    saved: Vec<(u32, Picture, Recipe)>,
+}
+
+impl Keep for Kept {
+    fn save(&mut self, job: &Job, index: u32, picture: &Picture, recipe: &Recipe) -> Result<PictureEntry> {
+        let mut parts = self.0.lock().unwrap();
+        parts.saved.push((index, picture.clone(), recipe.clone()));
+        parts.progress = None;
+        Ok(PictureEntry {
+            id: PictureId(i64::from(index) + 1),
+            path: job.pictures_dir.join(format!("{index}.png")),
+            created_ms: 0,
+            width_px: picture.width_px,
+            height_px: picture.height_px,
+            recipe: Some(recipe.clone()),
+        })
+    }
+
+    fn keep_progress(&mut self, job: JobId, bytes: &[u8]) {
+        assert_eq!(job, JobId(1));
+        self.0.lock().unwrap().progress = Some(bytes.to_vec());
+    }
+
+    fn progress(&mut self, _job: JobId) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().progress.clone()
+    }
+
+    fn keep_steps(&mut self, name: &str, bytes: &[u8]) {
+        self.0.lock().unwrap().steps.push((name.to_owned(), bytes.to_vec()));
+    }
+
+    fn steps(&mut self, name: &str) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().steps.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.clone())
+    }
+}
+
+#[test]
+fn a_job_that_was_stopped_goes_on_in_another_engine_where_it_was() {
+    let request = GenerateRequest { count: 3, ..request(12) };
+    let whole = Kept::default();
+    let engine = spawn(whole.clone(), no_assets(), Box::new(|| ())).unwrap();
+    engine.send(Command::Generate(Box::new(job(1, request.clone())))).unwrap();
+    until_end(&engine, JobId(1), |_| ());
+    engine.shut_down();
+    assert!(whole.0.lock().unwrap().progress.is_none());
+
+    // Stopped in the second picture, at a moment between two times that progress is kept.
+    let stopped = Kept::default();
+    let engine = spawn(stopped.clone(), no_assets(), Box::new(|| ())).unwrap();
+    let first = job(1, request.clone());
+    let cancel = first.cancel.clone();
+    engine.send(Command::Generate(Box::new(first))).unwrap();
+    let mut last = 0;
+    until_end(&engine, JobId(1), |event| {
+        if let Event::Step { index: 1, step, .. } = event {
+            last = *step;
+            if last >= 4 {
+                cancel.cancel();
+            }
+        }
+    });
+    engine.shut_down();
+    assert_eq!(stopped.0.lock().unwrap().saved.len(), 1, "stopped in the second picture");
+
+    let engine = spawn(stopped.clone(), no_assets(), Box::new(|| ())).unwrap();
+    let again = Job { done: 1, ..job(1, request) };
+    engine.send(Command::Generate(Box::new(again))).unwrap();
+    let mut steps = Vec::new();
+    until_end(&engine, JobId(1), |event| {
+        if let Event::Step { index, step, .. } = event {
+            steps.push((*index, *step));
+        }
+    });
+    engine.shut_down();
+    assert!(steps[0].0 == 1 && steps[0].1 >= last, "no step is made twice: {steps:?} after {last}");
+    let (whole, stopped) = (whole.0.lock().unwrap(), stopped.0.lock().unwrap());
+    let pictures =
+        |parts: &KeptParts| parts.saved.iter().map(|(index, picture, _)| (*index, picture.clone())).collect();
+    let (whole, stopped): (Vec<_>, Vec<_>) = (pictures(&whole), pictures(&stopped));
+    assert!(whole == stopped, "the same pictures, each once");
+}
+
+#[test]
+fn steps_are_seen_and_forked_from_memory_from_the_disk_and_anew() {
+    let kept = Kept::default();
+    let engine = spawn(kept.clone(), no_assets(), Box::new(|| ())).unwrap();
+    engine.send(Command::Generate(Box::new(Job { keeps_steps: true, ..job(1, request(4)) }))).unwrap();
+    until_end(&engine, JobId(1), |_| ());
+    let parent = kept.0.lock().unwrap().saved[0].2.request.clone();
+    assert_eq!(kept.0.lock().unwrap().steps.len(), 1);
+    let see = |engine: &EngineHandle, step, cancel: Cancel| {
+        engine.send(Command::SeeStep { request: Box::new(parent.clone()), step, cancel }).unwrap();
+        let begun = Instant::now();
+        loop {
+            assert!(begun.elapsed() < PATIENCE);
+            match engine.try_event() {
+                Some(Event::StepSeen { request, step: seen, picture }) => {
+                    assert_eq!((*request, seen), (parent.clone(), step));
+                    return picture;
+                }
+                Some(_) => {}
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    };
+    let of_memory = see(&engine, 2, Cancel::default()).unwrap();
+    assert_eq!((of_memory.width_px, of_memory.height_px), (64, 64));
+    let cancelled = Cancel::default();
+    cancelled.cancel();
+    assert!(see(&engine, 2, cancelled).unwrap_err().is_cancelled());
+    assert!(see(&engine, 9, Cancel::default()).is_err(), "there is no such step");
+    let fork = Fork { parent: Box::new(parent.clone()), step: 2 };
+    let child = GenerateRequest { guidance_scale: 8.0, fork: Some(fork), ..parent.clone() };
+    engine.send(Command::Generate(Box::new(job(1, child.clone())))).unwrap();
+    let mut steps = Vec::new();
+    until_end(&engine, JobId(1), |event| {
+        if let Event::Steps { steps: told, .. } = event {
+            steps = told.iter().map(|step| step.step).collect();
+        }
+    });
+    engine.shut_down();
+    assert_eq!(steps, [3, 4], "those before are the parent's");
+    let branch = kept.0.lock().unwrap().saved[1].1.clone();
+    assert!(branch != kept.0.lock().unwrap().saved[0].1);
+
+    // Another engine has nothing in memory: first with the steps of the disk, then without.
+    for is_on_disk in [true, false] {
+        if !is_on_disk {
+            kept.0.lock().unwrap().steps.clear();
+        }
+        let engine = spawn(kept.clone(), no_assets(), Box::new(|| ())).unwrap();
+        assert!(see(&engine, 2, Cancel::default()).unwrap() == of_memory);
+        engine.send(Command::Generate(Box::new(job(1, child.clone())))).unwrap();
+        until_end(&engine, JobId(1), |_| ());
+        engine.shut_down();
+        assert!(kept.0.lock().unwrap().saved.last().unwrap().1 == branch);
+    }
 }

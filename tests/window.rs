@@ -12,6 +12,8 @@ mod window {
     mod looks;
     mod models;
     mod prompt;
+    mod queue;
     mod shell;
+    mod timeline;
     mod viewer;
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::domain::{Result, Settings, UserError};
 use crate::engine::{EngineHandle, ModelsHandle};
-use crate::library::{LibraryHandle, Paths};
+use crate::library::{LibraryHandle, Paths, QueueHandle};
 use crate::studio::Catalog;
 
 pub use batch::{BatchHandle, spawn as spawn_batch};
@@ -30,6 +30,8 @@ pub struct Handles {
     pub engine: EngineHandle,
     /// To the thread that owns the files.
     pub library: LibraryHandle,
+    /// To the thread that keeps the queue on the disk.
+    pub queue: QueueHandle,
     /// To the thread that lists, fetches and removes models.
     pub models: ModelsHandle,
     /// To the thread that reads tables and writes down what became of their rows.
@@ -82,11 +84,12 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library, models, batch }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, queue, models, batch }) = leftover.borrow_mut().take() {
         models.shut_down();
         engine.shut_down();
         batch.shut_down();
         library.shut_down();
+        queue.shut_down();
     }
     match failed.borrow_mut().take() {
         Some(error) => Err(error),

@@ -88,6 +88,9 @@ impl App {
             while let Some(event) = handles.batch.try_event() {
                 effects.extend(self.state.on_batch_event(event));
             }
+            while let Some(event) = handles.queue.try_event() {
+                effects.extend(self.state.on_queue_event(event));
+            }
             while let Some(event) = handles.models.try_event() {
                 effects.extend(self.state.on_models_event(event));
             }
@@ -130,6 +133,12 @@ impl App {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.batch.send(command.clone()) {
                         self.state.on_batch_refused(&command, error);
+                    }
+                }
+                Effect::Queue(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.queue.send(command.clone()) {
+                        pending.extend(self.state.on_queue_refused(command, error));
                     }
                 }
                 Effect::Models(command) => {

@@ -8,6 +8,7 @@ mod extras;
 mod gallery;
 mod generate;
 mod models;
+mod queue;
 mod replay;
 mod size;
 mod starter;
@@ -38,6 +39,8 @@ enum Command {
     Replay(replay::Args),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
+    /// Add, list and make the jobs that wait in the queue.
+    Queue(queue::Args),
     /// Prepare data sets to train on, and look them over.
     Dataset(dataset::Args),
     /// Teach a model from pictures with captions.
@@ -61,6 +64,7 @@ impl Cli {
             Some(Command::Gallery(args)) => gallery::run(args),
             Some(Command::Replay(args)) => replay::run(&args),
             Some(Command::Models(args)) => models::run(args),
+            Some(Command::Queue(args)) => queue::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Train(args)) => train::run(&args),
             Some(Command::Bench(args)) => bench::run(&args),

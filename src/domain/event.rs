@@ -2,45 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{GenerateRequest, ModelInfo, ModelRef, Outcome, Picture, PictureEntry, Recipe, UserError};
-
-/// The key of a job, unique within one run of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(pub u64);
-
-/// A flag that stops a job from another thread. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Asks the job to stop; it does so within one evaluation of the network.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the job was asked to stop.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A request on its way through the engine.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Its key, chosen by the sender.
-    pub id: JobId,
-    /// What to make.
-    pub request: GenerateRequest,
-    /// Where its pictures go.
-    pub pictures_dir: PathBuf,
-    /// Whether the model's safety checker looks at its pictures.
-    pub is_checked: bool,
-    /// The sender keeps a clone, to stop the job whether it runs or waits.
-    pub cancel: Cancel,
-}
+use super::{
+    Cancel, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Outcome, Picture, PictureEntry, Recipe, UserError,
+};
 
 /// What the window asks of the engine.
 #[derive(Clone, Debug)]
@@ -57,8 +22,26 @@ pub enum Command {
     },
     /// Load a model before it is needed, so that the first picture starts at once.
     Preload(ModelRef),
+    /// Show what a picture was expected to become at one of its steps, in full.
+    SeeStep {
+        /// What the picture is made of.
+        request: Box<GenerateRequest>,
+        /// The step, from 1.
+        step: u32,
+        /// Stops it.
+        cancel: Cancel,
+    },
     /// End the worker thread after the job in hand (cancel that one first).
     Shutdown,
+}
+
+/// A step of a picture.
+#[derive(Clone, Debug)]
+pub struct StepPreview {
+    /// The step, from 1.
+    pub step: u32,
+    /// What the picture was expected to become, one px a latent.
+    pub preview: Arc<Picture>,
 }
 
 /// What the engine tells the window.
@@ -107,6 +90,24 @@ pub enum Event {
         job: JobId,
         /// Which picture of the request, from 0.
         index: u32,
+    },
+    /// All steps of a picture are done: what it was expected to become at each. Comes before `Finished`.
+    Steps {
+        /// Which job.
+        job: JobId,
+        /// Which picture of the request, from 0.
+        index: u32,
+        /// The steps in their order, those before a fork left out.
+        steps: Vec<StepPreview>,
+    },
+    /// A step in full, as `SeeStep` asked for.
+    StepSeen {
+        /// What the picture is made of.
+        request: Box<GenerateRequest>,
+        /// The step, from 1.
+        step: u32,
+        /// What it was expected to become, or why that cannot be shown.
+        picture: Result<Arc<Picture>, UserError>,
     },
     /// One picture is finished. It is saved already, unless `saved` says why not.
     Finished {

@@ -5,7 +5,9 @@ pub mod batch;
 mod error;
 mod event;
 mod family;
+mod fork;
 mod gallery;
+mod job;
 mod likeness;
 mod picture;
 mod plane;
@@ -25,12 +27,14 @@ pub mod training;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
 pub use error::{ErrorKind, Result, UserError};
-pub use event::{Cancel, Command, Event, Job, JobId};
+pub use event::{Command, Event, StepPreview};
 pub use family::{Capabilities, FamilyId, ModelInfo};
+pub use fork::Fork;
 pub use gallery::{
     BulkWork, Collection, CollectionId, GalleryRow, Marks, RecipeInCopy, Scope, SearchRequest, SearchResult, SortOrder,
     TrashedPicture,
 };
+pub use job::{Cancel, Job, JobId, Priority, QueuedJob};
 pub use likeness::{FieldDifference, Likeness, NEAR_DB, Outcome, recipe_differences, replay_reasons};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use plane::{Plane, PlaneTile};

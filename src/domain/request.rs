@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, SamplerId, ScheduleId};
+use super::{Capabilities, Fork, SamplerId, ScheduleId};
 
 /// Bounds that hold for every family.
 pub mod limits {
@@ -190,6 +190,9 @@ pub struct GenerateRequest {
     /// is that of the tiles which it is painted over in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upscale: Option<f64>,
+    /// The picture that this one branches off, and where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fork: Option<Fork>,
 }
 
 impl Default for GenerateRequest {
@@ -213,6 +216,7 @@ impl Default for GenerateRequest {
             init: None,
             hires: None,
             upscale: None,
+            fork: None,
         }
     }
 }
@@ -300,6 +304,9 @@ impl GenerateRequest {
         if self.hires.is_some() && self.init.as_ref().is_some_and(|init| init.mask.is_some() || !init.extend.is_none())
         {
             add("hires", "A second pass would paint what the mask keeps: use one of the two".to_owned());
+        }
+        if let Some(sentence) = self.fork.as_ref().and_then(|fork| fork.problem(self, family)) {
+            add("fork", sentence);
         }
         if let Some(sentence) = self.init.as_ref().and_then(|init| init.extend.problem(self.width_px, self.height_px)) {
             add("extend", sentence);

@@ -52,6 +52,8 @@ pub struct Settings {
     /// The names of the styles that the draft's prompts are put into.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub styles: Vec<String>,
+    /// Whether every step of new pictures is kept on the disk.
+    pub keep_steps: bool,
     /// What to sign in to the hub with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_token: Option<Secret>,

@@ -2,9 +2,13 @@
 //! come out.
 
 mod handle;
+mod keep;
+mod making;
 pub mod shelf;
+mod timelines;
 mod worker;
 
 pub use handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
+pub use keep::Keep;
 pub use shelf::ModelsHandle;
 pub use worker::{LookUp, Save, Wake, spawn};

@@ -11,13 +11,18 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
-use crate::domain::{Cancel, Command, Event, Job, JobId, ModelRef, Picture, PictureEntry, Recipe, Result, UserError};
+use super::keep::Keep;
+use super::making::{Making, Recalling};
+use super::timelines::Timelines;
+use crate::domain::{
+    Cancel, Command, Event, GenerateRequest, Job, ModelRef, Picture, PictureEntry, Recipe, Result, UserError,
+};
 use crate::models::{self, Model};
-use crate::pipeline::{self, Assets, Progress};
+use crate::pipeline::{self, Assets};
 
 /// Wakes whoever reads the events.
 pub type Wake = Box<dyn Fn() + Send>;
-/// Puts a finished picture into a folder and into the history.
+/// Puts a finished picture into a folder and into the history: the least that a [`Keep`] does.
 pub type Save = Box<dyn FnMut(&Path, &Picture, &Recipe) -> Result<PictureEntry> + Send>;
 /// Looks up what a prompt can name.
 pub type LookUp = Box<dyn FnMut() -> Assets + Send>;
@@ -25,37 +30,41 @@ pub type LookUp = Box<dyn FnMut() -> Assets + Send>;
 /// Stack of the worker thread.
 const STACK_BYTES: usize = 16 << 20;
 
-/// Starts the worker thread. It calls `wake` after every event, `look_up` before every job, and `save` for every finished
-/// picture before the event that carries it.
+/// Starts the worker thread. It calls `wake` after every event, `look_up` before every job, and lets `keep` save every
+/// finished picture before the event that carries it.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(save: Save, look_up: LookUp, wake: Wake) -> Result<EngineHandle> {
+pub fn spawn(keep: impl Keep + 'static, look_up: LookUp, wake: Wake) -> Result<EngineHandle> {
     let (command_sender, commands) = bounded(COMMAND_CAPACITY);
     let (events, event_receiver) = bounded(EVENT_CAPACITY);
+    let (keep, outbox): (Box<dyn Keep>, _) = (Box::new(keep), Outbox { events, wake });
+    let worker = move || {
+        Worker { commands, outbox, keep, look_up, model: None, timelines: Timelines::default() }.run();
+    };
     let thread = std::thread::Builder::new()
         .name("atelier-engine".to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(move || Worker { commands, outbox: Outbox { events, wake }, save, look_up, model: None }.run())
+        .spawn(worker)
         .map_err(|error| UserError::failed(format!("Could not start the engine: {error}")))?;
     Ok(EngineHandle::new(command_sender, event_receiver, Some(thread)))
 }
 
 /// The way out for events.
-struct Outbox {
+pub(super) struct Outbox {
     events: Sender<Event>,
     wake: Wake,
 }
 
 impl Outbox {
     /// Waits until there is room; when nobody listens any more, the event is of no use to anyone.
-    fn send(&self, event: Event) {
+    pub(super) fn send(&self, event: Event) {
         let _ = self.events.send(event);
         (self.wake)();
     }
 
     /// Sends a preview only where half of the room is free: a later one is as good, and results must find room.
-    fn send_preview(&self, event: Event) {
+    pub(super) fn send_preview(&self, event: Event) {
         if self.events.len() < EVENT_CAPACITY / 2 {
             self.send(event);
         }
@@ -65,9 +74,11 @@ impl Outbox {
 struct Worker {
     commands: Receiver<Command>,
     outbox: Outbox,
-    save: Save,
+    keep: Box<dyn Keep>,
     look_up: LookUp,
     model: Option<Model>,
+    /// Every step of what was made lately.
+    timelines: Timelines,
 }
 
 impl Worker {
@@ -79,6 +90,7 @@ impl Worker {
                 Command::Preload(model) => self.preload(&model),
                 Command::Generate(job) => self.generate(&job),
                 Command::Replay { job, original } => self.replay(&job, &original),
+                Command::SeeStep { request, step, cancel } => self.see_step(request, step, &cancel),
             }
         }
     }
@@ -107,7 +119,7 @@ impl Worker {
         let request = &job.request;
         self.load(&request.model, request.vae.as_deref(), &job.cancel)?;
         let assets = (self.look_up)();
-        (0..request.count).try_for_each(|index| self.make(job, &assets, index))
+        (job.done..request.count).try_for_each(|index| self.make(job, &assets, index))
     }
 
     /// Makes the model of `model` the one in hand. The old one is dropped first: two may not fit into memory.
@@ -128,17 +140,25 @@ impl Worker {
         let Some(model) = &mut self.model else { return Err(UserError::failed("The model is not loaded")) };
         let request = job.request.single(index);
         let begun = Instant::now();
-        let outbox = &self.outbox;
-        let made = pipeline::make(model, &request, assets, job.is_checked, &job.cancel, &mut |progress| {
-            report(outbox, job.id, index, begun, progress);
-        })?;
-        if index == 0 {
+        let mut making = Making::new(&self.outbox, self.keep.as_mut(), &self.timelines, job, index);
+        let made = pipeline::make_watched(model, &request, assets, job.is_checked, &job.cancel, &mut making);
+        // What was reached last is kept also where it ends early: the user may have paused, not cancelled.
+        let (steps, previews) = making.end(made.is_ok());
+        let made = made?;
+        if index == job.done {
             for sentence in made.notices {
                 self.outbox.send(Event::Notice { job: job.id, sentence });
             }
         }
         let recipe = model.recipe(made.request, begun.elapsed().as_secs_f64(), made.safety);
-        let saved = (self.save)(&job.pictures_dir, &made.picture, &recipe).map(Box::new);
+        let saved = self.keep.save(job, index, &made.picture, &recipe).map(Box::new);
+        if let Some(steps) = steps {
+            if job.keeps_steps {
+                self.keep.keep_steps(&steps.key, &steps.to_bytes());
+            }
+            self.timelines.add(steps);
+        }
+        self.outbox.send(Event::Steps { job: job.id, index, steps: previews });
         self.outbox.send(Event::Finished {
             job: job.id,
             index,
@@ -148,19 +168,22 @@ impl Worker {
         });
         Ok(())
     }
-}
 
-fn report(outbox: &Outbox, job: JobId, index: u32, begun: Instant, progress: Progress) {
-    match progress {
-        Progress::Step { step, steps, preview } => outbox.send_preview(Event::Step {
-            job,
-            index,
-            step,
-            steps,
-            preview: Arc::new(preview),
-            elapsed_secs: begun.elapsed().as_secs_f64(),
-        }),
-        Progress::Decoding => outbox.send(Event::Decoding { job, index }),
+    fn see_step(&mut self, request: Box<GenerateRequest>, step: u32, cancel: &Cancel) {
+        let mut seen = None;
+        let result = guarded(|| {
+            if cancel.is_cancelled() {
+                return Err(UserError::cancelled());
+            }
+            self.load(&request.model, request.vae.as_deref(), cancel)?;
+            let assets = (self.look_up)();
+            let Some(model) = &mut self.model else { return Err(UserError::failed("The model is not loaded")) };
+            let mut recalling = Recalling { keep: self.keep.as_mut(), timelines: &self.timelines };
+            seen = Some(pipeline::see_step(model, &request, step, &assets, cancel, &mut recalling)?);
+            Ok(())
+        });
+        let picture = result.and_then(|()| seen.ok_or_else(|| UserError::failed("The step was not decoded")));
+        self.outbox.send(Event::StepSeen { request, step, picture: picture.map(Arc::new) });
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
+use super::crash::crash_point;
 use super::paths::{ensure_dir, file_name};
 use crate::domain::{Result, UserError};
 
@@ -29,6 +30,7 @@ const OWN: u32 = 0o600;
 /// When anything fails, with the bytes needed and the folder; the old file is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let temp = fill(path, bytes, true, ANYONES)?;
+    crash_point("write.synced");
     temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;
     sync_folder(path, bytes.len())
 }
@@ -39,6 +41,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`write()`].
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let temp = fill(path, bytes, true, OWN)?;
+    crash_point("write.synced");
     temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;
     sync_folder(path, bytes.len())
 }
@@ -52,6 +55,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
         return Ok(false);
     }
     let temp = fill(path, bytes, true, ANYONES)?;
+    crash_point("write.synced");
     match temp.persist_noclobber(path) {
         Ok(_) => {}
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
@@ -123,7 +127,9 @@ impl Seek for NewFile {
 /// As [`write()`].
 pub fn write_cache(path: &Path, bytes: &[u8]) -> Result<()> {
     let temp = fill(path, bytes, false, ANYONES)?;
+    crash_point("cache.written");
     temp.persist(path).map_err(|error| explain(&error.error, path, bytes.len()))?;
+    crash_point("cache.renamed");
     Ok(())
 }
 
@@ -155,7 +161,10 @@ fn fill(path: &Path, bytes: &[u8], durable: bool, mode: u32) -> Result<NamedTemp
     #[cfg(not(unix))]
     let _ = mode;
     let filled = builder.tempfile_in(folder).and_then(|mut temp| {
-        temp.write_all(bytes)?;
+        let (begun, rest) = bytes.split_at(bytes.len() / 2);
+        temp.write_all(begun)?;
+        crash_point(if durable { "write.begun" } else { "cache.begun" });
+        temp.write_all(rest)?;
         if durable {
             temp.as_file().sync_all()?;
         }
@@ -166,6 +175,7 @@ fn fill(path: &Path, bytes: &[u8], durable: bool, mode: u32) -> Result<NamedTemp
 
 /// Makes the rename itself last. Only Unix lets a folder be fsynced; NTFS journals renames.
 fn sync_folder(path: &Path, bytes: usize) -> Result<()> {
+    crash_point("write.renamed");
     if cfg!(unix) {
         let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
         match synced {

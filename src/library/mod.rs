@@ -7,6 +7,7 @@
 
 pub mod atomic;
 pub mod bulk;
+pub mod crash;
 pub mod export;
 pub mod gallery;
 pub mod handle;
@@ -19,6 +20,7 @@ pub mod names;
 pub mod paths;
 pub mod png_file;
 pub mod prompts;
+pub mod queue;
 pub mod rescan;
 pub mod save;
 mod schema;
@@ -47,6 +49,7 @@ pub use metadata::Embedded;
 pub use metadata::parameters::recipe_from_text;
 pub use paths::Paths;
 pub use prompts::{PromptsCommand, PromptsEvent, UsedPrompt};
+pub use queue::{JobKeeper, QueueCommand, QueueEvent, QueueHandle, QueueStore};
 pub use rescan::RescanReport;
 pub use service::spawn;
 pub use settings::{LoadedSettings, load as load_settings, save as save_settings};

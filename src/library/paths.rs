@@ -16,8 +16,13 @@ pub struct Paths {
     pub settings_file: PathBuf,
     /// The styles that prompts are put into, JSON.
     pub styles_file: PathBuf,
-    /// The index of the pictures, `SQLite`. It can be deleted and is rebuilt, from the pictures and the file beside them.
+    /// The index of the pictures and the queue, `SQLite`. It can be deleted: the index is rebuilt, from the pictures and
+    /// the file beside them, and jobs that waited are gone.
     pub database: PathBuf,
+    /// Where the pictures of waiting jobs are in their making, and which windows are open.
+    pub queue_dir: PathBuf,
+    /// All steps of pictures, where the settings say that they are kept.
+    pub steps_dir: PathBuf,
     /// The cache of thumbnails. It can be deleted and is rebuilt.
     pub thumbnails_dir: PathBuf,
     /// The finished pictures, one folder a day.
@@ -58,6 +63,8 @@ impl Paths {
             settings_file: project.config_dir().join("settings.json"),
             styles_file: project.config_dir().join("styles.json"),
             database: project.data_dir().join("library.sqlite"),
+            queue_dir: project.data_dir().join("queue"),
+            steps_dir: project.data_dir().join("steps"),
             thumbnails_dir: project.cache_dir().join("thumbnails"),
             pictures_dir: pictures.join("Atelier"),
             loras_dir: project.data_dir().join("loras"),
@@ -76,6 +83,8 @@ impl Paths {
             settings_file: home.join("settings.json"),
             styles_file: home.join("styles.json"),
             database: home.join("library.sqlite"),
+            queue_dir: home.join("queue"),
+            steps_dir: home.join("steps"),
             thumbnails_dir: home.join("cache").join("thumbnails"),
             pictures_dir: home.join("pictures"),
             loras_dir: home.join("loras"),

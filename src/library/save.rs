@@ -16,11 +16,29 @@ const MAX_COUNT: u32 = 10_000;
 /// # Errors
 /// When the picture cannot be encoded or written; nothing is left of it then.
 pub fn save_picture(pictures_dir: &Path, picture: &Picture, recipe: &Recipe, created_ms: i64) -> Result<PathBuf> {
+    save_picture_by(pictures_dir, picture, recipe, created_ms, &mut |_| ())
+}
+
+/// As [`save_picture`]; `before` is told each path before it is tried.
+///
+/// # Errors
+/// As there.
+pub fn save_picture_by(
+    pictures_dir: &Path,
+    picture: &Picture,
+    recipe: &Recipe,
+    created_ms: i64,
+    before: &mut dyn FnMut(&Path),
+) -> Result<PathBuf> {
     let bytes = png_file::encode(picture, &Embedded::of_recipe(recipe, created_ms))?;
     let request = &recipe.request;
     for count in 1..=MAX_COUNT {
         let (day, name) = picture_name(created_ms, request.seed, &request.prompt, count);
         let path = pictures_dir.join(day).join(name);
+        if path.symlink_metadata().is_ok() {
+            continue;
+        }
+        before(&path);
         if atomic::write_new(&path, &bytes)? {
             return Ok(path);
         }

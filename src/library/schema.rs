@@ -1,4 +1,4 @@
-//! Opening the `SQLite` file of the index: made if missing, brought up to date, set aside if damaged.
+//! Opening the `SQLite` file of the index and the queue: made if missing, brought up to date, set aside if damaged.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -131,6 +131,7 @@ const MIGRATIONS: &[&str] = &[
         BEGIN UPDATE folders SET marks_version = marks_version + 1
             WHERE id = (SELECT folder FROM collections WHERE id = old.collection); END;
 ",
+    super::queue::MIGRATION,
 ];
 
 /// How long to wait for another program that writes to the same file.
@@ -149,6 +150,12 @@ const STATEMENTS: usize = 64;
 /// When the file can be neither opened nor made, or a newer program made it.
 pub(super) fn open(database: &Path) -> Result<(Connection, Option<PathBuf>)> {
     open_with(database, MIGRATIONS)
+}
+
+/// The database as an older program made it, after so many steps.
+#[cfg(test)]
+pub(super) fn open_as_of(database: &Path, steps: usize) -> Result<(Connection, Option<PathBuf>)> {
+    open_with(database, &MIGRATIONS[..steps])
 }
 
 fn open_with(database: &Path, migrations: &[&str]) -> Result<(Connection, Option<PathBuf>)> {
@@ -177,6 +184,8 @@ fn open_with(database: &Path, migrations: &[&str]) -> Result<(Connection, Option
                 let _ = fs::remove_file(with_suffix(database, ending));
             }
             let connection = try_open(database, migrations).map_err(|error| cannot(&error.into_user(database)))?;
+            // The pictures are all that the index is made of; what waited is nowhere else.
+            super::queue::salvage(&aside, &connection);
             Ok((connection, Some(aside)))
         }
         Err(other) => Err(other.into_user(database)),

@@ -1,11 +1,11 @@
 //! [`PictureStore`]: where finished pictures go, for the engine's thread and the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::index::Index;
 use super::paths::{Paths, ensure_dir};
-use super::save::save_picture;
+use super::save::save_picture_by;
 use crate::domain::{Picture, PictureEntry, PictureId, Recipe, Result};
 
 /// Where finished pictures go. Each thread and each program has its own; they do not get into each other's way.
@@ -53,19 +53,38 @@ impl PictureStore {
     pub fn save(&mut self, picture: &Picture, recipe: &Recipe) -> Result<PictureEntry> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let created_ms = now.as_millis() as i64;
-        let path = save_picture(&self.paths.pictures_dir, picture, recipe, created_ms)?;
+        let path = self.write(picture, recipe, created_ms, &mut |_| ())?;
+        Ok(self.list(path, created_ms, picture, recipe))
+    }
+
+    /// Writes the file of a picture; `before` is told each path before it is tried.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub(super) fn write(
+        &mut self,
+        picture: &Picture,
+        recipe: &Recipe,
+        created_ms: i64,
+        before: &mut dyn FnMut(&Path),
+    ) -> Result<PathBuf> {
+        save_picture_by(&self.paths.pictures_dir, picture, recipe, created_ms, before)
+    }
+
+    /// Takes a picture that was just written into the history.
+    pub(super) fn list(&mut self, path: PathBuf, created_ms: i64, picture: &Picture, recipe: &Recipe) -> PictureEntry {
         if let Some(entry) = self.insert(&path).or_else(|| self.insert(&path)) {
-            return Ok(entry);
+            return entry;
         }
         self.last_unlisted -= 1;
-        Ok(PictureEntry {
+        PictureEntry {
             id: PictureId(self.last_unlisted),
             path,
             created_ms,
             width_px: picture.width_px,
             height_px: picture.height_px,
             recipe: Some(recipe.clone()),
-        })
+        }
     }
 
     /// One attempt; after a failure the index is opened anew, which also replaces a damaged one.

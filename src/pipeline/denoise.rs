@@ -1,5 +1,7 @@
 //! The loop from noise to latents: network, guidance, sampler, step by step.
 
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 
 use super::start::Start;
@@ -52,6 +54,10 @@ pub struct StepDone<'a> {
     pub latents: &'a [f32],
     /// The clean latents that were predicted at it: what the picture is expected to become.
     pub denoised: &'a [f32],
+    /// How many evaluations of the whole schedule are behind it.
+    pub calls: usize,
+    /// How to step, as far as that is.
+    pub sampler: &'a dyn Sampler,
 }
 
 /// What the network is asked at one evaluation.
@@ -95,17 +101,19 @@ impl Denoiser<'_> {
         cancel: &Cancel,
         done: &mut dyn FnMut(StepDone<'_>),
     ) -> Result<Vec<f32>> {
-        let shape = self.shape;
-        self.run_by(start, noise, cancel, done, &mut |denoiser, at| denoiser.predict(shape, at))
+        let (shape, calls) = (self.shape, start.first_call..self.sampler.timesteps().len());
+        self.run_by(start, calls, noise, cancel, done, &mut |denoiser, at| denoiser.predict(shape, at))
     }
 
-    /// As [`Self::run`], with a prediction that is made by `predict`, such as tile by tile.
+    /// As [`Self::run`], but only some of the evaluations (those before were made already), with a prediction that is
+    /// made by `predict`, such as tile by tile.
     ///
     /// # Errors
     /// As there, and those of `predict`.
     pub(super) fn run_by(
         &mut self,
         start: Start,
+        range: Range<usize>,
         noise: &mut dyn FnMut(&mut [f32]),
         cancel: &Cancel,
         done: &mut dyn FnMut(StepDone<'_>),
@@ -115,7 +123,7 @@ impl Denoiser<'_> {
         let calls = self.sampler.timesteps().len();
         let mut input = vec![0.0; latents.len()];
         let mut drawn = vec![0.0; latents.len()];
-        for call in first_call..calls {
+        for call in range {
             if cancel.is_cancelled() {
                 return Err(UserError::cancelled());
             }
@@ -137,8 +145,8 @@ impl Denoiser<'_> {
                     format!("The picture fell apart at step {} of {calls}: its values are not finite", call + 1);
                 return Err(UserError::failed(sentence).hint("try less guidance, another sampler, or more steps"));
             }
-            let denoised = self.sampler.denoised();
-            done(StepDone { step, latents: &latents, denoised });
+            let sampler = self.sampler.as_ref();
+            done(StepDone { step, latents: &latents, denoised: sampler.denoised(), calls: call + 1, sampler });
         }
         Ok(latents)
     }
@@ -178,7 +186,7 @@ impl Denoiser<'_> {
 }
 
 /// The step (from 1) that evaluation `call` (from 1) of `calls` belongs to: some samplers take more than one a step.
-fn step_of(call: usize, calls: usize, steps: u32) -> u32 {
+pub(super) fn step_of(call: usize, calls: usize, steps: u32) -> u32 {
     (call as u64 * u64::from(steps)).div_ceil(calls.max(1) as u64) as u32
 }
 

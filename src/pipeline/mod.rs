@@ -8,17 +8,23 @@ mod generate;
 mod make;
 mod prompt;
 mod replay;
+mod snapshot;
 mod source;
 mod start;
 mod upscale;
+mod watch;
 
 pub use crate::models::image::{picture_from_tensor, tensor_from_picture};
 pub use crate::models::text::{Sizes, TextContext, Texts, encode_prompts, nothing_said};
 pub use assets::Assets;
 pub use count::PromptCounter;
 pub use denoise::{Conditioning, Denoiser, Scheduled, StepDone};
-pub use generate::{Generated, Progress, generate};
-pub use make::{Made, make};
+pub use generate::{Generated, generate};
+pub use make::{Made, make, make_watched, see_step};
 pub use prompt::prompt_ids;
 pub use replay::{Replayed, check_files, replay};
+pub use snapshot::Snapshot;
 pub use start::{Blend, Source, Start};
+pub use watch::{Progress, Reached, Watch};
+
+pub use crate::sampling::SamplerState;

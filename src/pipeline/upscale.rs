@@ -11,10 +11,11 @@ use std::cell::RefCell;
 use candle_core::{Device, Tensor};
 
 use super::denoise::{Denoiser, Moment, StepDone};
-use super::generate::{Generated, Progress};
+use super::generate::Generated;
 use super::prompt::condition;
 use super::source::enlarged;
 use super::start::{Start, first_call, steps_left};
+use super::watch::Progress;
 use crate::domain::{Cancel, GenerateRequest, InitImage, Picture, Result, UserError};
 use crate::models::Model;
 use crate::models::image::{picture_from_tensor, tensor_from_picture};
@@ -124,6 +125,7 @@ fn painted_over(
         tiles: (calls * tiles.count()) as u32,
     });
     let start = Start { latents, first_call, seen: None, blend: None };
+    let range = first_call..sampler.timesteps().len();
     let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape, steps: steps_left };
     let mut step_done = |done: StepDone<'_>| {
         shown.borrow_mut().preview = model.preview.picture(done.denoised, height, width);
@@ -139,7 +141,7 @@ fn painted_over(
         })
     };
     let mut noise = |noise: &mut [f32]| rng.randn(noise);
-    let latents = denoiser.run_by(start, &mut noise, cancel, &mut step_done, &mut predict)?;
+    let latents = denoiser.run_by(start, range, &mut noise, cancel, &mut step_done, &mut predict)?;
     Ok((latents, notices))
 }
 

@@ -6,6 +6,7 @@
 
 pub mod base;
 mod beta_distribution;
+pub mod branch;
 pub mod counter;
 pub mod guidance;
 pub mod noise;
@@ -19,6 +20,7 @@ pub mod training_schedule;
 use serde_json::Value;
 
 pub use base::{Core, Level, SamplerState, Scaling};
+pub use branch::{Branch, calls_after, step_after, take_over};
 pub use counter::CounterRng;
 pub use noise::{TorchCpuRng, unit_normal};
 pub use options::SamplerOptions;
@@ -108,6 +110,12 @@ pub trait Sampler: Send {
     /// Goes on from a state that was kept.
     fn set_state(&mut self, state: SamplerState) {
         self.core_mut().state = state;
+    }
+
+    /// Begins at evaluation `i` (a multiple of [`Self::order`]) with nothing to look back at, and latents that another
+    /// sampler has come to.
+    fn begin_at(&mut self, _i: usize) {
+        self.set_state(SamplerState::default());
     }
 }
 

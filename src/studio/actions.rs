@@ -7,7 +7,7 @@ use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleI
 
 use super::{
     AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place, PromptAction,
-    ShelfAction, SourceAction, Tool, ViewerAction, Weigh,
+    QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, ViewerAction, Weigh,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -71,6 +71,10 @@ pub enum Action {
     RunNext(JobId),
     /// Take all waiting jobs out of the queue.
     ClearQueue,
+    /// Something with the jobs that wait.
+    Queue(QueueAction),
+    /// Something with the steps of a picture.
+    Timeline(TimelineAction),
     /// Change a field of the draft.
     Edit(Edit),
     /// Change what a picture is made with besides the prompt.
@@ -291,6 +295,8 @@ pub enum Scope {
     Names,
     /// The same, and one of them is chosen.
     ChosenName,
+    /// In Create, where a finished picture with its steps is shown, unless a widget has the keyboard.
+    Steps,
     /// In the gallery's large view.
     Picture,
     /// In the gallery's large view, unless a widget has the keyboard.
@@ -321,6 +327,8 @@ impl Scope {
             (Self::Elsewhere, names) | (names, Self::Elsewhere) if over_names(names) => false,
             // Where a mask is painted, its own undo comes first, unless text is being typed.
             (Self::Canvas, text) | (text, Self::Canvas) if in_text(text) => false,
+            // Steps are gone through where nothing has the keyboard, and only a finished picture has some.
+            (Self::Steps, other) | (other, Self::Steps) if in_text(other) || other == Self::Canvas => false,
             _ => true,
         }
     }
@@ -365,6 +373,8 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Canvas, Action::Source(SourceAction::Invert)),
     (Scope::Canvas, Action::Source(SourceAction::Clear)),
     (Scope::Canvas, Action::Source(SourceAction::ToggleMask)),
+    (Scope::Steps, Action::Timeline(TimelineAction::Previous)),
+    (Scope::Steps, Action::Timeline(TimelineAction::Next)),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
     (Scope::Gallery, Action::Rescan),
@@ -425,6 +435,8 @@ impl Action {
             Self::CancelJob(_) => info("Remove", "Take this job out of the queue", None),
             Self::RunNext(_) => info("Run next", "Let this job run before the others that wait", None),
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
+            Self::Queue(action) => action.info(),
+            Self::Timeline(action) => action.info(),
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
             Self::Source(action) => action.info(),

@@ -111,8 +111,9 @@ impl State {
     /// Adds a job behind those that wait; what is in view stays there.
     fn add_job(&mut self, request: GenerateRequest) -> (JobId, Vec<Effect>) {
         let is_checked = self.safety != SafetyMode::Off;
-        self.queue.add(request, self.pictures_folder().to_path_buf(), is_checked);
-        (self.queue.newest(), self.queue.pump().into_iter().collect())
+        let folder = self.pictures_folder().to_path_buf();
+        let job = self.queue.add_unkept(request, &folder, is_checked);
+        (job, self.pump())
     }
 
     /// Goes on once the row in the queue has ended, or was taken out of it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::batch::BatchCommand;
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
-use crate::library::{LibraryCommand, SaveSource};
+use crate::library::{LibraryCommand, QueueCommand, SaveSource};
 
 /// Something to do outside.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub enum Effect {
     Engine(Command),
     /// Send to the library's thread.
     Library(LibraryCommand),
+    /// Send to the queue's thread.
+    Queue(QueueCommand),
     /// Send to the models' thread.
     Models(ModelsCommand),
     /// Send to the batches' thread.

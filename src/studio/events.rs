@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{Command, Event, JobId, ModelInfo, ModelRef, UserError};
+use crate::domain::{Command, Event, ModelInfo, ModelRef, UserError};
 use crate::library::{LibraryCommand, LibraryEvent};
 
 use super::prompt_undo::Touch;
@@ -61,7 +61,8 @@ impl State {
                         Vec::new()
                     }
                 };
-                self.film.add(picture, *recipe, saved);
+                let key = self.film.add(picture, *recipe, saved);
+                self.timeline.finished(key, job, index);
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
                     running.index = index + 1;
@@ -73,7 +74,10 @@ impl State {
             // Of one that was asked for by another window.
             Event::Replayed { .. } => {}
             Event::Notice { job: _, sentence } => self.notices.info(sentence, None),
-            Event::Done { job } | Event::Cancelled { job } => return self.job_ended(job),
+            Event::Done { job } => return self.job_ended(job, true),
+            Event::Cancelled { job } => return self.job_ended(job, false),
+            Event::Steps { job, index, steps } => self.timeline.arrived(job, index, steps),
+            Event::StepSeen { request, step, picture } => self.step_seen(&request, step, picture),
             Event::Failed { job, error } => return self.job_failed(job, error),
         }
         Vec::new()
@@ -135,6 +139,9 @@ impl State {
             Command::Generate(job) => self.job_failed(job.id, error),
             Command::Replay { job, .. } => self.on_event(Event::Failed { job: job.id, error }),
             Command::Preload(model) => self.on_event(Event::ModelFailed { model, error }),
+            Command::SeeStep { request, step, .. } => {
+                self.on_event(Event::StepSeen { request, step, picture: Err(error) })
+            }
             Command::Shutdown => Vec::new(),
         }
     }
@@ -176,19 +183,6 @@ impl State {
             // They belong to the choice of the model.
             self.settle(&Touch::Aside);
         }
-    }
-
-    fn job_ended(&mut self, job: JobId) -> Vec<Effect> {
-        self.queue.end(job);
-        self.queue.pump().into_iter().collect()
-    }
-
-    fn job_failed(&mut self, job: JobId, error: UserError) -> Vec<Effect> {
-        // A batch lists what became of its rows.
-        if !error.is_cancelled() && !self.batch.has_job(job) {
-            self.notices.error(error);
-        }
-        self.job_ended(job)
     }
 }
 

@@ -63,10 +63,12 @@ impl Film {
         self.items.front()
     }
 
-    pub(super) fn add(&mut self, picture: Arc<Picture>, recipe: Recipe, saved: Result<PictureEntry, UserError>) {
+    /// Gives its key.
+    pub(super) fn add(&mut self, picture: Arc<Picture>, recipe: Recipe, saved: Result<PictureEntry, UserError>) -> u64 {
         self.last_key += 1;
         self.items.push_front(FilmItem { key: self.last_key, picture: Some(picture), recipe, saved });
         self.trim();
+        self.last_key
     }
 
     /// Takes a picture that was read from its file again.

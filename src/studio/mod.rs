@@ -35,6 +35,9 @@ mod prompt_history;
 mod prompt_styles;
 mod prompt_undo;
 mod queue;
+mod queue_actions;
+#[cfg(test)]
+mod queue_tests;
 mod replay;
 mod safety;
 mod shelf;
@@ -47,6 +50,7 @@ mod source_update;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod update;
 mod viewer;
 
@@ -71,12 +75,14 @@ pub use prompt::{PromptAction, PromptDesk, PromptField, Selection, Weigh};
 pub use prompt_complete::{Completion, Suggestion};
 pub use prompt_history::{History, HistoryAction};
 pub use prompt_styles::{StyleAction, StyleEditor, Styles};
-pub use queue::{Phase, Queue, Running, duration_text, time_left_text};
+pub use queue::{Editing, Held, Phase, Queue, Running, Waiting, duration_text, time_left_text};
+pub use queue_actions::QueueAction;
 pub use replay::{Remade, Replay, ReplayAction, Stage};
 pub use shelf::{Look, Shelf, Transfer, TransferState, repo_of};
 pub use shelf_actions::ShelfAction;
 pub use source::{BRUSH_PX, Gaze, MAX_FEATHER_PX, Source, SourceAction, Tool};
 pub use source_layout::{Area, Handle, SourceLayout};
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
+pub use timeline::{PictureSteps, SeenStep, Timeline, TimelineAction, TreeNode};
 pub use update::ZIP_NAME;
 pub use viewer::{Viewer, ViewerAction, Zoom};

@@ -1,10 +1,14 @@
-//! The queue: one job runs in the engine, the others wait here, where they can be taken out and reordered.
+//! The queue: one job runs in the engine, the others wait here, where they can be taken out, reordered and changed.
+//!
+//! What waits is on the disk too, and runs only once it is ([`crate::library::queue`]): every change here goes along with an
+//! effect that makes it there.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Cancel, Command, GenerateRequest, Job, JobId, Picture};
+use crate::domain::{Cancel, Command, GenerateRequest, Job, JobId, Picture, Priority, QueuedJob, UserError};
+use crate::library::QueueCommand;
 
 use super::Effect;
 
@@ -26,9 +30,11 @@ pub enum Phase {
 pub struct Running {
     /// The job as it was sent.
     pub job: Job,
+    /// Which jobs it went before.
+    pub priority: Priority,
     /// What the engine does for it.
     pub phase: Phase,
-    /// Which picture of the request, from 0.
+    /// Which picture of the request, from 0: as many are finished.
     pub index: u32,
     /// Steps done of this picture.
     pub step: u32,
@@ -40,12 +46,25 @@ pub struct Running {
     pub preview: Option<Arc<Picture>>,
     /// Whether the user asked to stop it.
     pub cancelling: bool,
+    /// Whether it is being stopped to go on later, from the step that it has come to.
+    pub suspending: bool,
 }
 
 impl Running {
-    fn new(job: Job) -> Self {
-        let steps = job.request.num_inference_steps;
-        Self { job, phase: Phase::Sent, index: 0, step: 0, steps, elapsed_secs: 0.0, preview: None, cancelling: false }
+    fn new(job: Job, priority: Priority) -> Self {
+        let (steps, index) = (job.request.num_inference_steps, job.done);
+        Self {
+            job,
+            priority,
+            phase: Phase::Sent,
+            index,
+            step: 0,
+            steps,
+            elapsed_secs: 0.0,
+            preview: None,
+            cancelling: false,
+            suspending: false,
+        }
     }
 
     /// How much of the whole job is done, from 0 to 1.
@@ -59,7 +78,7 @@ impl Running {
     /// How long the job will still take, in seconds, judged by the steps done of this picture.
     #[must_use]
     pub fn secs_left(&self) -> Option<f64> {
-        if self.step == 0 || self.phase == Phase::Loading {
+        if self.step == 0 || self.phase == Phase::Loading || self.elapsed_secs <= 0.0 {
             return None;
         }
         let secs_per_step = self.elapsed_secs / f64::from(self.step);
@@ -72,6 +91,7 @@ impl Running {
     #[must_use]
     pub fn status(&self) -> String {
         match self.phase {
+            _ if self.suspending => "Pausing after this step".to_owned(),
             Phase::Sent => "Getting ready".to_owned(),
             Phase::Loading => "Loading the model".to_owned(),
             Phase::Steps => format!("Step {} of {}", self.step, self.steps),
@@ -98,15 +118,59 @@ pub fn duration_text(secs: f64) -> String {
     }
 }
 
+/// Why a waiting job does not run by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// It was left from the last time.
+    Left,
+    /// It was left from the last time in the middle of its work, which goes on where it was.
+    Interrupted,
+    /// It failed.
+    Failed(UserError),
+}
+
+/// A job that waits.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The job.
+    pub job: Job,
+    /// Which jobs it goes before.
+    pub priority: Priority,
+    /// Why it does not run by itself; `None` where it does.
+    pub held: Option<Held>,
+    /// Whether it is on the disk, or cannot be: only then it runs.
+    is_kept: bool,
+}
+
+/// A waiting job that is being changed: its request is the draft meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Editing {
+    /// Which.
+    pub job: JobId,
+    /// The draft that comes back afterwards.
+    pub draft_before: GenerateRequest,
+}
+
 /// The queue.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     running: Option<Running>,
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Waiting>,
     last_id: u64,
+    /// Whether nothing more is begun.
+    pub paused: bool,
+    /// The waiting job that is being changed.
+    pub editing: Option<Editing>,
+    /// Whether all that waits is listed, not only what comes next.
+    pub is_open: bool,
 }
 
 impl Queue {
+    /// An empty one. Keys begin from `entropy`, so that those of two windows differ.
+    pub(super) fn new(entropy: u64) -> Self {
+        Self { last_id: (entropy & 0x3fff_ffff) << 32, ..Self::default() }
+    }
+
     /// The job in the engine's hands.
     #[must_use]
     pub fn running(&self) -> Option<&Running> {
@@ -115,18 +179,105 @@ impl Queue {
 
     /// The jobs that wait, the next one first.
     pub fn waiting(&self) -> impl ExactSizeIterator<Item = &Job> {
+        self.waiting.iter().map(|waiting| &waiting.job)
+    }
+
+    /// The same, with what holds them.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Waiting> {
         self.waiting.iter()
+    }
+
+    /// One that waits.
+    #[must_use]
+    pub fn entry(&self, id: JobId) -> Option<&Waiting> {
+        self.waiting.iter().find(|waiting| waiting.job.id == id)
+    }
+
+    /// How many jobs were left from the last time and were not asked for since.
+    #[must_use]
+    pub fn left_over(&self) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.is_left_over()).count()
     }
 
     pub(super) fn running_mut(&mut self, id: JobId) -> Option<&mut Running> {
         self.running.as_mut().filter(|running| running.job.id == id)
     }
 
-    /// Its pictures go into `pictures_dir`.
-    pub(super) fn add(&mut self, request: GenerateRequest, pictures_dir: PathBuf, is_checked: bool) {
+    pub(super) fn entry_mut(&mut self, id: JobId) -> Option<&mut Waiting> {
+        self.waiting.iter_mut().find(|waiting| waiting.job.id == id)
+    }
+
+    /// Takes requests in behind those that wait, and keeps them. Their pictures go into `pictures_dir`.
+    pub(super) fn add(
+        &mut self,
+        requests: Vec<GenerateRequest>,
+        pictures_dir: &std::path::Path,
+        is_checked: bool,
+        keeps_steps: bool,
+    ) -> Effect {
+        let mut kept = Vec::with_capacity(requests.len());
+        let mut place = self.end_of(Priority::Normal);
+        for request in requests {
+            self.last_id += 1;
+            let job = Job {
+                id: JobId(self.last_id),
+                request,
+                pictures_dir: PathBuf::from(pictures_dir),
+                is_checked,
+                done: 0,
+                keeps_steps,
+                cancel: Cancel::default(),
+            };
+            let waiting = Waiting { job, priority: Priority::Normal, held: None, is_kept: false };
+            kept.push(waiting.to_keep());
+            self.waiting.insert(place, waiting);
+            place += 1;
+        }
+        Effect::Queue(QueueCommand::Add(kept))
+    }
+
+    /// Takes a request in that another keeps, such as the row of a batch: the disk does not know of it.
+    pub(super) fn add_unkept(
+        &mut self,
+        request: GenerateRequest,
+        pictures_dir: &std::path::Path,
+        is_checked: bool,
+    ) -> JobId {
         self.last_id += 1;
-        let (id, cancel) = (JobId(self.last_id), Cancel::default());
-        self.waiting.push_back(Job { id, request, pictures_dir, is_checked, cancel });
+        let job = Job {
+            id: JobId(self.last_id),
+            request,
+            pictures_dir: PathBuf::from(pictures_dir),
+            is_checked,
+            done: 0,
+            keeps_steps: false,
+            cancel: Cancel::default(),
+        };
+        let place = self.end_of(Priority::Normal);
+        self.waiting.insert(place, Waiting { job, priority: Priority::Normal, held: None, is_kept: true });
+        self.newest()
+    }
+
+    /// Takes in what was left by the last window, before all that was added since. It waits until it is asked for.
+    pub(super) fn take_over(&mut self, jobs: Vec<QueuedJob>, keeps_steps: bool) {
+        for job in jobs.into_iter().rev() {
+            let QueuedJob { id, request, pictures_dir, is_checked, priority, done, is_interrupted } = job;
+            if self.entry(id).is_some() || self.running.as_ref().is_some_and(|running| running.job.id == id) {
+                continue;
+            }
+            let held = Some(if is_interrupted { Held::Interrupted } else { Held::Left });
+            let job = Job { id, request, pictures_dir, is_checked, done, keeps_steps, cancel: Cancel::default() };
+            self.waiting.push_front(Waiting { job, priority, held, is_kept: true });
+        }
+        self.waiting.make_contiguous().sort_by_key(|waiting| waiting.priority);
+    }
+
+    /// Jobs are on the disk, or will never be: they may run.
+    pub(super) fn settle(&mut self, ids: &[JobId]) {
+        let ids: HashSet<&JobId> = ids.iter().collect();
+        self.waiting.iter_mut().filter(|waiting| ids.contains(&waiting.job.id)).for_each(|waiting| {
+            waiting.is_kept = true;
+        });
     }
 
     /// The job that was added last.
@@ -136,16 +287,24 @@ impl Queue {
 
     /// Whether a job waits or runs.
     pub(super) fn has(&self, id: JobId) -> bool {
-        self.running.as_ref().is_some_and(|running| running.job.id == id) || self.waiting.iter().any(|job| job.id == id)
+        self.running.as_ref().is_some_and(|running| running.job.id == id) || self.entry(id).is_some()
     }
 
     /// Sends the next job if none runs.
     pub(super) fn pump(&mut self) -> Option<Effect> {
-        if self.running.is_some() {
+        if self.running.is_some() || self.paused {
             return None;
         }
-        let job = self.waiting.pop_front()?;
-        self.running = Some(Running::new(job.clone()));
+        let edited = self.editing.as_ref().map(|editing| editing.job);
+        let is_next = |waiting: &&Waiting| waiting.held.is_none() && Some(waiting.job.id) != edited;
+        let next = self.waiting.iter().find(is_next)?;
+        // It is in a moment; another one does not go before it.
+        if !next.is_kept {
+            return None;
+        }
+        let id = next.job.id;
+        let Waiting { job, priority, .. } = self.take_out(id)?;
+        self.running = Some(Running::new(job.clone(), priority));
         Some(Effect::Engine(Command::Generate(Box::new(job))))
     }
 
@@ -154,31 +313,117 @@ impl Queue {
         self.running.take_if(|running| running.job.id == id)
     }
 
+    /// Puts a job that ran before all that wait with its priority, to be gone on with.
+    pub(super) fn put_back(&mut self, running: Running, held: Option<Held>) {
+        let Running { mut job, priority, index, .. } = running;
+        job.done = index;
+        job.cancel = Cancel::default();
+        let place = self.waiting.iter().take_while(|waiting| waiting.priority < priority).count();
+        self.waiting.insert(place, Waiting { job, priority, held, is_kept: true });
+    }
+
     pub(super) fn cancel_running(&mut self) {
         if let Some(running) = &mut self.running {
             running.job.cancel.cancel();
             running.cancelling = true;
+            running.suspending = false;
         }
     }
 
-    pub(super) fn cancel(&mut self, id: JobId) {
+    /// Stops the running job, to go on later where it is.
+    pub(super) fn suspend_running(&mut self) {
+        if let Some(running) = self.running.as_mut().filter(|running| !running.cancelling) {
+            running.job.cancel.cancel();
+            running.suspending = true;
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId) -> Vec<Effect> {
         if self.running_mut(id).is_some() {
             self.cancel_running();
         }
-        self.waiting.retain(|job| job.id != id);
+        self.take_out(id).map(|waiting| forget(&[waiting.job.id])).into_iter().collect()
     }
 
-    pub(super) fn run_next(&mut self, id: JobId) {
-        if let Some(position) = self.waiting.iter().position(|job| job.id == id)
-            && let Some(job) = self.waiting.remove(position)
-        {
-            self.waiting.push_front(job);
+    /// Takes out every waiting job that is `unwanted`.
+    pub(super) fn clear(&mut self, unwanted: impl Fn(&Waiting) -> bool) -> Vec<Effect> {
+        let ids: Vec<JobId> = self.waiting.iter().filter(|w| unwanted(w)).map(|waiting| waiting.job.id).collect();
+        self.waiting.retain(|waiting| !unwanted(waiting));
+        if ids.is_empty() { Vec::new() } else { vec![forget(&ids)] }
+    }
+
+    /// Lets a job go before all others; it takes the priority of the first.
+    pub(super) fn run_next(&mut self, id: JobId) -> Vec<Effect> {
+        let Some(mut waiting) = self.take_out(id) else { return Vec::new() };
+        waiting.priority = self.waiting.front().map_or(waiting.priority, |first| first.priority.min(waiting.priority));
+        self.waiting.push_front(waiting);
+        vec![self.arranged()]
+    }
+
+    /// Moves a job past its neighbour, `up` or down; it takes that one's priority.
+    pub(super) fn shift(&mut self, id: JobId, up: bool) -> Vec<Effect> {
+        let Some(place) = self.waiting.iter().position(|waiting| waiting.job.id == id) else { return Vec::new() };
+        let other = if up { place.checked_sub(1) } else { Some(place + 1).filter(|other| *other < self.waiting.len()) };
+        let Some(other) = other else { return Vec::new() };
+        self.waiting[place].priority = self.waiting[other].priority;
+        self.waiting.swap(place, other);
+        vec![self.arranged()]
+    }
+
+    /// Gives a job a priority; it goes behind the others that have it.
+    pub(super) fn set_priority(&mut self, id: JobId, priority: Priority) -> Vec<Effect> {
+        let Some(mut waiting) = self.take_out(id) else { return Vec::new() };
+        waiting.priority = priority;
+        let place = self.end_of(priority);
+        self.waiting.insert(place, waiting);
+        vec![self.arranged()]
+    }
+
+    /// Puts another request into a job's place.
+    pub(super) fn replace(&mut self, id: JobId, request: GenerateRequest) -> Vec<Effect> {
+        let Some(waiting) = self.entry_mut(id) else { return Vec::new() };
+        waiting.job.request = request;
+        waiting.job.done = 0;
+        waiting.is_kept = false;
+        if matches!(waiting.held, Some(Held::Failed(_))) {
+            waiting.held = None;
         }
+        vec![Effect::Queue(QueueCommand::Change(Box::new(waiting.to_keep())))]
     }
 
-    pub(super) fn clear_waiting(&mut self) {
-        self.waiting.clear();
+    fn take_out(&mut self, id: JobId) -> Option<Waiting> {
+        let place = self.waiting.iter().position(|waiting| waiting.job.id == id)?;
+        self.waiting.remove(place)
     }
+
+    /// Where a job goes that comes last among those of a priority.
+    fn end_of(&self, priority: Priority) -> usize {
+        self.waiting.iter().take_while(|waiting| waiting.priority <= priority).count()
+    }
+
+    fn arranged(&self) -> Effect {
+        let running = self.running.iter().map(|running| (running.job.id, running.priority));
+        let waiting = self.waiting.iter().map(|waiting| (waiting.job.id, waiting.priority));
+        Effect::Queue(QueueCommand::Arrange(running.chain(waiting).collect()))
+    }
+}
+
+impl Waiting {
+    /// Whether it was left from the last time.
+    #[must_use]
+    pub fn is_left_over(&self) -> bool {
+        matches!(self.held, Some(Held::Left | Held::Interrupted))
+    }
+
+    fn to_keep(&self) -> QueuedJob {
+        let Job { id, request, pictures_dir, is_checked, done, .. } = self.job.clone();
+        QueuedJob { id, request, pictures_dir, is_checked, priority: self.priority, done, is_interrupted: false }
+    }
+}
+
+/// Forgets jobs on the disk.
+pub(super) fn forget(ids: &[JobId]) -> Effect {
+    Effect::Queue(QueueCommand::Remove(ids.to_vec()))
 }
 
 #[cfg(test)]
@@ -204,13 +449,11 @@ mod tests {
     #[test]
     fn time_left_counts_the_pictures_to_come() {
         let request = GenerateRequest { count: 3, num_inference_steps: 10, ..GenerateRequest::default() };
-        let mut running = Running::new(Job {
-            id: JobId(1),
-            request,
-            pictures_dir: PathBuf::new(),
-            is_checked: false,
-            cancel: Cancel::default(),
-        });
+        let mut queue = Queue::new(7);
+        queue.add(vec![request], std::path::Path::new("/p"), false, false);
+        queue.settle(&[JobId((7 << 32) + 1)]);
+        assert!(queue.pump().is_some());
+        let running = queue.running.as_mut().unwrap();
         assert_eq!(running.secs_left(), None, "nothing is known before the first step");
         running.step = 5;
         running.elapsed_secs = 2.5; // half a second a step: 5 steps of this picture and 20 of the other two are left

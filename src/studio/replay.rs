@@ -155,6 +155,8 @@ impl State {
             request: recipe.request.single(0),
             pictures_dir: self.pictures_folder().to_path_buf(),
             is_checked: self.safety != SafetyMode::Off,
+            done: 0,
+            keeps_steps: false,
             cancel: cancel.clone(),
         };
         let command = Command::Replay { job: Box::new(sent), original: path.clone() };
@@ -172,7 +174,11 @@ impl State {
     /// Takes in what the engine says of a picture that is made again; gives back what it says of anything else.
     pub(super) fn on_replay_event(&mut self, event: Event) -> Option<Event> {
         let job = match &event {
-            Event::ModelLoading { .. } | Event::ModelReady(_) | Event::ModelFailed { .. } => return Some(event),
+            Event::ModelLoading { .. }
+            | Event::ModelReady(_)
+            | Event::ModelFailed { .. }
+            | Event::Steps { .. }
+            | Event::StepSeen { .. } => return Some(event),
             Event::Started { job }
             | Event::Step { job, .. }
             | Event::Decoding { job, .. }

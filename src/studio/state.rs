@@ -9,13 +9,13 @@ use crate::domain::{
     Capabilities, CatalogueEntry, Command, FamilyId, ModelRef, ModelsCommand, Picture, PictureEntry, PictureId,
     Problem, Recipe, SafetyMode, SamplerId, ScheduleId, Settings, Theme, WindowPlace,
 };
-use crate::library::{GalleryCommand, LibraryCommand, Paths};
+use crate::library::{GalleryCommand, LibraryCommand, Paths, QueueCommand};
 
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
-    Queue, Seeds, Shelf, Size, Source, View, Viewer,
+    Queue, Seeds, Shelf, Size, Source, Timeline, View, Viewer,
 };
 
 /// The places of the window.
@@ -97,6 +97,8 @@ pub struct State {
     pub queue: Queue,
     /// The pictures of this session.
     pub film: Film,
+    /// Their steps.
+    pub timeline: Timeline,
     /// The pictures of all sessions.
     pub gallery: Gallery,
     /// Looking at pictures closely: zoom, comparing, making again, importing.
@@ -150,6 +152,7 @@ impl State {
             pictures_dir,
             model_folders,
             safety,
+            keep_steps,
             hub_token,
             batch,
             styles,
@@ -163,8 +166,9 @@ impl State {
         Self {
             place: Place::default(),
             source: Source::default(),
-            queue: Queue::default(),
+            queue: Queue::new(entropy),
             film: Film::default(),
+            timeline: Timeline::new(keep_steps),
             gallery: Gallery::default(),
             viewer: Viewer::default(),
             notices: Notices::default(),
@@ -195,6 +199,7 @@ impl State {
         let mut effects = self.refresh_gallery();
         effects.extend([
             ask(GalleryCommand::Reconcile),
+            Effect::Queue(QueueCommand::Load),
             Effect::Models(ModelsCommand::List),
             self.preload(self.draft.request.model.clone()),
         ]);
@@ -212,12 +217,14 @@ impl State {
         Settings {
             theme: self.theme,
             window: self.window,
-            draft: Some(self.draft.request.clone()),
+            // While a waiting job is being changed, the draft is the one that comes back afterwards.
+            draft: Some(self.queue.editing.as_ref().map_or(&self.draft.request, |e| &e.draft_before).clone()),
             seed_locked: self.draft.seed_locked,
             model_paths: self.models.recent.clone(),
             pictures_dir: self.pictures_dir.clone(),
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
+            keep_steps: self.timeline.keeps_steps,
             hub_token: self.shelf.saved_token.clone(),
             batch: self.batch.memory(),
             styles: self.prompt.styles.applied.clone(),

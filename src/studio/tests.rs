@@ -7,7 +7,7 @@ use crate::domain::{
     Capabilities, Command, Event, FamilyId, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Picture, PictureEntry,
     PictureId, PredictionType, Recipe, SamplerId, ScheduleId, Settings, UserError, WindowPlace,
 };
-use crate::library::{GalleryCommand, LibraryCommand, LibraryEvent, Paths};
+use crate::library::{GalleryCommand, LibraryCommand, LibraryEvent, Paths, QueueCommand, QueueEvent};
 
 use super::{Action, Catalog, DialogAnswer, Edit, Effect, MAX_NOTICES, Phase, Place, State, View};
 
@@ -57,16 +57,31 @@ pub(super) fn state() -> State {
 }
 
 /// The job among effects.
-fn job(effects: &[Effect]) -> Option<Job> {
+pub(super) fn job(effects: &[Effect]) -> Option<Job> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(Command::Generate(job)) => Some((**job).clone()),
         _ => None,
     })
 }
 
+/// What comes of effects once the queue's thread has kept what it was asked to.
+pub(super) fn kept(state: &mut State, effects: Vec<Effect>) -> Vec<Effect> {
+    let mut all = Vec::new();
+    for effect in effects {
+        let ids = match &effect {
+            Effect::Queue(QueueCommand::Add(jobs)) => jobs.iter().map(|job| job.id).collect(),
+            Effect::Queue(QueueCommand::Change(job)) => vec![job.id],
+            _ => Vec::new(),
+        };
+        all.push(effect);
+        all.extend(state.on_queue_event(QueueEvent::Kept(ids)));
+    }
+    all
+}
+
 pub(super) fn generate(state: &mut State) -> Option<Job> {
     let effects = state.apply(Action::Generate);
-    job(&effects)
+    job(&kept(state, effects))
 }
 
 pub(super) fn picture(side_px: u32) -> Arc<Picture> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{BulkWork, GenerateRequest, ImageFormat, ModelRef, PictureId, SafetyMode, UserError};
+use crate::domain::{BulkWork, ImageFormat, ModelRef, PictureId, UserError};
 use crate::library::{GalleryCommand, LibraryCommand, SaveSource};
 
 use super::gallery_actions::ask;
@@ -41,14 +41,16 @@ impl State {
             Action::Generate => return self.generate(),
             Action::Cancel => self.queue.cancel_running(),
             Action::CancelJob(job) => {
-                self.queue.cancel(job);
-                return self.after_row();
+                let effects = self.queue.cancel(job);
+                return self.taken_out(effects);
             }
-            Action::RunNext(job) => self.queue.run_next(job),
+            Action::RunNext(job) => return self.queue.run_next(job),
             Action::ClearQueue => {
-                self.queue.clear_waiting();
-                return self.after_row();
+                let effects = self.queue.clear(|_| true);
+                return self.taken_out(effects);
             }
+            Action::Queue(action) => return self.apply_queue(action),
+            Action::Timeline(action) => return self.apply_timeline(action),
             Action::Edit(Edit::Model(model)) => return self.choose_model(model),
             Action::Edit(edit) => {
                 let family = self.family();
@@ -144,14 +146,6 @@ impl State {
         Vec::new()
     }
 
-    /// Prepares the end: the running job is asked to stop, the settings are saved.
-    pub fn close(&mut self) -> Vec<Effect> {
-        self.queue.clear_waiting();
-        self.queue.cancel_running();
-        self.drop_replay();
-        vec![self.save_settings()]
-    }
-
     fn generate(&mut self) -> Vec<Effect> {
         if let Some(reason) = self.generate_blocked() {
             // The button is disabled with this reason; this answers the shortcut.
@@ -169,17 +163,6 @@ impl State {
         effects.push(self.save_settings());
         effects.extend(self.enqueue(request));
         effects
-    }
-
-    /// Adds a job to the queue, and shows the picture as it forms.
-    pub(super) fn enqueue(&mut self, request: GenerateRequest) -> Vec<Effect> {
-        self.notices.dismiss_info();
-        let is_checked = self.safety != SafetyMode::Off;
-        self.queue.add(request, self.pictures_folder().to_path_buf(), is_checked);
-        self.place = Place::Create;
-        self.film.view = View::Live;
-        self.source.shown = false;
-        self.queue.pump().into_iter().collect()
     }
 
     pub(super) fn choose_model(&mut self, model: ModelRef) -> Vec<Effect> {

@@ -224,6 +224,8 @@ fn a_replay_is_stopped_fails_and_is_refused() {
             request: GenerateRequest::default(),
             pictures_dir: "/p".into(),
             is_checked: false,
+            done: 0,
+            keeps_steps: false,
             cancel: crate::domain::Cancel::default(),
         }),
         original: "/p/2.png".into(),

@@ -2,7 +2,7 @@
 
 use egui::{Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
-use crate::studio::{Action, FilmItem, Running, State, View, duration_text, time_left_text};
+use crate::studio::{Action, FilmItem, QueueAction, Running, State, View, duration_text, time_left_text};
 
 use super::icons::Icon;
 use super::source_canvas::{SourceCanvas, source_ui};
@@ -10,12 +10,9 @@ use super::source_tools::switch_ui;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
 use super::widgets::{
-    Emphasis, action_button_ui, action_icon_ui, empty_ui, fit, hidden_ui, hint_ui, icon_button_ui, picture_ui,
-    progress_ui, snippet, tooltip,
+    Emphasis, action_button_ui, empty_ui, fit, hidden_ui, hint_ui, icon_button_ui, picture_ui, progress_ui, snippet,
+    tooltip,
 };
-
-/// Most waiting jobs that are listed one by one.
-const MAX_LISTED: usize = 3;
 
 /// The middle of Create.
 pub fn canvas_ui(
@@ -28,6 +25,7 @@ pub fn canvas_ui(
     let p = palette(ui);
     switch_ui(ui, state, source.last_view(), actions);
     let below = Frame::new().fill(p.canvas).inner_margin(Margin { left: 20, right: 20, top: 8, bottom: 16 });
+    super::queue::queue_ui(ui, state, actions);
     if let Some(running) = state.queue.running() {
         Panel::bottom("progress").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
             running_ui(ui, state, running, actions);
@@ -42,9 +40,16 @@ pub fn canvas_ui(
         Panel::bottom("picture actions").resizable(false).show_separator_line(false).frame(below).show(ui, |ui| {
             finished_ui(ui, item, actions);
         });
+        super::timeline::timeline_ui(ui, state, textures, actions);
+        super::timeline::tree_ui(ui, state, actions);
     }
     let area = ui.available_rect_before_wrap().shrink(5.0 * theme::UNIT);
     match (item, state.queue.running()) {
+        (Some(_), _) if state.step_in_view().is_some() => {
+            if let Some(at) = state.step_in_view() {
+                super::timeline::step_picture_ui(ui, area, state, at, textures);
+            }
+        }
         (Some(item), _) => film_picture_ui(ui, area, state, item, textures, actions),
         (None, Some(running)) => forming_ui(ui, area, running, textures),
         (None, None) => {
@@ -119,60 +124,15 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
                     actions.push(Action::Cancel);
                 }
             });
+            // With others behind it, the list has the button.
+            if state.queue.waiting().len() == 0 && !running.suspending {
+                action_button_ui(ui, &QueueAction::Pause.into(), Emphasis::Quiet, vec2(0.0, 0.0), actions);
+            }
             if matches!(state.film.view, View::Film(_)) {
                 action_button_ui(ui, &Action::ShowLive, Emphasis::Quiet, vec2(0.0, 0.0), actions);
             }
         });
     });
-    waiting_ui(ui, state, actions);
-}
-
-fn waiting_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
-    let waiting = state.queue.waiting();
-    let total = waiting.len();
-    if total == 0 {
-        return;
-    }
-    let p = palette(ui);
-    ui.add_space(theme::UNIT);
-    let side = 24.0;
-    ui.horizontal(|ui| {
-        let title = RichText::new(format!("Up next · {total}")).text_style(theme::label()).color(p.text_dim);
-        ui.label(title);
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            action_button_ui(ui, &Action::ClearQueue, Emphasis::Quiet, vec2(0.0, 0.0), actions);
-        });
-    });
-    for (position, job) in waiting.take(MAX_LISTED).enumerate() {
-        let frame = Frame::new().fill(p.panel).corner_radius(theme::ROUNDING).inner_margin(Margin::symmetric(10, 2));
-        frame.show(ui, |ui| {
-            ui.horizontal(|ui| {
-                ui.spacing_mut().item_spacing.x = theme::UNIT;
-                ui.spacing_mut().interact_size.y = side;
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    action_icon_ui(ui, Icon::Close, &Action::CancelJob(job.id), false, side, actions);
-                    if position > 0 {
-                        action_icon_ui(ui, Icon::Up, &Action::RunNext(job.id), false, side, actions);
-                    }
-                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                        let request = &job.request;
-                        let pictures = if request.count > 1 { format!("{} × ", request.count) } else { String::new() };
-                        let text = format!(
-                            "{pictures}{}  ·  {} × {}, {} steps",
-                            snippet(&request.prompt, 60),
-                            request.width_px,
-                            request.height_px,
-                            request.num_inference_steps
-                        );
-                        ui.add(egui::Label::new(RichText::new(text).small().color(p.text_dim)).truncate());
-                    });
-                });
-            });
-        });
-    }
-    if total > MAX_LISTED {
-        hint_ui(ui, format!("and {} more", total - MAX_LISTED));
-    }
 }
 
 fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {

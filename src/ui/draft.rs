@@ -39,6 +39,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
             sampler_and_schedule_ui(ui, state, actions);
             ui.add_space(gap);
             init_ui(ui, state, &problems, actions);
+            super::timeline::draft_fork_ui(ui, state, &problems, actions);
             ui.add_space(gap);
             ui.horizontal_top(|ui| {
                 let count_width = 112.0;

@@ -91,6 +91,7 @@ fn pictures_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             action_button_ui(ui, &Action::ResetPicturesFolder, Emphasis::Quiet, vec2(0.0, 0.0), actions);
         }
     });
+    super::timeline::keep_ui(ui, state, actions);
 }
 
 fn folders_ui(ui: &mut Ui, state: &State) {
@@ -101,7 +102,12 @@ fn folders_ui(ui: &mut Ui, state: &State) {
         ("Embeddings", "A file's name in a prompt stands for what it was taught", &paths.embeddings_dir),
         ("Wildcards", "__name__ in a prompt draws a line of a file here", &paths.wildcards_dir),
         ("Settings", "This page and the draft", &paths.settings_file),
-        ("Index of the pictures", "May be deleted: it is made again from the pictures", &paths.database),
+        (
+            "Index of the pictures, and the queue",
+            "May be deleted: the index is made again, the queue is gone",
+            &paths.database,
+        ),
+        ("Steps of pictures", "May be deleted: a step is made again when it is asked for", &paths.steps_dir),
         ("Thumbnails", "May be deleted: they are made again from the pictures", &paths.thumbnails_dir),
     ] {
         ui.label(RichText::new(name).color(p.text)).on_hover_text(explanation);

@@ -64,6 +64,7 @@ fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool, writing: bool
         Scope::Prompt => create && state.prompt.cursor.is_some(),
         Scope::Names => completion.is_some(),
         Scope::ChosenName => completion.is_some_and(|completion| completion.chosen.is_some()),
+        Scope::Steps => create && !typing && !state.source.is_shown() && state.steps_in_view().is_some(),
         Scope::Picture => large,
         Scope::Large => large && !typing,
         Scope::Compare => comparing && !typing,

@@ -21,6 +21,8 @@ pub enum TextureKey {
     Film(u64),
     /// The picture to begin with, by its number.
     Source(u64),
+    /// A step of a picture of this session, by that one's key; small, or in full.
+    Step(u64, u32, bool),
     /// What is shown instead of a flagged picture of the history.
     HiddenFull(PictureId, SafetyMode),
     /// What is shown instead of a flagged picture of this session.
@@ -80,7 +82,10 @@ impl Textures {
         if self.generation != generation {
             self.generation = generation;
             let stays = |key: &TextureKey| {
-                matches!(key, TextureKey::Film(_) | TextureKey::HiddenFilm(..) | TextureKey::Source(_))
+                matches!(
+                    key,
+                    TextureKey::Film(_) | TextureKey::HiddenFilm(..) | TextureKey::Source(_) | TextureKey::Step(..)
+                )
             };
             self.cache.retain(|key, _| stays(key));
             self.sharp.retain(|key, _| stays(key));

@@ -45,6 +45,7 @@ const PROGRAM: &[&str] = &[
     "candle_core",
     "chrono",
     "clap",
+    "crossbeam_channel",
     "indicatif",
     "libmimalloc_sys",
     "mimalloc",

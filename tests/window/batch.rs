@@ -85,7 +85,7 @@ pub fn type_template(bench: &mut Bench, text: &str) {
     bench.harness.run();
 }
 
-fn job(bench: &Bench) -> Job {
+fn job(bench: &mut Bench) -> Job {
     bench.sent_job().expect("a row is made")
 }
 

@@ -15,7 +15,8 @@ use atelier::domain::{
 };
 use atelier::engine::{EngineHandle, ModelsHandle};
 use atelier::library::{
-    Counts, Found, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, LibraryHandle, Paths, Ticket,
+    Counts, Found, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, LibraryHandle, Paths, QueueCommand,
+    QueueEvent, QueueHandle, Ticket,
 };
 use atelier::studio::{Catalog, DialogAnswer, DialogRequest, State};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -103,6 +104,10 @@ pub struct Bench {
     pub events: Sender<Event>,
     pub library_commands: Receiver<LibraryCommand>,
     pub library_events: Sender<LibraryEvent>,
+    pub queue_commands: Receiver<QueueCommand>,
+    pub queue_events: Sender<QueueEvent>,
+    /// What was asked of the queue's thread and is answered, since the last look.
+    pub queue_log: Vec<QueueCommand>,
     pub models_commands: Receiver<ModelsCommand>,
     pub models_events: Sender<ModelsEvent>,
     pub batch_commands: Receiver<BatchCommand>,
@@ -122,6 +127,8 @@ impl Bench {
         let (events, event_receiver) = unbounded();
         let (library_command_sender, library_commands) = unbounded();
         let (library_events, library_event_receiver) = unbounded();
+        let (queue_command_sender, queue_commands) = unbounded();
+        let (queue_events, queue_event_receiver) = unbounded();
         let (models_command_sender, models_commands) = unbounded();
         let (models_events, models_event_receiver) = unbounded();
         let (batch_command_sender, batch_commands) = unbounded();
@@ -129,6 +136,7 @@ impl Bench {
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
+            queue: QueueHandle::new(queue_command_sender, queue_event_receiver, None),
             models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
             batch: BatchHandle::new(batch_command_sender, batch_event_receiver, None),
         };
@@ -163,6 +171,9 @@ impl Bench {
             models_events,
             batch_commands,
             batch_events,
+            queue_commands,
+            queue_events,
+            queue_log: Vec::new(),
             script,
         }
     }
@@ -175,14 +186,44 @@ impl Bench {
         &self.state().draft.request
     }
 
+    /// The queue's thread keeps what it is asked to.
+    pub fn keep_queue(&mut self) {
+        loop {
+            let mut answers = Vec::new();
+            for command in self.queue_commands.try_iter() {
+                match &command {
+                    QueueCommand::Add(jobs) => answers.push(jobs.iter().map(|job| job.id).collect()),
+                    QueueCommand::Change(job) => answers.push(vec![job.id]),
+                    _ => {}
+                }
+                self.queue_log.push(command);
+            }
+            if answers.is_empty() {
+                return;
+            }
+            for ids in answers {
+                self.queue_events.send(QueueEvent::Kept(ids)).expect("the window listens");
+            }
+            self.harness.run();
+        }
+    }
+
+    /// The queue's thread says something.
+    pub fn queue(&mut self, event: QueueEvent) {
+        self.queue_events.send(event).expect("the window listens");
+        self.harness.run();
+    }
+
     /// The one Generate among the commands that were sent since the last look; the others are dropped.
-    pub fn sent_job(&self) -> Option<Job> {
+    pub fn sent_job(&mut self) -> Option<Job> {
+        self.keep_queue();
         let jobs: Vec<Job> = self
             .commands
             .try_iter()
             .filter_map(|command| match command {
                 Command::Generate(job) => Some(*job),
                 Command::Replay { .. } | Command::Preload(_) | Command::Shutdown => None,
+                Command::Preload(_) | Command::SeeStep { .. } | Command::Shutdown => None,
             })
             .collect();
         assert!(jobs.len() <= 1, "one job at a time is sent, not {}", jobs.len());
@@ -275,6 +316,7 @@ impl Bench {
     pub fn click(&mut self, label: &str) {
         self.harness.get_by_role_and_label(Role::Button, label).click();
         self.harness.run();
+        self.keep_queue();
     }
 
     pub fn go_to(&mut self, place: &str) {
@@ -285,6 +327,7 @@ impl Bench {
     pub fn press(&mut self, modifiers: egui::Modifiers, key: egui::Key) {
         self.harness.key_press_modifiers(modifiers, key);
         self.harness.run();
+        self.keep_queue();
     }
 
     pub fn has(&self, label: &str) -> bool {

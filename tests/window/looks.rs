@@ -13,7 +13,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
 use super::gallery::thumbnails;
-use super::{adapters, batch, gallery_many, models};
+use super::{adapters, batch, gallery_many, models, queue, timeline};
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -210,4 +210,16 @@ fn batch_running_light() {
         bench.library(LibraryEvent::Thumbnail { id, picture });
     }
     snapshot(&mut bench, "batch_running");
+}
+
+#[test]
+fn steps_and_branches() {
+    let mut bench = timeline::with_branches();
+    snapshot(&mut bench, "create_branches");
+}
+
+#[test]
+fn jobs_that_were_left() {
+    let mut bench = queue::with_left_over();
+    snapshot(&mut bench, "create_queue");
 }

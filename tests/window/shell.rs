@@ -1,7 +1,7 @@
 //! The window as a whole: places, themes, settings, the keyboard, closing.
 
 use atelier::domain::{GenerateRequest, Secret, Settings, Theme};
-use atelier::library::LibraryCommand;
+use atelier::library::{LibraryCommand, QueueCommand};
 use atelier::studio::Place;
 use egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
@@ -92,7 +92,7 @@ fn a_changed_draft_is_saved_after_a_rest() {
 }
 
 #[test]
-fn closing_stops_the_job_and_saves() {
+fn closing_stops_the_job_and_keeps_what_waits() {
     let mut bench = Bench::first_start();
     bench.click("Generate");
     bench.click("Generate");
@@ -102,7 +102,8 @@ fn closing_stops_the_job_and_saves() {
     viewports.entry(egui::ViewportId::ROOT).or_default().events.push(egui::ViewportEvent::Close);
     bench.harness.step();
     assert!(job.cancel.is_cancelled());
-    assert_eq!(bench.state().queue.waiting().len(), 0);
+    assert_eq!(bench.state().queue.waiting().len(), 1, "what waits is on the disk, and offered at the next start");
+    assert!(bench.queue_log.iter().all(|command| !matches!(command, QueueCommand::Remove(_))));
     assert!(saved_settings(&bench).is_some());
 }
 

@@ -195,6 +195,10 @@ mod tests {
                     }),
                     hires: second_pass.then_some(Hires { scale: 1.0 + share, strength: share }),
                     upscale: second_pass.then_some(2.0 * share),
+                    fork: second_pass.then(|| crate::domain::Fork {
+                        parent: Box::new(GenerateRequest { seed, ..GenerateRequest::default() }),
+                        step: steps,
+                    }),
                 },
                 model_name: model,
                 model_hash: "6ce0161689".into(),

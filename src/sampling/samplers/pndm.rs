@@ -1,7 +1,7 @@
 //! PNDM: pseudo numerical methods (Liu, Ren, Lin and Zhao 2022); without its Runge-Kutta steps known as PLMS.
 
 use crate::domain::{PredictionType, Result, SamplerId, TimestepSpacing, UserError};
-use crate::sampling::base::{Core, Level, mix};
+use crate::sampling::base::{Core, Level, SamplerState, mix};
 use crate::sampling::options::SamplerOptions;
 use crate::sampling::samplers::{STRIDED_SCHEDULES, shared_parts};
 use crate::sampling::spacing::{Grid, timesteps};
@@ -139,6 +139,11 @@ impl Sampler for Pndm {
 
     fn draws_noise(&self, _i: usize) -> bool {
         false
+    }
+
+    fn begin_at(&mut self, i: usize) {
+        // Only the first step is improved by a second visit: whoever comes later goes on without one.
+        self.set_state(SamplerState { calls: i, ..SamplerState::default() });
     }
 
     fn step(&mut self, i: usize, model_output: &[f32], sample: &mut [f32], _noise: Option<&[f32]>) {
