@@ -77,6 +77,13 @@ fn last_checkpoint(config: &TrainingConfig) -> PathBuf {
     entries.map(|entry| entry.unwrap().path()).max().unwrap()
 }
 
+/// Every step of a training's log with its loss.
+fn losses(config: &TrainingConfig) -> Vec<(u64, f64)> {
+    let text = fs::read_to_string(config.output.join("log.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter_map(|line| Some((line["step"].as_u64()?, line["loss"].as_f64()?))).collect()
+}
+
 /// All settings that draw random numbers or remember something.
 fn restless(home: &Path, out: &str) -> TrainingConfig {
     let mut config = settings(home, out);
@@ -124,11 +131,6 @@ fn a_training_that_was_stopped_ends_with_the_same_bits() {
         assert_eq!(fs::read(a).unwrap(), fs::read(b).unwrap());
     }
     // Every step is in the log once, with the same loss.
-    let losses = |config: &TrainingConfig| -> Vec<(u64, f64)> {
-        let text = fs::read_to_string(config.output.join("log.jsonl")).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter_map(|line| Some((line["step"].as_u64()?, line["loss"].as_f64()?))).collect()
-    };
     assert_eq!(losses(&whole), losses(&resumed));
     assert_eq!(losses(&whole).iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert!(whole.output.join("samples/step-000003-1.png").is_file());
@@ -136,17 +138,19 @@ fn a_training_that_was_stopped_ends_with_the_same_bits() {
 }
 
 #[test]
-fn blocks_that_are_computed_again_change_no_bit() {
+fn blocks_that_are_computed_again_give_the_same_losses() {
     let home = TempDir::new().unwrap();
-    let mut files = Vec::new();
-    for (out, checkpointing) in [("plain", false), ("again", true)] {
+    let losses = [("plain", false), ("again", true)].map(|(out, checkpointing)| {
         let mut config = settings(home.path(), out);
         config.steps.steps = Some(3);
         config.steps.gradient_checkpointing = checkpointing;
-        files.push(train(&config, false).files);
-    }
-    for (a, b) in files[0].iter().zip(&files[1]) {
-        assert_eq!(fs::read(a).unwrap(), fs::read(b).unwrap());
+        train(&config, false);
+        losses(&config)
+    });
+    // The way there is the same; on the way back sums of three are taken in another order.
+    assert_eq!(losses[0][0], losses[1][0]);
+    for ((_, plain), (_, again)) in losses[0].iter().zip(&losses[1]) {
+        assert!((plain - again).abs() < 1e-4 * plain, "{plain} and {again}");
     }
 }
 
@@ -287,7 +291,7 @@ fn single_files_hold_the_same_tensors_as_folders() {
         let mut config = settings(home.path(), "out");
         config.model = model;
         config.method = Method::Full;
-        config.steps.steps = Some(1);
+        (config.steps.steps, config.optimizer.warmup_steps) = (Some(1), 0);
         config.text_encoder = name == "sd1";
         let outcome = train(&config, false);
         assert_eq!(outcome.files.len(), 2, "{name}");
