@@ -220,7 +220,7 @@ fn large_ui(
     if let Some(verdict) = state.hidden_picture(entry.id) {
         let key = TextureKey::HiddenFull(entry.id, state.safety);
         let texture = textures.load_hidden(ui.ctx(), key, picture, state.safety, verdict);
-        hidden_ui(ui, Stage::place(&stage, Zoom::default()), texture, actions);
+        hidden_ui(ui, stage.place(Zoom::default()), texture, actions);
         return None;
     }
     let response = ui.interact(area, ui.scope_id().with("large picture"), Sense::click_and_drag());
