@@ -33,6 +33,15 @@ pub struct InView {
     pub without_thumbnail: Vec<PictureId>,
 }
 
+/// A place in a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// Before this picture.
+    Before(PictureId),
+    /// Behind all others.
+    End,
+}
+
 /// A row, and whether the index may say something else by now.
 #[derive(Clone, Debug)]
 struct Known {
@@ -137,14 +146,14 @@ impl Gallery {
 
     /// Where the pictures that an act is about go one place to the left or right: before which picture, or to the end.
     /// `None` where they cannot go further.
-    pub(super) fn shifted(&self, subjects: &[PictureId], direction: Move) -> Option<Option<PictureId>> {
+    pub(super) fn shifted(&self, subjects: &[PictureId], direction: Move) -> Option<Spot> {
         let places: Vec<usize> = subjects.iter().filter_map(|id| self.index_of(*id)).collect();
         let (first, last) = (*places.iter().min()?, *places.iter().max()?);
         match direction {
-            Move::Previous | Move::Up => Some(Some(self.ids[first.checked_sub(1)?])),
+            Move::Previous | Move::Up => Some(Spot::Before(self.ids[first.checked_sub(1)?])),
             Move::Next | Move::Down => {
                 self.ids.get(last + 1)?;
-                Some(self.ids.get(last + 2).copied())
+                Some(self.ids.get(last + 2).map_or(Spot::End, |id| Spot::Before(*id)))
             }
         }
     }

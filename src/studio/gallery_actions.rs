@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::{BulkWork, Cancel, CollectionId, Marks, PictureId, RecipeInCopy, SortOrder};
 use crate::library::{CollectionChange, GalleryCommand, LibraryCommand, Ticket};
 
-use super::gallery::InView;
+use super::gallery::{InView, Spot};
 use super::gallery_search::{Named, Naming};
 use super::{DialogRequest, Effect, FilmItem, Info, Key, Move, Place, Shortcut, State};
 
@@ -257,9 +257,11 @@ impl State {
             GalleryAction::Arrange(ids, before) => return self.arrange(ids, before),
             GalleryAction::Shift(direction) => {
                 let ids = gallery.subjects();
-                if let Some(before) = gallery.shifted(&ids, direction) {
-                    return self.arrange(ids, before);
-                }
+                return match gallery.shifted(&ids, direction) {
+                    Some(Spot::Before(picture)) => self.arrange(ids, Some(picture)),
+                    Some(Spot::End) => self.arrange(ids, None),
+                    None => Vec::new(),
+                };
             }
             GalleryAction::Choose(id) => gallery.toggle_chosen(id),
             GalleryAction::ChooseTo(id) => gallery.choose_to(id),

@@ -112,7 +112,6 @@ impl State {
     pub(super) fn apply_replay(&mut self, action: ReplayAction) -> Vec<Effect> {
         match action {
             ReplayAction::Begin => return self.begin_replay(),
-            ReplayAction::Stop => self.drop_replay(),
             ReplayAction::Compare => return self.compare_replay(),
             ReplayAction::Keep => {
                 if let Some(Stage::Made(remade)) = self.viewer.replay.as_ref().map(|replay| &replay.stage)
@@ -122,7 +121,7 @@ impl State {
                     return vec![Effect::Library(LibraryCommand::Import(command))];
                 }
             }
-            ReplayAction::Close => self.drop_replay(),
+            ReplayAction::Stop | ReplayAction::Close => self.drop_replay(),
         }
         Vec::new()
     }

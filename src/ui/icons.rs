@@ -40,6 +40,7 @@ pub enum Icon {
     Eye,
     History,
     Styles,
+    Compare,
 }
 
 /// Draws an icon into a square.
@@ -154,6 +155,11 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.line(&[(6.5, 13.5), (2.5, 13.5), (2.5, 9.5)]);
             pen.line(&[(13.5, 2.5), (9.2, 6.8)]);
             pen.line(&[(2.5, 13.5), (6.8, 9.2)]);
+        }
+        Icon::Compare => {
+            pen.rect(2.5, 3.0, 11.0, 10.0, 1);
+            pen.line(&[(8.0, 1.5), (8.0, 14.5)]);
+            pen.line(&[(10.0, 10.5), (11.5, 10.5)]);
         }
         Icon::Stack => {
             pen.rect(2.5, 5.5, 8.0, 8.0, 1);

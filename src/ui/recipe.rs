@@ -72,7 +72,8 @@ pub fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
         ("Sampler", studio::sampler(request.sampler).name.to_owned()),
         ("Schedule", studio::schedule(request.schedule).name.to_owned()),
         ("Seed", request.seed.to_string()),
-        ("Time", duration_text(*elapsed_secs)),
+        // Other programs do not say.
+        ("Time", if *elapsed_secs > 0.0 { duration_text(*elapsed_secs) } else { String::new() }),
         ("Made by", version.clone()),
         ("On", machine.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("Safety", safety.map(safety_text).unwrap_or_default()),

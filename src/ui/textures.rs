@@ -91,6 +91,9 @@ impl Textures {
             self.sharp.retain(|key, _| stays(key));
         }
         self.evict(BUDGET);
+        // Of those that are not looked at any more, none is needed.
+        let frame = self.frame;
+        self.sharp.retain(|_, texture| texture.last_drawn >= frame);
         self.frame += 1;
     }
 
@@ -115,8 +118,6 @@ impl Textures {
     /// The same with sharp px: to be shown enlarged.
     pub fn load_sharp(&mut self, ctx: &Context, key: TextureKey, picture: &Picture) -> &PictureTexture {
         let frame = self.frame;
-        // Of those that were looked at before, none is needed.
-        self.sharp.retain(|other, texture| *other == key || texture.last_drawn + 1 >= frame);
         let texture =
             self.sharp.entry(key).or_insert_with(|| PictureTexture::load(ctx, picture, TextureOptions::NEAREST));
         texture.last_drawn = frame;

@@ -49,6 +49,8 @@ pub const SHELVES_WIDTH_NARROW: f32 = 160.0;
 pub const SORT_WIDTH: f32 = 136.0;
 /// Width of the button that keeps a search.
 pub const SAVE_SEARCH_WIDTH: f32 = 108.0;
+/// Bars wider than this have room for words beside their buttons.
+pub const WIDE_BAR: f32 = 560.0;
 /// Width of a pip of a rating.
 pub const PIP_WIDTH: f32 = 16.0;
 /// Room for "First" or "Then" before what it says.

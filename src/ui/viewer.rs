@@ -10,9 +10,7 @@ use super::icons::{self, Icon};
 use super::recipe::recipe_ui;
 use super::textures::{PictureTexture, TextureKey, Textures};
 use super::theme::{self, palette};
-use super::widgets::{
-    Emphasis, action_button_ui, action_icon_ui, empty_ui, hidden_ui, hint_ui, icon_button_ui, tooltip,
-};
+use super::widgets::{action_icon_ui, empty_ui, hidden_ui, hint_ui, icon_button_ui, tooltip};
 use super::zoom::{Stage, px_text, zoom_ui};
 
 /// The selected picture, large.
@@ -107,7 +105,10 @@ fn bar_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         if icon_button_ui(ui, Icon::Left, back.text, &tooltip(&back), false, theme::CONTROL_HEIGHT).clicked() {
             actions.push(Action::ClosePicture);
         }
-        hint_ui(ui, back.text);
+        // In a small window the buttons need the room.
+        if ui.available_width() > theme::WIDE_BAR {
+            hint_ui(ui, back.text);
+        }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let count = state.gallery.ids().len();
             let index = state.gallery.selected_index();
@@ -136,7 +137,7 @@ fn bar_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
                 seconds_ui(ui, viewer.slide_secs, actions);
             }
             let compare = Action::Viewer(ViewerAction::CompareWith);
-            action_button_ui(ui, &compare, Emphasis::Quiet, vec2(0.0, 0.0), actions);
+            action_icon_ui(ui, Icon::Compare, &compare, false, side, actions);
             let starred = state.gallery.selected.is_some_and(|id| state.gallery.is_starred(id));
             let icon = if starred { Icon::Starred } else { Icon::Star };
             let star = Action::Gallery(GalleryAction::StarChosen);
@@ -219,7 +220,7 @@ fn large_ui(
     if let Some(verdict) = state.hidden_picture(entry.id) {
         let key = TextureKey::HiddenFull(entry.id, state.safety);
         let texture = textures.load_hidden(ui.ctx(), key, picture, state.safety, verdict);
-        hidden_ui(ui, Stage::place(&stage, Zoom::default()), texture, actions);
+        hidden_ui(ui, stage.place(Zoom::default()), texture, actions);
         return None;
     }
     let response = ui.interact(area, ui.scope_id().with("large picture"), Sense::click_and_drag());

@@ -188,10 +188,10 @@ impl Import {
         };
         let known = self.known.insert(known);
         match take(index, known, &path) {
-            Ok(None) => self.report.duplicates += 1,
-            Ok(Some(recipe)) => {
+            Ok(Taken::Known) => self.report.duplicates += 1,
+            Ok(Taken::New(recipe)) => {
                 self.report.taken += 1;
-                self.note(&path, recipe);
+                self.note(&path, recipe.map(|recipe| *recipe));
             }
             Err(Failure::File(error)) => self.fail(error),
             Err(Failure::All(error)) => return Err(error),
@@ -260,11 +260,19 @@ enum Failure {
     All(UserError),
 }
 
-/// Copies a file into the pictures folder and takes it into the index. `None` where its bytes are there already.
-fn take(index: &mut Index, known: &mut Known, path: &Path) -> std::result::Result<Option<Option<Recipe>>, Failure> {
+/// What became of a file.
+enum Taken {
+    /// Its bytes were there already.
+    Known,
+    /// It is in the gallery, with its recipe if it tells one.
+    New(Option<Box<Recipe>>),
+}
+
+/// Copies a file into the pictures folder and takes it into the index, unless its bytes are there already.
+fn take(index: &mut Index, known: &mut Known, path: &Path) -> std::result::Result<Taken, Failure> {
     let bytes = read_file(path).map_err(Failure::File)?;
     if known.has(index, &bytes) {
-        return Ok(None);
+        return Ok(Taken::Known);
     }
     let info = read_info(path).map_err(Failure::File)?;
     let metadata = fs::metadata(path)
@@ -279,7 +287,7 @@ fn take(index: &mut Index, known: &mut Known, path: &Path) -> std::result::Resul
         tracing::warn!(%error, "a picture was taken in but not listed");
     }
     known.add(&bytes);
-    Ok(Some(info.embedded.recipe()))
+    Ok(Taken::New(info.embedded.recipe().map(Box::new)))
 }
 
 /// Writes under the name, or that with a counter.
