@@ -126,7 +126,7 @@ impl State {
         let row = result.row;
         let mut effects = Vec::new();
         match ended {
-            Some(RowEnd::Made) | Some(RowEnd::Unsaved) => {
+            Some(RowEnd::Made | RowEnd::Unsaved) => {
                 let state = match result.status {
                     RowStatus::Done => RowState::Done { seconds: result.seconds, picture },
                     RowStatus::Failed => RowState::Failed { seconds: result.seconds, error: result.error.clone() },

@@ -326,8 +326,8 @@ impl State {
                     DialogRequest::ModelFolder
                     | DialogRequest::ModelFile
                     | DialogRequest::ModelsFolder
-                    | DialogRequest::BatchTable => String::new(),
-                    DialogRequest::Vae => String::new(),
+                    | DialogRequest::BatchTable
+                    | DialogRequest::Vae => String::new(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
