@@ -118,16 +118,17 @@ impl State {
 
     /// Goes on once the row in the queue has ended, or was taken out of it.
     pub(super) fn after_row(&mut self) -> Vec<Effect> {
-        let Some(active) = &self.batch.active else { return Vec::new() };
-        let is_queued = self.queue.has(active.job);
-        if active.ended.is_none() && is_queued {
+        let Some(active) = &mut self.batch.active else { return Vec::new() };
+        // One that was stopped and waits in the queue again goes on later.
+        active.ended.take_if(|ended| *ended == RowEnd::Stopped && self.queue.has(active.job));
+        if active.ended.is_none() && self.queue.has(active.job) {
             return Vec::new();
         }
         let Some(Active { result, picture, ended, .. }) = self.batch.active.take() else { return Vec::new() };
         let row = result.row;
         let mut effects = Vec::new();
         match ended {
-            Some(RowEnd::Made) | Some(RowEnd::Unsaved) => {
+            Some(RowEnd::Made | RowEnd::Unsaved) => {
                 let state = match result.status {
                     RowStatus::Done => RowState::Done { seconds: result.seconds, picture },
                     RowStatus::Failed => RowState::Failed { seconds: result.seconds, error: result.error.clone() },

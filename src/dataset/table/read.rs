@@ -23,6 +23,9 @@ const DELIMITERS: [char; 3] = [',', ';', '\t'];
 /// What tables end in.
 const HINT: &str = "a batch is a text list (.txt), CSV (.csv, .tsv) or JSON lines (.jsonl)";
 
+/// A line of a list: its number, its prompt and flags or what is wrong with them, its text.
+type ListLine = (u64, std::result::Result<(String, Vec<Flagged>), String>, String);
+
 /// Reads a table.
 ///
 /// # Errors
@@ -122,7 +125,7 @@ impl Reader<'_> {
     }
 
     fn list(&mut self) -> Result<Vec<String>> {
-        let mut read: Vec<(u64, std::result::Result<(String, Vec<Flagged>), String>, String)> = Vec::new();
+        let mut read: Vec<ListLine> = Vec::new();
         let mut given = Vec::new();
         while let Some(line) = self.lines.next_line()? {
             let Some(row) = read_line(&line.text) else { continue };

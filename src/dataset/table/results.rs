@@ -30,7 +30,7 @@ pub struct Results {
     path: PathBuf,
     file: File,
     /// The last result of each row.
-    results: BTreeMap<usize, RowResult>,
+    rows: BTreeMap<usize, RowResult>,
 }
 
 /// What every results file of a table in a folder says, the oldest file first. One that cannot be read says nothing.
@@ -84,7 +84,7 @@ impl Results {
         write(&path, text(&table, &own, &results).as_bytes(), Keep::Surely)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(|error| explain(&error, &path, 0))?;
         lock(&file, &path)?;
-        Ok(Self { table, own, path, file, results })
+        Ok(Self { table, own, path, file, rows: results })
     }
 
     /// The file.
@@ -99,7 +99,7 @@ impl Results {
     /// When it cannot be written.
     pub fn add(&mut self, result: RowResult) -> Result<()> {
         let record = record(&self.table, &self.own, &result);
-        self.results.insert(result.row, result);
+        self.rows.insert(result.row, result);
         let written = self.file.write_all(record.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|error| explain(&error, &self.path, record.len()))
     }
@@ -109,7 +109,7 @@ impl Results {
     /// # Errors
     /// When it cannot be written; what was added is on the disk all the same.
     pub fn finish(self) -> Result<PathBuf> {
-        write(&self.path, text(&self.table, &self.own, &self.results).as_bytes(), Keep::Surely)?;
+        write(&self.path, text(&self.table, &self.own, &self.rows).as_bytes(), Keep::Surely)?;
         Ok(self.path)
     }
 }

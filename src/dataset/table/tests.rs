@@ -1,3 +1,5 @@
+//! Tables of every form and encoding, and their results: written, cut off, joined, kept.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

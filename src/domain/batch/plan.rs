@@ -102,13 +102,11 @@ impl Plan {
     pub fn prompt(&self, row: usize) -> String {
         let Some(row) = self.table.rows.get(row) else { return String::new() };
         let value = |place: usize| self.table.value(row, place);
-        match &self.template {
-            Some(template) => template.fill(|name| self.table.column(name).map(value)),
-            None => {
-                let own = self.fields.iter().find(|(field, _)| field.name == "prompt");
-                own.map_or_else(String::new, |(_, place)| value(*place).trim().to_owned())
-            }
+        if let Some(template) = &self.template {
+            return template.fill(|name| self.table.column(name).map(value));
         }
+        let own = self.fields.iter().find(|(field, _)| field.name == "prompt");
+        own.map_or_else(String::new, |(_, place)| value(*place).trim().to_owned())
     }
 
     /// The model that a row asks for.

@@ -1,3 +1,5 @@
+//! What rows mean: fields, templates, seeds, and everything that can be wrong with them.
+
 use std::path::Path;
 
 use super::super::TableRow;
