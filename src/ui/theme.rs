@@ -69,6 +69,8 @@ pub const GRIP_OUTSIDE: f32 = 12.0;
 pub const GRIP_MARK: f32 = 8.0;
 /// How dark the parts of a picture become that are cut off.
 pub const CUT_ALPHA: u8 = 150;
+/// How far an arrow key moves the picture to begin with.
+pub const PAN_STEP: f32 = 40.0;
 /// Between the lines of a hatched ground.
 pub const HATCH: f32 = 12.0;
 /// Width that all tools of a mask take in one row.
