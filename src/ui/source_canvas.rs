@@ -1,8 +1,8 @@
 //! The picture to begin with, in the middle of Create: a mask is painted on it, and more room is made around it.
 
 use egui::{
-    Color32, CursorIcon, Event, EventFilter, Frame, Key, Margin, Panel, PointerButton, Pos2, Rect, Response, Role,
-    Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
+    CursorIcon, Event, EventFilter, Frame, Key, Margin, Panel, PointerButton, Pos2, Rect, Response, Role, Sense,
+    Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
 };
 
 use crate::studio::{Action, Area, SourceAction, SourceLayout, State, Tool};
@@ -142,7 +142,7 @@ fn picture_ui(
     }
     // What is cut off is dimmed; what is painted around lies over that.
     for cut in around(rect, used).into_iter().filter(Rect::is_positive) {
-        ui.painter().rect_filled(cut, 0, Color32::from_black_alpha(theme::CUT_ALPHA));
+        ui.painter().rect_filled(cut, 0, theme::CUT);
     }
     for new in around(whole, used).into_iter().filter(Rect::is_positive) {
         new_ground(ui, new);
@@ -247,7 +247,8 @@ impl SourceCanvas {
         }
         ui.ctx().set_cursor_icon(CursorIcon::Crosshair);
         let radius = state.source.brush_px / 2.0 * view.scale;
-        ui.painter().circle_stroke(at, radius, Stroke::new(1.0, Color32::WHITE));
-        ui.painter().circle_stroke(at, radius + 1.0, Stroke::new(1.0, Color32::BLACK));
+        let [line, around] = theme::BRUSH_LINES;
+        ui.painter().circle_stroke(at, radius, Stroke::new(1.0, line));
+        ui.painter().circle_stroke(at, radius + 1.0, Stroke::new(1.0, around));
     }
 }
