@@ -127,8 +127,8 @@ impl SourceAction {
             Self::Fill => ("Fill", "Paint over all of it: then erase what is to stay", None),
             Self::Clear => ("Clear", "Take the whole mask away", key(Key::Delete)),
             Self::ToggleMask => ("Show the mask", "Show what is painted over, or only the picture", key(Key::M)),
-            Self::ZoomIn => ("Zoom in", "Nearer; so does Ctrl with the mouse wheel", None),
-            Self::ZoomOut => ("Zoom out", "Further away; so does Ctrl with the mouse wheel", None),
+            Self::ZoomIn => ("Zoom in", "Nearer; so does Ctrl with the mouse wheel, or + on the picture", None),
+            Self::ZoomOut => ("Zoom out", "Further away; so does Ctrl with the mouse wheel, or - on the picture", None),
             Self::ZoomFit => ("Fit", "Show all of it", None),
             Self::UseSize => (
                 "Use the picture's size",

@@ -6,6 +6,8 @@ use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureOptions, Ui
 
 use crate::domain::{Plane, PlaneTile};
 
+use super::theme;
+
 /// Most tiles that are filled in one frame: a megapixel, some milliseconds. The rest comes with the next.
 const MAX_FILLED: usize = 16;
 
@@ -64,7 +66,7 @@ fn fill_tile(ctx: &Context, tile: &PlaneTile<'_>, texture: Option<TextureHandle>
     if tile.levels.iter().all(|level| *level == 0) {
         return None;
     }
-    let pixels = tile.levels.iter().map(|level| Color32::from_white_alpha(*level)).collect();
+    let pixels = tile.levels.iter().map(|level| theme::mask_px(*level)).collect();
     let image = ColorImage::new([tile.width_px as usize, tile.height_px as usize], pixels);
     Some(match texture {
         Some(mut texture) => {

@@ -1,9 +1,9 @@
 //! The picture to begin with, in the middle of Create: a mask is painted on it, and more room is made around it.
 
 use egui::{
-    Color32, CursorIcon, Event, Frame, Margin, Panel, PointerButton, Pos2, Rect, Response, Role, Sense, Stroke,
+    CursorIcon, Event, EventFilter, Frame, Key, Margin, Panel, PointerButton, Pos2, Rect, Response, Role, Sense,
+    Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
 };
-use egui::{StrokeKind, Ui, Vec2, WidgetInfo};
 
 use crate::studio::{Action, Area, SourceAction, SourceLayout, State, Tool};
 
@@ -88,13 +88,36 @@ pub fn source_ui(
     let mut child = ui.new_child(egui::UiBuilder::new().max_rect(area));
     child.set_clip_rect(area.intersect(ui.clip_rect()));
     let ui = &mut child;
-    let response = ui.interact(area, ui.scope_id().with("source"), Sense::DRAG);
+    let response = ui.interact(area, ui.scope_id().with("source"), Sense::drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Picture to begin with"));
     picture_ui(ui, state, canvas, &view, &layout, textures);
     if state.can_paint() {
         around_ui(ui, state, &mut canvas.handles, &view, &layout, actions);
     }
     canvas.pointer(ui, &response, state, &view, area, actions);
+    if response.has_focus() {
+        keys(ui, &response, state, &view, actions);
+        ui.painter().rect_stroke(area.shrink(1.0), theme::ROUNDING, Stroke::new(2.0, p.accent), StrokeKind::Inside);
+    }
+}
+
+/// Moves and zooms the picture by the keys, where it has them.
+fn keys(ui: &Ui, response: &Response, state: &State, view: &SourceView, actions: &mut Vec<Action>) {
+    let filter = EventFilter { horizontal_arrows: true, vertical_arrows: true, ..EventFilter::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+    let pressed = |key| ui.input(|input| input.key_pressed(key));
+    let along = |less, more| f32::from(i8::from(pressed(less)) - i8::from(pressed(more))) * theme::PAN_STEP;
+    // The arrows go over the picture: it moves the other way.
+    let by = vec2(along(Key::ArrowLeft, Key::ArrowRight), along(Key::ArrowUp, Key::ArrowDown));
+    if by != Vec2::ZERO {
+        actions.push(Action::Source(SourceAction::Look(view.panned(state.source.gaze, by))));
+    }
+    if pressed(Key::Plus) || pressed(Key::Equals) {
+        actions.push(Action::Source(SourceAction::ZoomIn));
+    }
+    if pressed(Key::Minus) {
+        actions.push(Action::Source(SourceAction::ZoomOut));
+    }
 }
 
 fn picture_ui(
@@ -119,7 +142,7 @@ fn picture_ui(
     }
     // What is cut off is dimmed; what is painted around lies over that.
     for cut in around(rect, used).into_iter().filter(Rect::is_positive) {
-        ui.painter().rect_filled(cut, 0, Color32::from_black_alpha(theme::CUT_ALPHA));
+        ui.painter().rect_filled(cut, 0, theme::CUT);
     }
     for new in around(whole, used).into_iter().filter(Rect::is_positive) {
         new_ground(ui, new);
@@ -156,7 +179,7 @@ impl SourceCanvas {
         let is_over = response.hovered() || response.is_pointer_button_down_on();
         let writes = ui.ctx().text_edit_focused();
         let (events, space, any_down, zoom, scroll, hover) = ui.input(|input| {
-            let space = input.key_down(egui::Key::Space) && !writes;
+            let space = input.key_down(Key::Space) && !writes;
             let (zoom, scroll) = (input.zoom_delta(), input.smooth_scroll_delta());
             (input.events.clone(), space, input.pointer.any_down(), zoom, scroll, input.pointer.hover_pos())
         });
@@ -224,7 +247,8 @@ impl SourceCanvas {
         }
         ui.ctx().set_cursor_icon(CursorIcon::Crosshair);
         let radius = state.source.brush_px / 2.0 * view.scale;
-        ui.painter().circle_stroke(at, radius, Stroke::new(1.0, Color32::WHITE));
-        ui.painter().circle_stroke(at, radius + 1.0, Stroke::new(1.0, Color32::BLACK));
+        let [line, around] = theme::BRUSH_LINES;
+        ui.painter().circle_stroke(at, radius, Stroke::new(1.0, line));
+        ui.painter().circle_stroke(at, radius + 1.0, Stroke::new(1.0, around));
     }
 }

@@ -1,7 +1,9 @@
 //! Making room around the picture to begin with: its edges and corners are dragged.
 
-use egui::{Align2, CursorIcon, EventFilter, FontId, Key, Painter, Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui};
-use egui::{WidgetInfo, vec2};
+use egui::{
+    Align2, CursorIcon, EventFilter, FontId, Key, Painter, Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo,
+    vec2,
+};
 
 use crate::domain::Extend;
 use crate::studio::{Action, Extra, Handle, SourceLayout, State};

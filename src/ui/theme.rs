@@ -79,8 +79,12 @@ pub const GRIP_INSIDE: f32 = 2.0;
 pub const GRIP_OUTSIDE: f32 = 12.0;
 /// Side of the marks on its edges.
 pub const GRIP_MARK: f32 = 8.0;
-/// How dark the parts of a picture become that are cut off.
-pub const CUT_ALPHA: u8 = 150;
+/// Over the parts of a picture that are cut off.
+pub const CUT: Color32 = Color32::from_black_alpha(150);
+/// The brush's outline, and what is around it: one of the two is seen on any picture.
+pub const BRUSH_LINES: [Color32; 2] = [Color32::WHITE, Color32::BLACK];
+/// How far an arrow key moves the picture to begin with.
+pub const PAN_STEP: f32 = 40.0;
 /// Between the lines of a hatched ground.
 pub const HATCH: f32 = 12.0;
 /// Width that all tools of a mask take in one row.
@@ -223,6 +227,12 @@ pub fn weight_colour(p: &Palette, weight: f64) -> Color32 {
         weight if weight < 1.0 => p.text.lerp_to_gamma(p.text_faint, strength(1.0 - weight)),
         _ => p.text,
     }
+}
+
+/// A px of a mask on the graphics card, before it is given its colour.
+#[must_use]
+pub fn mask_px(level: u8) -> Color32 {
+    Color32::from_white_alpha(level)
 }
 
 /// The semibold face, for titles and the names of fields.

@@ -47,7 +47,7 @@ fn source(case: &Value) -> Option<Source> {
         let values = mask.into_raw().into_iter().map(|level| f32::from(u8::from(level >= 128))).collect();
         Tensor::from_vec(values, (1, 1, height as usize, width as usize), &Device::Cpu).expect("a mask")
     });
-    Some(Source { picture: tensor_from_picture(&picture).expect("a tensor"), mask, strength })
+    Some(Source { picture: tensor_from_picture(&picture).expect("a tensor"), shares: mask.clone(), mask, strength })
 }
 
 #[test]

@@ -275,6 +275,14 @@ fn the_picture_is_looked_at_from_near_and_painted_where_the_pointer_is() {
     canvas.bench.click("Zoom out");
     canvas.bench.click("400 %");
     assert!(canvas.bench.state().source.gaze.zoom <= 1.0, "it is not made smaller than fits");
+    // By the keyboard.
+    canvas.bench.harness.get_by_label("Picture to begin with").focus();
+    canvas.bench.harness.run();
+    for key in [Key::Plus, Key::Plus, Key::Plus, Key::Minus, Key::ArrowRight] {
+        canvas.bench.press(Modifiers::NONE, key);
+    }
+    let gaze = canvas.bench.state().source.gaze;
+    assert!(gaze.zoom == 1.5625 && gaze.middle[0] > 0.5 && gaze.middle[1] == 0.5, "{gaze:?}");
 }
 
 #[test]
@@ -423,35 +431,62 @@ fn snapshot(canvas: &mut Canvas, name: &str) {
     canvas.bench.harness.snapshot_options(name, &options);
 }
 
+/// A window with a pullover to begin with.
+fn pullover(theme: Theme, size: [f32; 2], width_px: u32) -> Canvas {
+    let mut canvas = Canvas::of_size(Settings { theme, ..Settings::default() }, size);
+    let path = canvas.write("pullover.png", width_px, 128);
+    canvas.begin(&path);
+    canvas
+}
+
+/// Paints over the neck, and leaves the brush below it.
+fn paint_neck(canvas: &mut Canvas) {
+    let area = canvas.bench.harness.get_by_label("Picture to begin with").rect();
+    // What takes hold of the edges lies between the area's edge and the picture.
+    let scale = ((area.size() - Vec2::splat(40.0)) / 128.0).min_elem().min(4.0);
+    let at = |x: f32, y: f32| area.center() + scale * vec2(x - 64.0, y - 64.0);
+    canvas.drag(&[at(50.0, 30.0), at(64.0, 38.0), at(80.0, 30.0)], PointerButton::Primary, Modifiers::NONE);
+    canvas.settle();
+    canvas.bench.harness.hover_at(at(64.0, 84.0));
+    canvas.bench.harness.run();
+}
+
+/// Begins to drag the right edge, and keeps hold of it.
+fn drag_right_edge(canvas: &mut Canvas, by: f32) {
+    let right = canvas.bench.harness.get_by_role_and_label(Role::Button, "Paint around: right edge").rect().center();
+    canvas.button(right, PointerButton::Primary, true, Modifiers::NONE);
+    for step in 1..=4 {
+        canvas.bench.harness.hover_at(right + vec2(by / 4.0 * step as f32, 0.0));
+        canvas.bench.harness.run();
+    }
+}
+
 #[test]
 fn looks_with_a_mask() {
-    let mut canvas = Canvas::new(Settings::default());
-    let path = canvas.write("pullover.png", 128, 128);
-    canvas.begin(&path);
-    let at = |canvas: &Canvas, x: f32, y: f32| -> Pos2 {
-        let area = canvas.bench.harness.get_by_label("Picture to begin with").rect();
-        let scale = ((area.size() - Vec2::splat(40.0)) / 128.0).min_elem().min(4.0);
-        area.center() + scale * vec2(x - 64.0, y - 64.0)
-    };
-    let places: Vec<Pos2> =
-        [(50.0, 30.0), (64.0, 38.0), (80.0, 30.0)].iter().map(|(x, y)| at(&canvas, *x, *y)).collect();
-    canvas.drag(&places, PointerButton::Primary, Modifiers::NONE);
-    canvas.settle();
-    canvas.bench.harness.hover_at(at(&canvas, 64.0, 84.0));
-    canvas.bench.harness.run();
+    let mut canvas = pullover(Theme::Dark, [1280.0, 800.0], 128);
+    paint_neck(&mut canvas);
     snapshot(&mut canvas, "canvas_mask_dark");
 }
 
 #[test]
+fn looks_with_a_soft_mask_in_a_small_window() {
+    let mut small = pullover(Theme::Light, [900.0, 600.0], 128);
+    paint_neck(&mut small);
+    small.bench.type_number("Feather", "6");
+    small.settle();
+    snapshot(&mut small, "canvas_mask_light");
+}
+
+#[test]
 fn looks_with_room_around() {
-    let mut canvas = Canvas::new(Settings { theme: Theme::Light, ..Settings::default() });
-    let path = canvas.write("pullover.png", 160, 128);
-    canvas.begin(&path);
-    let right = canvas.bench.harness.get_by_role_and_label(Role::Button, "Paint around: right edge").rect().center();
-    canvas.button(right, PointerButton::Primary, true, Modifiers::NONE);
-    for step in 1..=4 {
-        canvas.bench.harness.hover_at(right + vec2(24.0 * step as f32, 0.0));
-        canvas.bench.harness.run();
-    }
+    let mut canvas = pullover(Theme::Light, [1280.0, 800.0], 160);
+    drag_right_edge(&mut canvas, 96.0);
     snapshot(&mut canvas, "canvas_around_light");
+}
+
+#[test]
+fn looks_with_room_around_in_a_small_window() {
+    let mut small = pullover(Theme::Dark, [900.0, 600.0], 160);
+    drag_right_edge(&mut small, 64.0);
+    snapshot(&mut small, "canvas_around_dark");
 }
