@@ -107,8 +107,8 @@ fn read_csv(text: &str) -> std::result::Result<(Vec<PromptStyle>, usize), String
             negative_prompt: negative_column.map(field).unwrap_or_default(),
         };
         // A row of a name alone is a heading in its list.
-        let is_style = !style.name.is_empty() && !(style.prompt.is_empty() && style.negative_prompt.is_empty());
-        if is_style {
+        let says_something = !style.prompt.is_empty() || !style.negative_prompt.is_empty();
+        if says_something && !style.name.is_empty() {
             styles.push(style);
         } else {
             skipped += 1;

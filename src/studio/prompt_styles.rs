@@ -236,15 +236,15 @@ impl State {
             added += 1;
         }
         let count = |count: usize| if count == 1 { "1 style".to_owned() } else { format!("{count} styles") };
-        let mut sentence = format!("{} imported", count(added));
+        let mut told = vec![format!("{} imported", count(added))];
         if known > 0 {
-            sentence += &format!("; {} here already", if known == 1 { "1 was" } else { "the others were" });
+            told.push(format!("{} here already", if known == 1 { "1 was" } else { "the others were" }));
         }
         if skipped > 0 {
             let rows = if skipped == 1 { "1 row".to_owned() } else { format!("{skipped} rows") };
-            sentence += &format!("; {rows} without a style left out");
+            told.push(format!("{rows} without a style left out"));
         }
-        self.notices.info(sentence, None);
+        self.notices.info(told.join("; "), None);
         if added == 0 { Vec::new() } else { self.save_styles() }
     }
 }

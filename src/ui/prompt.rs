@@ -101,13 +101,7 @@ impl PromptFields {
                 PromptField::Negative => "Nothing in particular",
             })
             // While names are offered, Tab and Esc are about them.
-            .event_filter(EventFilter {
-                horizontal_arrows: true,
-                vertical_arrows: true,
-                tab: is_open,
-                escape: is_open,
-                ..EventFilter::default()
-            })
+            .event_filter(EventFilter { horizontal_arrows: true, vertical_arrows: true, tab: is_open, escape: is_open })
             .layouter(&mut layouter);
         // A click on a name must not take the keyboard away from the field that it is for.
         let keeps_keyboard = is_open && is_over_names(ui.ctx());

@@ -149,10 +149,13 @@ fn list_ui(ui: &mut Ui, styles: &Styles, editor: &StyleEditor, actions: &mut Vec
     });
 }
 
+/// What writing in a field does.
+type Write = fn(String) -> StyleAction;
+
 fn fields_ui(ui: &mut Ui, styles: &Styles, editor: &StyleEditor, actions: &mut Vec<Action>) {
     ui.spacing_mut().item_spacing.y = theme::UNIT;
     let PromptStyle { name, prompt, negative_prompt } = &editor.style;
-    let fields: [(fn(String) -> StyleAction, &str, usize); 3] =
+    let fields: [(Write, &str, usize); 3] =
         [(StyleAction::Name, name, 1), (StyleAction::Prompt, prompt, 4), (StyleAction::Negative, negative_prompt, 3)];
     for (write, text, rows) in fields {
         let info = write(String::new()).info();

@@ -104,7 +104,6 @@ pub fn action_icon_ui(ui: &mut Ui, icon: Icon, action: &Action, chosen: bool, si
 }
 
 /// The frame of a dialog in the window.
-#[must_use]
 pub fn dialog_frame(ctx: &egui::Context) -> egui::Frame {
     egui::Frame::popup(&ctx.global_style()).inner_margin(4.0 * theme::UNIT)
 }

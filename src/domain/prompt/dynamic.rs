@@ -63,7 +63,7 @@ pub fn expand_traced(
         let range = item.range();
         let is_kept = matches!(item, Item::Text(_) | Item::Unclosed(_) | Item::Variable(_));
         let mut out = String::new();
-        let goes_on = expander.item(text, item, 0, &mut out);
+        let goes_on = expander.item(text, &item, 0, &mut out);
         if is_kept {
             traced.push(&out, range.start);
         } else {
@@ -107,14 +107,14 @@ impl Expander<'_> {
 
     fn expand(&mut self, text: &str, depth: usize, out: &mut String) {
         for item in items(text) {
-            if !self.item(text, item, depth, out) {
+            if !self.item(text, &item, depth, out) {
                 return;
             }
         }
     }
 
     /// Draws one item of a text. Whether there is room for more.
-    fn item(&mut self, text: &str, item: Item, depth: usize, out: &mut String) -> bool {
+    fn item(&mut self, text: &str, item: &Item, depth: usize, out: &mut String) -> bool {
         let range = item.range();
         if self.room == 0 {
             // Nothing that follows can be written; `push` tells of it once there is something.
