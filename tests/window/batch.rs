@@ -152,14 +152,14 @@ fn rows_run_one_after_the_other_and_are_written_down() {
     let mut bench = ready();
     bench.click("Make the pictures");
     assert_eq!(noted(&bench), [(3, RowStatus::Failed)], "what is wrong is written down before the first row");
-    let first = job(&bench);
+    let first = job(&mut bench);
     assert_eq!(first.request.prompt, "a red pullover");
     assert_eq!(bench.state().place, Place::Batch, "what is in view stays there");
     bench.step(first.id, 5, 20);
     assert!(bench.has("Step 5 of 20"));
     bench.finish(&first, 1);
     assert_eq!(noted(&bench), [(0, RowStatus::Done)]);
-    let second = job(&bench);
+    let second = job(&mut bench);
     assert_eq!(second.request.prompt, "a navy blue raincoat");
     assert_ne!(first.request.seed, second.request.seed);
 
@@ -168,7 +168,7 @@ fn rows_run_one_after_the_other_and_are_written_down() {
     assert_eq!(noted(&bench), [(1, RowStatus::Failed)]);
     assert!(bench.state().notices.list().is_empty());
     assert!(bench.has("The engine met a fault"));
-    let third = job(&bench);
+    let third = job(&mut bench);
     bench.click("Pause");
     assert!(bench.has("Pauses after this row"));
     bench.finish(&third, 2);
@@ -177,7 +177,7 @@ fn rows_run_one_after_the_other_and_are_written_down() {
     assert!(bench.has("10 rows · 2 made · 1 failed · 1 with a problem"));
 
     bench.click("Try failed rows again");
-    let again = job(&bench);
+    let again = job(&mut bench);
     assert_eq!(again.request, second.request, "the same seed, the same picture");
     bench.click("Stop");
     assert!(again.cancel.is_cancelled());
@@ -190,14 +190,14 @@ fn rows_run_one_after_the_other_and_are_written_down() {
 fn jobs_of_create_go_between() {
     let mut bench = ready();
     bench.click("Make the pictures");
-    let row = job(&bench);
+    let row = job(&mut bench);
     bench.go_to("Create");
     bench.click("Generate");
     bench.finish(&row, 1);
-    let between = job(&bench);
+    let between = job(&mut bench);
     assert_ne!(between.request.prompt, "a navy blue raincoat");
     bench.finish(&between, 2);
-    assert_eq!(job(&bench).request.prompt, "a navy blue raincoat");
+    assert_eq!(job(&mut bench).request.prompt, "a navy blue raincoat");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn what_was_made_before_is_not_made_again() {
     assert!(bench.has("3 rows · 2 made"));
     assert_eq!(bench.harness.query_all_by_label("Made earlier").count(), 2);
     bench.click("Make the pictures");
-    let only = job(&bench);
+    let only = job(&mut bench);
     assert_eq!(only.request.prompt, "a raincoat");
     bench.finish(&only, 1);
     assert!(bench.sent_job().is_none());
@@ -223,7 +223,7 @@ fn what_was_made_before_is_not_made_again() {
 fn a_picture_that_cannot_be_saved_pauses_the_batch() {
     let mut bench = ready();
     bench.click("Make the pictures");
-    let first = job(&bench);
+    let first = job(&mut bench);
     let recipe = super::bench::recipe(first.request.clone());
     let error = UserError::failed("Could not write it: there is no room");
     let picture = Arc::new(super::bench::garment(128, 128, 1));
