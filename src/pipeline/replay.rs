@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::assets::Assets;
-use super::generate::Progress;
 use super::make::make;
+use super::watch::Progress;
 use crate::domain::prompt::extract_networks;
 use crate::domain::{Cancel, GenerateRequest, ModelRef, Outcome, Picture, Recipe, Result, UserError};
 use crate::models::Model;

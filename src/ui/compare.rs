@@ -5,7 +5,7 @@ use egui::{
     WidgetInfo, vec2,
 };
 
-use crate::studio::{Action, Compare, CompareAction, CompareMode, Side, State, Zoom};
+use crate::studio::{Action, Compare, CompareAction, CompareMode, Side, State};
 
 use super::icons::Icon;
 use super::recipe::{differences_ui, section_ui};
@@ -276,6 +276,7 @@ mod tests {
     use egui::pos2;
 
     use super::*;
+    use crate::studio::Zoom;
 
     #[test]
     fn a_place_in_the_frame_is_the_same_place_of_a_smaller_picture() {

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Worker, guarded, report};
+use super::{Worker, guarded};
 use crate::domain::{Event, Job, Result, UserError};
 use crate::library::read_picture;
-use crate::pipeline;
+use crate::pipeline::{self, Progress};
 
 impl Worker {
     pub(super) fn replay(&mut self, job: &Job, original: &Path) {
@@ -34,7 +34,14 @@ impl Worker {
         let (begun, outbox) = (Instant::now(), &self.outbox);
         let replayed =
             pipeline::replay(model, &request, &original, &assets, job.is_checked, &job.cancel, &mut |progress| {
-                report(outbox, job.id, 0, begun, progress);
+                let (job, index, elapsed_secs) = (job.id, 0, begun.elapsed().as_secs_f64());
+                match progress {
+                    Progress::Step { step, steps, preview } => {
+                        let preview = Arc::new(preview);
+                        outbox.send_preview(Event::Step { job, index, step, steps, preview, elapsed_secs });
+                    }
+                    Progress::Decoding => outbox.send(Event::Decoding { job, index }),
+                }
             })?;
         self.outbox.send(Event::Replayed {
             job: job.id,
