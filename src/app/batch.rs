@@ -174,7 +174,7 @@ mod tests {
     use crate::domain::batch::{RowStatus, Setup};
 
     fn next(handle: &BatchHandle) -> BatchEvent {
-        handle.events.recv_timeout(Duration::from_secs(60)).expect("the thread answers")
+        handle.events.recv_timeout(Duration::from_mins(1)).expect("the thread answers")
     }
 
     fn setup(template: &str) -> Setup {

@@ -1,6 +1,7 @@
 //! `atelier batch`: the rows of a table made into pictures, without a window.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,13 +92,13 @@ struct Base {
 ///
 /// # Errors
 /// A table or a template that cannot be used (exit code 2); rows that failed, results that cannot be written (exit code 1).
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let table = Arc::new(read(&args.file)?);
     let assets = Paths::from_env().map_or_else(
         |_| Assets::default(),
         |paths| Assets::find(paths.loras_dir, paths.embeddings_dir, &paths.wildcards_dir),
     );
-    let plan = plan(&args, &table, &assets)?;
+    let plan = plan(args, &table, &assets)?;
     let folder = args.out.clone().unwrap_or_else(|| table.folder());
     let checked = check_rows(&plan, &read_results(&table, &folder));
     let selection = Selection { rows: args.rows, sample: args.sample, shard: args.shard };
@@ -110,7 +111,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.check {
         return show(&plan, &selected, &checked);
     }
-    Batch { plan, selected, checked, folder, assets }.run(&args)
+    Batch { plan, selected, checked, folder, assets }.run(args)
 }
 
 /// What the rows mean. Models and adapters are only looked for where the table may name some.
@@ -181,20 +182,17 @@ fn tell_problems(table: &Table, selected: &[usize], checked: &[CheckedRow]) {
 fn show(plan: &Plan, selected: &[usize], checked: &[CheckedRow]) -> Result<()> {
     let mut out = String::new();
     for (column, about) in plan.meanings() {
-        out.push_str(&format!("column {column}: {about}\n"));
+        // Writing to a text cannot fail.
+        let _ = writeln!(out, "column {column}: {about}");
     }
     for row in selected.iter().take(SHOWN) {
-        out.push_str(&format!("row {}: {}\n", row + 1, plan.prompt(*row)));
+        let _ = writeln!(out, "row {}: {}", row + 1, plan.prompt(*row));
     }
     let count = |wanted: fn(&CheckedRow) -> bool| selected.iter().filter(|row| wanted(&checked[**row])).count();
     let wrong = count(|row| matches!(row, CheckedRow::Wrong(_)));
     let there = count(|row| matches!(row, CheckedRow::Done(_)));
-    out.push_str(&format!(
-        "{} rows: {} to make, {there} there already",
-        selected.len(),
-        selected.len() - wrong - there
-    ));
-    out.push_str(&format!(", {wrong} with something wrong\n"));
+    let _ = write!(out, "{} rows: {} to make, {there} there already", selected.len(), selected.len() - wrong - there);
+    let _ = writeln!(out, ", {wrong} with something wrong");
     print(&out)?;
     if wrong == 0 { Ok(()) } else { Err(failed(wrong, selected.len(), &plan.table().path)) }
 }
@@ -224,13 +222,12 @@ impl Batch {
         let Self { plan, selected, checked, folder, assets } = self;
         let table = plan.table();
         // What is wrong with the target is said before the work, not after it.
-        let target = match &args.out {
-            Some(out) => Target::Folder(out.clone()),
-            None => {
-                let paths = Paths::from_env()?;
-                let settings = load_settings(&paths).settings;
-                Target::Store(Box::new(PictureStore::open(&paths.with_settings(&settings))?))
-            }
+        let target = if let Some(out) = &args.out {
+            Target::Folder(out.clone())
+        } else {
+            let paths = Paths::from_env()?;
+            let settings = load_settings(&paths).settings;
+            Target::Store(Box::new(PictureStore::open(&paths.with_settings(&settings))?))
         };
         let made = checked.iter().filter_map(|row| match row {
             CheckedRow::Done(result) => Some((**result).clone()),

@@ -1,5 +1,6 @@
 //! `atelier gallery`: what is done with the pictures as a whole, without a window.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -79,10 +80,11 @@ fn import(sources: Vec<PathBuf>, json: bool) -> Result<()> {
         let folder = paths.pictures_dir.display();
         let mut line = format!("{taken} pictures taken into {folder}, {duplicates} were there already");
         if without_recipe > 0 {
-            line.push_str(&format!(", {without_recipe} do not say how they were made"));
+            // Writing to a text cannot fail.
+            let _ = write!(line, ", {without_recipe} do not say how they were made");
         }
         if failed > 0 {
-            line.push_str(&format!(", {failed} could not be taken in"));
+            let _ = write!(line, ", {failed} could not be taken in");
         }
         line
     };

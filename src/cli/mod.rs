@@ -60,7 +60,7 @@ impl Cli {
         match self.command {
             None => window(),
             Some(Command::Generate(args)) => generate::run(*args),
-            Some(Command::Batch(args)) => batch::run(*args),
+            Some(Command::Batch(args)) => batch::run(&args),
             Some(Command::Gallery(args)) => gallery::run(args),
             Some(Command::Replay(args)) => replay::run(&args),
             Some(Command::Models(args)) => models::run(args),

@@ -216,7 +216,7 @@ impl Runner {
                 break Err(error);
             }
             while let Some(event) = self.engine.try_event() {
-                self.tell(&event)?;
+                Self::tell(&event)?;
                 let effects = self.state.on_event(event);
                 self.perform(effects);
             }
@@ -242,7 +242,7 @@ impl Runner {
         failed.last().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    fn tell(&self, event: &Event) -> Result<()> {
+    fn tell(event: &Event) -> Result<()> {
         let mut notes = std::io::stderr();
         match event {
             Event::Finished { saved: Ok(entry), recipe, .. } => {

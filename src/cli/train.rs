@@ -1,5 +1,6 @@
 //! `atelier train`: adapters and whole models from pictures with captions.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,8 +67,13 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(command) = &args.from_diffusers {
         let taken = config::from_diffusers(command)?;
-        let notes: String = taken.notes.iter().map(|note| format!("# {note}\n")).collect();
-        return settings(args.save.as_deref(), &format!("{notes}{}", config::write(&taken.config, None)));
+        let mut text = String::new();
+        for note in &taken.notes {
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "# {note}");
+        }
+        text.push_str(&config::write(&taken.config, None));
+        return settings(args.save.as_deref(), &text);
     }
     let config = match (&args.config, &args.preset) {
         (Some(path), _) => {
@@ -105,7 +111,7 @@ fn described(preset: &Preset) -> String {
     for reason in preset.reasons {
         let value = config::SETTINGS.iter().find(|setting| setting.key == reason.key);
         let value = value.map_or(Value::Null, |setting| (setting.show)(&config));
-        text.push_str(&format!("    {} = {value}: {}\n", reason.key, reason.sentence));
+        let _ = writeln!(text, "    {} = {value}: {}", reason.key, reason.sentence);
     }
     text
 }
@@ -163,7 +169,10 @@ fn carry_out(config: &TrainingConfig, resume: bool, as_json: bool) -> Result<()>
     if as_json {
         return Ok(());
     }
-    let files: String = outcome.files.iter().map(|file| format!("{}\n", file.display())).collect();
+    let mut files = String::new();
+    for file in &outcome.files {
+        let _ = writeln!(files, "{}", file.display());
+    }
     let left = outcome.steps - outcome.step;
     if left > 0 {
         return say(&format!("{files}    stopped after step {}; --resume does the other {left}\n", outcome.step));
@@ -255,16 +264,17 @@ fn show(bar: &ProgressBar, event: &TrainingEvent) -> Result<()> {
 fn foretold(forecast: &Forecast) -> String {
     let mut text = format!("About {} of memory:\n", bytes_text(forecast.bytes()));
     for share in &forecast.memory {
-        text.push_str(&format!("    {:>9}  {}\n", bytes_text(share.bytes), share.what));
+        let _ = writeln!(text, "    {:>9}  {}", bytes_text(share.bytes), share.what);
     }
     let all = forecast.secs_per_step * forecast.steps as f64;
-    text.push_str(&format!(
-        "About {} for {} steps, {:.1} s each, {} numbers trained\n",
+    let _ = writeln!(
+        text,
+        "About {} for {} steps, {:.1} s each, {} numbers trained",
         duration(all),
         forecast.steps,
         forecast.secs_per_step,
         forecast.trained
-    ));
+    );
     text
 }
 

@@ -17,7 +17,7 @@ pub struct Steps {
     /// What the picture is made of: see [`Snapshot::key`].
     pub key: String,
     /// The numbers of the steps, from 1, and the picture after them.
-    pub steps: Vec<(u32, Snapshot)>,
+    pub reached: Vec<(u32, Snapshot)>,
     size: usize,
 }
 
@@ -25,7 +25,7 @@ impl Steps {
     /// None yet, of a picture.
     #[must_use]
     pub fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), steps: Vec::new(), size: 0 }
+        Self { key: key.to_owned(), reached: Vec::new(), size: 0 }
     }
 
     /// Takes a step in, while there is room: a picture so large that not all of its steps fit is left with the first.
@@ -33,21 +33,21 @@ impl Steps {
         let size = snapshot.size();
         if self.size + size <= MEMORY_BUDGET {
             self.size += size;
-            self.steps.push((step, snapshot));
+            self.reached.push((step, snapshot));
         }
     }
 
     /// The picture after a step.
     #[must_use]
     pub fn at(&self, step: u32) -> Option<&Snapshot> {
-        self.steps.iter().find(|(number, _)| *number == step).map(|(_, snapshot)| snapshot)
+        self.reached.iter().find(|(number, _)| *number == step).map(|(_, snapshot)| snapshot)
     }
 
     /// As bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        for (step, snapshot) in &self.steps {
+        for (step, snapshot) in &self.reached {
             let bytes = snapshot.to_bytes();
             out.extend(step.to_le_bytes());
             out.extend((bytes.len() as u64).to_le_bytes());

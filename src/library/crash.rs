@@ -36,8 +36,8 @@ struct Wanted {
 
 /// Ends the program here, if that is what the environment asks for.
 pub fn crash_point(name: &str) {
-    debug_assert!(CRASH_POINTS.contains(&name), "{name} is in the list");
     static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
+    debug_assert!(CRASH_POINTS.contains(&name), "{name} is in the list");
     let Some(wanted) = WANTED.get_or_init(|| std::env::var(CRASH_VARIABLE).ok().map(|text| parse(&text))) else {
         return;
     };

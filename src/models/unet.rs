@@ -40,19 +40,19 @@ impl Layer {
 
 /// A residual block on `x`, with `skip` behind its channels where there is one.
 fn residual(resnet: &Arc<ResnetBlock>, x: Tensor, skip: Option<Tensor>, told: Told<'_>) -> Result<Tensor> {
-    let joined = |x: Tensor, skip: Option<&Tensor>| match skip {
-        Some(skip) => Tensor::cat(&[&x, skip], 1),
+    let joined = |x: Tensor, skip: Option<Tensor>| match skip {
+        Some(skip) => Tensor::cat(&[x, skip], 1),
         None => Ok(x),
     };
     let embedding = told.embedding.narrow(0, 0, x.dim(0)?)?;
     if !told.again {
-        return resnet.forward(joined(x, skip.as_ref())?, Some(&embedding));
+        return resnet.forward(joined(x, skip)?, Some(&embedding));
     }
     let resnet = Arc::clone(resnet);
     let inputs: Vec<&Tensor> = [&x, &embedding].into_iter().chain(&skip).collect();
     checkpointed(
         &inputs,
-        Arc::new(move |inputs| resnet.forward(joined(inputs[0].clone(), inputs.get(2))?, Some(&inputs[1]))),
+        Arc::new(move |inputs| resnet.forward(joined(inputs[0].clone(), inputs.get(2).cloned())?, Some(&inputs[1]))),
     )
 }
 

@@ -158,7 +158,9 @@ fn stamp(path: &Path, depth: u32, out: &mut String) {
     {
         let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         entries.sort();
-        entries.iter().for_each(|entry| stamp(entry, depth - 1, out));
+        for entry in &entries {
+            stamp(entry, depth - 1, out);
+        }
     }
 }
 

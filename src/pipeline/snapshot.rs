@@ -61,7 +61,9 @@ impl Snapshot {
         for number in [self.call, self.draws, *calls, outputs.len()] {
             put_number(&mut out, number);
         }
-        outputs.iter().for_each(|output| put_values(&mut out, output));
+        for output in outputs {
+            put_values(&mut out, output);
+        }
         for values in [sample, sum] {
             put_number(&mut out, usize::from(values.is_some()));
             put_values(&mut out, values.as_deref().unwrap_or_default());

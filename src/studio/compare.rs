@@ -167,9 +167,9 @@ impl State {
         self.read_sides()
     }
 
-    pub(super) fn apply_compare(&mut self, action: CompareAction) -> Vec<Effect> {
+    pub(super) fn apply_compare(&mut self, action: &CompareAction) -> Vec<Effect> {
         let Some(compare) = &mut self.viewer.compare else { return Vec::new() };
-        match action {
+        match *action {
             CompareAction::Show(mode) => (compare.mode, compare.shown) = (mode, 0),
             CompareAction::Split(share) => compare.split = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 },
             CompareAction::Flip => {

@@ -28,8 +28,9 @@ impl State {
                 self.notices.error(error.clone());
                 self.models.set(model, ModelStatus::Failed(error));
             }
-            // Nothing to show yet: the prompt is being read. The model's loading and the steps tell of themselves.
-            Event::Started { job: _ } => {}
+            // Nothing to show of one that was started: the prompt is being read. The model's loading and the steps tell of
+            // themselves. One that was made again was asked for by another window.
+            Event::Started { job: _ } | Event::Replayed { .. } => {}
             Event::Step { job, index, step, steps, preview, elapsed_secs } => {
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
@@ -71,8 +72,6 @@ impl State {
                 }
                 return effects;
             }
-            // Of one that was asked for by another window.
-            Event::Replayed { .. } => {}
             Event::Notice { job: _, sentence } => self.notices.info(sentence, None),
             Event::Done { job } => return self.job_ended(job, true),
             Event::Cancelled { job } => return self.job_ended(job, false),

@@ -125,7 +125,7 @@ impl State {
         vec![import(ImportCommand::Take { ticket, sources, cancel })]
     }
 
-    pub(super) fn apply_import(&mut self, action: ImportAction) -> Vec<Effect> {
+    pub(super) fn apply_import(&mut self, action: &ImportAction) -> Vec<Effect> {
         let importer = &mut self.viewer.import;
         match action {
             ImportAction::ChooseFolder => return self.ask(DialogRequest::ImportFolder),

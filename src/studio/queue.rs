@@ -216,8 +216,7 @@ impl Queue {
         keeps_steps: bool,
     ) -> Effect {
         let mut kept = Vec::with_capacity(requests.len());
-        let mut place = self.end_of(Priority::Normal);
-        for request in requests {
+        for (place, request) in (self.end_of(Priority::Normal)..).zip(requests) {
             self.last_id += 1;
             let job = Job {
                 id: JobId(self.last_id),
@@ -231,7 +230,6 @@ impl Queue {
             let waiting = Waiting { job, priority: Priority::Normal, held: None, is_kept: false };
             kept.push(waiting.to_keep());
             self.waiting.insert(place, waiting);
-            place += 1;
         }
         Effect::Queue(QueueCommand::Add(kept))
     }

@@ -192,7 +192,7 @@ impl State {
         if job.0 <= LAST_JOB.saturating_sub(self.viewer.last_replay) {
             return Some(event);
         }
-        let Some(replay) = self.viewer.replay.as_mut().filter(|replay| replay.job == job) else { return None };
+        let replay = self.viewer.replay.as_mut().filter(|replay| replay.job == job)?;
         match event {
             Event::Step { step, steps, .. } => replay.stage = Stage::Steps(step, steps),
             Event::Replayed { picture, recipe, outcome, .. } => {

@@ -206,9 +206,9 @@ impl State {
                     return self.compare(*one, *other);
                 }
             }
-            ViewerAction::Compare(action) => return self.apply_compare(action),
+            ViewerAction::Compare(action) => return self.apply_compare(&action),
             ViewerAction::Replay(action) => return self.apply_replay(action),
-            ViewerAction::Import(action) => return self.apply_import(action),
+            ViewerAction::Import(action) => return self.apply_import(&action),
         }
         Vec::new()
     }

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::buckets::Placed;
-use super::dataset_cache::{Cache, View, content_hash, encode, ids, shown};
+use super::dataset_cache::{Cache, View, content_hash, encode, hex, ids, shown};
 use super::draws::{Draw, draws, noise};
 use super::examples::{Example, Examples};
 use super::learner::{Batch, Learner, time_ids};
@@ -61,7 +61,7 @@ impl Batches {
         for (example, content) in self.examples.list.iter().zip(&self.contents) {
             hasher.update(format!("{content} {} {}\n", example.repeats, example.caption));
         }
-        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hasher.finalize()[..8])
     }
 
     /// Whether latents are kept on disk: another crop each time would never be used twice.
@@ -149,7 +149,9 @@ impl Batches {
             if offset > 0.0 {
                 let offsets = noise_of_channels(seed, place, i, channels);
                 for (plane, shift) in values.chunks_exact_mut(pixels.max(1)).zip(offsets) {
-                    plane.iter_mut().for_each(|value| *value += offset as f32 * shift);
+                    for value in plane {
+                        *value += offset as f32 * shift;
+                    }
                 }
             }
             values

@@ -3,6 +3,7 @@
 //! A cache can be deleted at any time. What cannot be read in it is made again; what was made with another model, other
 //! pictures or other settings has another name.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -201,8 +202,14 @@ fn digest_of(model: &Model, parts: &[Component], rest: &str) -> Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A file of the cache, if it is there and whole.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Parameters;
+use super::dataset_cache::hex;
 use super::learner::Learner;
 use super::lora::parameter_names;
 use crate::domain::training::{Method, SavePrecision, TrainingConfig};
@@ -149,7 +150,7 @@ fn adapter_file(
     }
     // Other programs know an adapter by the hash of what follows the header.
     let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length) as usize);
-    let hash: String = Sha256::digest(&bytes[8 + length..]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(&bytes[8 + length..]));
     metadata.insert("sshs_model_hash".to_owned(), hash);
     bytes.clear();
     write_tensors(&mut bytes, &metadata, &planned, written_as(config), &mut values)?;

@@ -49,7 +49,7 @@ pub type Tell<'a> = dyn FnMut(TrainingEvent) -> Control + Send + 'a;
 /// with it; when the loss is not finite any more: the weights before that are written first.
 pub fn run(config: &TrainingConfig, resume: bool, tell: &mut Tell<'_>) -> Result<Outcome> {
     config::check(config)?;
-    on_deep_stack(move || Run::new(config, resume, tell)?.to_the_end())
+    on_deep_stack(move || Run::new(config, resume, tell)?.run_to_the_end())
 }
 
 /// What is told to a person, and what they answered last.
@@ -116,7 +116,9 @@ impl<'a, 'b> Run<'a, 'b> {
             if voice.is_stopped() { Err(UserError::cancelled()) } else { Ok(()) }
         })?;
         // They come back as they are read again, for samples.
-        [Part::Vae, Part::TextEncoder].into_iter().for_each(|part| model.release(part));
+        for part in [Part::Vae, Part::TextEncoder] {
+            model.release(part);
+        }
         let identity = json!({
             "settings": config::deciding(config),
             "model": model.hash(),
@@ -140,7 +142,7 @@ impl<'a, 'b> Run<'a, 'b> {
         Ok(Self { config, voice, learner, trainer, batches, checkpoints, journal, identity, saved })
     }
 
-    fn to_the_end(mut self) -> Result<Outcome> {
+    fn run_to_the_end(mut self) -> Result<Outcome> {
         let steps = self.trainer.schedule.total_steps;
         let mut pace = Pace::default();
         if self.trainer.step == 0 {

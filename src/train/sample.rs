@@ -33,7 +33,9 @@ fn draw(learner: &Learner, config: &TrainingConfig, prompt: &str, index: usize) 
     )?;
     let first_sigma = sampler.init_noise_sigma() as f32;
     let mut latents = unit_normal(config.seed.wrapping_add(index as u64), shape);
-    latents.iter_mut().for_each(|value| *value *= first_sigma);
+    for value in &mut latents {
+        *value *= first_sigma;
+    }
     let sizes = Sizes::whole(config.pictures.resolution, config.pictures.resolution);
     let text = |prompt: &str| {
         Ok::<_, crate::domain::UserError>(encode_prompts(model, &[Texts::from(prompt)], sizes)?.condition)

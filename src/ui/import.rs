@@ -70,14 +70,11 @@ fn looked_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut 
         ui.vertical(|ui| {
             ScrollArea::vertical().max_height(list_height(ui)).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                match &looked.recipe {
-                    Some(recipe) => {
-                        facts_ui(ui, recipe);
-                    }
-                    None => {
-                        hint_ui(ui, format!("{} × {} px", looked.width_px, looked.height_px));
-                        ui.label(RichText::new("This picture carries no recipe that can be read").color(p.text_dim));
-                    }
+                if let Some(recipe) = &looked.recipe {
+                    facts_ui(ui, recipe);
+                } else {
+                    hint_ui(ui, format!("{} × {} px", looked.width_px, looked.height_px));
+                    ui.label(RichText::new("This picture carries no recipe that can be read").color(p.text_dim));
                 }
             });
         });

@@ -77,7 +77,7 @@ impl Stage {
         let rect = self.place(zoom);
         let share = (at - rect.min) / rect.size().max(Vec2::splat(f32::MIN_POSITIVE));
         let is_inside = (0.0..1.0).contains(&share.x) && (0.0..1.0).contains(&share.y) && self.area.contains(at);
-        is_inside.then(|| ((share.x * self.size_px.x) as u32, (share.y * self.size_px.y) as u32))
+        is_inside.then_some(((share.x * self.size_px.x) as u32, (share.y * self.size_px.y) as u32))
     }
 
     /// The wheel zooms at the pointer, dragging moves the picture, a double click fits it in or shows its own size.

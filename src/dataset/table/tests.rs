@@ -194,9 +194,9 @@ fn shares_write_their_own_files_and_are_joined_by_a_run_of_all() {
     let table = Arc::new(read(&written(folder.path(), "a.txt", "a\nb\nc\n")).unwrap());
     let plan = plan(&table);
     for index in [1, 2] {
-        let shard = Some(Shard { index, of: 2 });
-        let mut results = Results::open(Arc::clone(&table), folder.path(), shard, []).unwrap();
-        for row in (0..3).filter(|row| shard.unwrap().has(*row)) {
+        let shard = Shard { index, of: 2 };
+        let mut results = Results::open(Arc::clone(&table), folder.path(), Some(shard), []).unwrap();
+        for row in (0..3).filter(|row| shard.has(*row)) {
             results.add(done(row, &plan, &format!("{row}.png"))).unwrap();
         }
         let name = results.finish().unwrap();

@@ -74,7 +74,9 @@ mod tests {
 
     use super::*;
 
-    fn read(line: &str) -> Result<(String, Vec<(&'static str, String)>), String> {
+    type Flags = Vec<(&'static str, String)>;
+
+    fn read(line: &str) -> Result<(String, Flags), String> {
         let (prompt, flags) = read_line(line).unwrap()?;
         Ok((prompt, flags.into_iter().map(|(field, value)| (field.name, value)).collect()))
     }

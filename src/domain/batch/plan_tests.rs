@@ -118,8 +118,8 @@ fn a_table_that_means_nothing_is_an_error() {
 
 #[test]
 fn a_row_of_another_model_begins_with_what_that_is_best_asked_for() {
-    let other = ModelRef::Path("/tables/sub/other".into());
     static OTHER: Capabilities = Capabilities { native_side_px: 64, default_steps: 4, ..FAMILY };
+    let other = ModelRef::Path("/tables/sub/other".into());
     let mut setup = setup("");
     setup.base.num_inference_steps = 33;
     setup.families.push((other.clone(), &OTHER));

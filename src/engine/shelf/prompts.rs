@@ -85,7 +85,7 @@ mod tests {
     fn answer(handle: &ModelsHandle, query: PromptQuery) -> PromptAnswer {
         handle.send(ModelsCommand::Prompt(query)).unwrap();
         loop {
-            let event = handle.event_within(Duration::from_secs(120)).expect("an answer comes");
+            let event = handle.event_within(Duration::from_mins(2)).expect("an answer comes");
             if let ModelsEvent::Prompt(answer) = event {
                 return answer;
             }

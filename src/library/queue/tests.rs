@@ -1,7 +1,7 @@
 //! The queue on a real disk: what is kept, what is taken over, and what is counted after a crash.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl Home {
                 ..GenerateRequest::default()
             },
             pictures_dir: self.paths.pictures_dir.clone(),
-            is_checked: id % 2 == 0,
+            is_checked: id.is_multiple_of(2),
             priority: Priority::Normal,
             done: 0,
             is_interrupted: false,
@@ -160,7 +160,7 @@ fn a_saved_picture_is_counted_once_and_the_job_is_gone_after_its_last() {
 }
 
 /// The row as a crash between naming the file and counting it leaves it.
-fn interrupted_while_saving(home: &Home, path: PathBuf, created_ms: i64) -> QueuedJob {
+fn interrupted_while_saving(home: &Home, path: &Path, created_ms: i64) -> QueuedJob {
     let mut store = home.open();
     store.add(&[home.job(5, 3)]).unwrap();
     let (connection, _) = crate::library::schema::open(&home.paths.database).unwrap();
@@ -177,14 +177,14 @@ fn after_a_crash_the_file_tells_whether_its_picture_was_saved() {
     let home = Home::new();
     let job = home.job(5, 3);
     let missing = home.paths.pictures_dir.join("missing.png");
-    assert_eq!(interrupted_while_saving(&home, missing, 7).done, 1);
+    assert_eq!(interrupted_while_saving(&home, &missing, 7).done, 1);
 
     for (created_ms, told_ms, done) in [(1000, 1000, 2), (1000, 2000, 1)] {
         let home = Home::new();
         let path =
             crate::library::save::save_picture(&home.paths.pictures_dir, &picture(), &recipe(&job, 1), created_ms);
         // With another time it is another program's, which took the name.
-        assert_eq!(interrupted_while_saving(&home, path.unwrap(), told_ms).done, done);
+        assert_eq!(interrupted_while_saving(&home, &path.unwrap(), told_ms).done, done);
     }
 }
 

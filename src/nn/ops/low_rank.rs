@@ -91,7 +91,9 @@ impl LowRank {
     }
 
     fn scaled(&self, values: &mut [f32]) {
-        values.iter_mut().for_each(|value| *value *= self.scale);
+        for value in values {
+            *value *= self.scale;
+        }
     }
 }
 

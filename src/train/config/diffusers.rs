@@ -174,7 +174,7 @@ pub static FLAGS: &[Flag] = &[
 /// When it is no such command, a flag is unknown, or a value cannot be read: all of them at once.
 pub fn from_diffusers(command: &str) -> Result<Translated> {
     let words = words(command)?;
-    let Some(at) = words.iter().position(|word| word.ends_with(".py")) else {
+    let Some(at) = words.iter().position(|word| word.rsplit_once('.').is_some_and(|(_, kind)| kind == "py")) else {
         return Err(UserError::input("There is no training script in this command")
             .hint("give the whole command, such as \"accelerate launch train_text_to_image_lora.py --rank=4 …\""));
     };
@@ -209,13 +209,13 @@ pub fn from_diffusers(command: &str) -> Result<Translated> {
         };
         let value = match given {
             Some(value) => value,
-            None if row.takes_value => match rest.next_if(|next| !next.starts_with("--")) {
-                Some(value) => value.clone(),
-                None => {
+            None if row.takes_value => {
+                let Some(value) = rest.next_if(|next| !next.starts_with("--")) else {
                     faults.push(format!("--{name} lacks its value"));
                     continue;
-                }
-            },
+                };
+                value.clone()
+            }
             None => String::new(),
         };
         // The scripts repeat this one's values behind it.
@@ -277,7 +277,6 @@ fn words(command: &str) -> Result<Vec<String>> {
         match (quote, sign) {
             (Some(open), sign) if sign == open => quote = None,
             (Some('"'), '\\') if matches!(signs.peek(), Some('"' | '\\' | '$' | '`')) => word.extend(signs.next()),
-            (Some(_), sign) => word.push(sign),
             (None, '"' | '\'') => (quote, is_one) = (Some(sign), true),
             (None, '\\') => match signs.next() {
                 Some('\n') | None => {}
@@ -293,7 +292,7 @@ fn words(command: &str) -> Result<Vec<String>> {
                 }
                 is_one = false;
             }
-            (None, sign) => word.push(sign),
+            (_, sign) => word.push(sign),
         }
     }
     if quote.is_some() {
@@ -311,7 +310,7 @@ mod tests {
 
     use super::*;
 
-    /// From diffusers' examples/text_to_image/README.md.
+    /// From diffusers' `examples/text_to_image/README.md`.
     const README: &str = r#"accelerate launch --mixed_precision="fp16" train_text_to_image_lora.py \
   --pretrained_model_name_or_path=sd15 \
   --train_data_dir="my pictures" --caption_column="text" \
