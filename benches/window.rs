@@ -18,12 +18,13 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use atelier::app::{Answer, App, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
 use atelier::domain::{
-    self, Cancel, Command, GenerateRequest, ModelRef, ModelsCommand, ModelsEvent, SamplerId, ScheduleId, Settings,
+    self, BatchCommand, BatchEvent, Cancel, Command, GenerateRequest, ModelRef, ModelsCommand, ModelsEvent,
+    QueueCommand, QueueEvent, SamplerId, ScheduleId, Settings,
 };
 use atelier::engine::{EngineHandle, ModelsHandle};
-use atelier::library::{Index, Paths};
+use atelier::library::{Index, Paths, QueueHandle};
 use atelier::studio::{Catalog, DialogRequest, Place};
 use atelier::{library, models, pipeline};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -84,20 +85,38 @@ fn main() {
 /// A window, and the ends of its channels at which nobody answers.
 struct Window {
     harness: Harness<'static, App>,
-    _far_ends: (Receiver<Command>, Sender<domain::Event>, Receiver<ModelsCommand>, Sender<ModelsEvent>),
+    _far_ends: FarEnds,
 }
+
+type FarEnds = (
+    (Receiver<Command>, Sender<domain::Event>),
+    (Receiver<QueueCommand>, Sender<QueueEvent>),
+    (Receiver<ModelsCommand>, Sender<ModelsEvent>),
+    (Receiver<BatchCommand>, Sender<BatchEvent>),
+);
 
 /// A window at its gallery, with a library thread of its own.
 fn opened(paths: &Paths) -> Window {
     let (commands, far_commands) = unbounded();
     let (far_events, events) = unbounded();
+    let (queue_commands, far_queue_commands) = unbounded();
+    let (far_queue_events, queue_events) = unbounded();
     let (models_commands, far_models_commands) = unbounded();
     let (far_models_events, models_events) = unbounded();
-    let far_ends = (far_commands, far_events, far_models_commands, far_models_events);
+    let (batch_commands, far_batch_commands) = unbounded();
+    let (far_batch_events, batch_events) = unbounded();
+    let far_ends = (
+        (far_commands, far_events),
+        (far_queue_commands, far_queue_events),
+        (far_models_commands, far_models_events),
+        (far_batch_commands, far_batch_events),
+    );
     let handles = Handles {
         engine: EngineHandle::new(commands, events, None),
         library: library::spawn(paths.clone(), Box::new(|| {})).unwrap(),
+        queue: QueueHandle::new(queue_commands, queue_events, None),
         models: ModelsHandle::new(models_commands, models_events, None),
+        batch: BatchHandle::new(batch_commands, batch_events, None),
     };
     let launch = Launch {
         settings: Settings::default(),

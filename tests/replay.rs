@@ -160,6 +160,8 @@ fn the_engine_makes_a_picture_again_and_saves_nothing() {
             request: request.clone(),
             pictures_dir: home.path().into(),
             is_checked: false,
+            done: 0,
+            keeps_steps: false,
             cancel,
         };
         engine.send(Command::Replay { job: Box::new(job), original: original.into() }).unwrap();

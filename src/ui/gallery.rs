@@ -205,7 +205,9 @@ fn group_ui(ui: &mut Ui, rect: Rect, id: PictureId, size: u32, name: &str, actio
     let info = show.info();
     let text = ui.painter().layout_no_wrap(size.to_string(), egui::FontId::proportional(12.0), p.text);
     let width = text.size().x + theme::ICON + 4.0 * theme::UNIT;
-    let corner = rect.right_bottom() - vec2(width + 2.0 * theme::UNIT, theme::TILE_BUTTON + 2.0 * theme::UNIT);
+    // Beside the button that begins with the picture.
+    let right = theme::TILE_BUTTON + 3.0 * theme::UNIT;
+    let corner = rect.right_bottom() - vec2(width + right, theme::TILE_BUTTON + 2.0 * theme::UNIT);
     let badge = Rect::from_min_size(corner, vec2(width, theme::TILE_BUTTON));
     let response = ui.interact(badge, ui.scope_id().with(("group", id)), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{} ({size}): {name}", info.text)));

@@ -236,6 +236,9 @@ fn tools_have_keys_but_not_while_text_is_typed() {
     for key in [Key::E, Key::Delete, Key::M] {
         canvas.bench.press(Modifiers::NONE, key);
     }
+    // Of the draft the last change is undone, not of the mask.
+    canvas.bench.prompt().type_text(" x");
+    canvas.bench.harness.run();
     canvas.bench.press(Modifiers::COMMAND, Key::Z);
     let source = &canvas.bench.state().source;
     assert!(source.tool == Tool::Brush && !source.mask_shown && !source.mask().is_empty());
