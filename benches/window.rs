@@ -19,12 +19,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
+use atelier::domain::batch::{BatchCommand, BatchEvent};
 use atelier::domain::{
-    self, BatchCommand, BatchEvent, Cancel, Command, GenerateRequest, ModelRef, ModelsCommand, ModelsEvent,
-    QueueCommand, QueueEvent, SamplerId, ScheduleId, Settings,
+    self, Cancel, Command, GenerateRequest, ModelRef, ModelsCommand, ModelsEvent, SamplerId, ScheduleId, Settings,
 };
 use atelier::engine::{EngineHandle, ModelsHandle};
-use atelier::library::{Index, Paths, QueueHandle};
+use atelier::library::{Index, Paths, QueueCommand, QueueEvent, QueueHandle};
 use atelier::studio::{Catalog, DialogRequest, Place};
 use atelier::{library, models, pipeline};
 use crossbeam_channel::{Receiver, Sender, unbounded};
