@@ -2,7 +2,7 @@
 //!
 //! A job is a row of the table `jobs`, committed before the window counts it as accepted, and gone when its last picture is
 //! saved. Which pictures of a job are saved is told by the picture's own file, which is named in the row before it is
-//! written ([`keeper`]): so none is made twice. Where a picture was in the middle of its making is a file of its own, for
+//! written (`keeper`): so none is made twice. Where a picture was in the middle of its making is a file of its own, for
 //! each job one, which may be lost: the picture is then begun again.
 //!
 //! Every window has a number and holds a lock of that number while it lives. It takes over the jobs of those whose lock is
