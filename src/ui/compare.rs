@@ -5,7 +5,7 @@ use egui::{
     WidgetInfo, vec2,
 };
 
-use crate::studio::{Action, Compare, CompareAction, CompareMode, Side, State, Zoom};
+use crate::studio::{Action, Compare, CompareAction, CompareMode, Side, State};
 
 use super::icons::Icon;
 use super::recipe::{differences_ui, section_ui};
@@ -270,12 +270,12 @@ fn recipes_ui(ui: &mut Ui, compare: &Compare) {
     });
 }
 
-/// What is compared, as one zoom shows it: for the tests of this file.
 #[cfg(test)]
 mod tests {
     use egui::pos2;
 
     use super::*;
+    use crate::studio::Zoom;
 
     #[test]
     fn a_place_in_the_frame_is_the_same_place_of_a_smaller_picture() {

@@ -1,6 +1,6 @@
 //! The gallery's large view: a picture, as closely as one likes, and beside it its recipe.
 
-use egui::{CentralPanel, DragValue, Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo, vec2};
+use egui::{CentralPanel, DragValue, Frame, Margin, Panel, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::domain::{Marks, Picture, PictureEntry, PictureId, Verdict};
 use crate::studio::{Action, GalleryAction, Move, State, ViewerAction, Zoom};
