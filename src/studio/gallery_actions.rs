@@ -207,6 +207,7 @@ impl State {
                 self.place = Place::Gallery;
                 gallery.large = false;
                 gallery.finder.focus += 1;
+                return self.leave_viewer();
             }
             GalleryAction::EditSearch(text) => {
                 gallery.finder.set_text(text);

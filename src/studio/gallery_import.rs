@@ -24,6 +24,14 @@ pub struct Importer {
     pub report: Option<Box<ImportReport>>,
 }
 
+impl Importer {
+    /// Whether something of it is shown over the window, and has the keys.
+    #[must_use]
+    pub fn is_over_window(&self) -> bool {
+        self.looked.is_some() || self.offered.is_some() || self.report.is_some() && self.running.is_none()
+    }
+}
+
 /// Pictures are being taken in.
 #[derive(Clone, Debug)]
 pub struct Importing {

@@ -366,7 +366,10 @@ impl State {
         self.pictures_dir = folder;
         let folder = self.pictures_folder().to_path_buf();
         self.gallery.leave_folder();
-        vec![self.save_settings(), ask(GalleryCommand::UseFolder(folder)), self.search()]
+        self.drop_replay();
+        let mut effects = self.leave_viewer();
+        effects.extend([self.save_settings(), ask(GalleryCommand::UseFolder(folder)), self.search()]);
+        effects
     }
 
     fn chosen(&mut self, request: DialogRequest, mut path: PathBuf) -> Vec<Effect> {

@@ -240,6 +240,13 @@ impl State {
         vec![Effect::FullScreen(full_screen)]
     }
 
+    /// Nothing is looked at closely any more.
+    pub(super) fn leave_viewer(&mut self) -> Vec<Effect> {
+        self.viewer.is_showing = false;
+        (self.viewer.compare, self.viewer.picking) = (None, None);
+        self.set_alone(false)
+    }
+
     /// One step back from the large view: first everything else is shown again, then the grid.
     pub(super) fn close_picture(&mut self) -> Vec<Effect> {
         self.viewer.is_showing = false;

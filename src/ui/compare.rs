@@ -270,7 +270,6 @@ fn recipes_ui(ui: &mut Ui, compare: &Compare) {
     });
 }
 
-/// What is compared, as one zoom shows it: for the tests of this file.
 #[cfg(test)]
 mod tests {
     use egui::pos2;

@@ -14,7 +14,7 @@ use super::adapters;
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    if state.path_prompt.is_some() || state.prompt.has_dialog() {
+    if state.path_prompt.is_some() || state.prompt.has_dialog() || state.viewer.import.is_over_window() {
         return; // the dialog in the window has the keys
     }
     if state.place == Place::Create {

@@ -293,6 +293,9 @@ fn two_pictures_are_compared_in_three_ways() {
     bench.harness.drop_at(divider.center() + vec2(60.0, 0.0));
     bench.harness.run();
     assert!(split(&bench).is_some_and(|split| split > 0.55), "{:?}", split(&bench));
+    bench.press(Modifiers::COMMAND, Key::F);
+    assert!(bench.state().viewer.compare.is_none(), "one searches in the grid");
+    let mut bench = compared(Settings::default());
     bench.harness.get_by_role_and_label(Role::RadioButton, "Side by side").click();
     bench.harness.run();
     bench.click("200 %");
@@ -456,8 +459,8 @@ fn a_folder_is_imported_with_progress_and_a_report() {
     for text in ["Import finished", "31 pictures are in the gallery now", "4 were here already"] {
         assert!(bench.has(text), "{text}");
     }
-    bench.click("Close");
-    assert!(bench.state().viewer.import.report.is_none());
+    bench.press(Modifiers::NONE, Key::Escape);
+    assert!(bench.state().viewer.import.report.is_none(), "Esc is for what is over the window");
 }
 
 fn report() -> ImportReport {
