@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::{Command, Extend, Plane, Recipe, UserError};
-use crate::library::{GalleryEvent, KeptMask, LibraryCommand, LibraryEvent, SourceCommand, SourceEvent};
+use crate::domain::{Extend, Plane, Recipe, UserError};
+use crate::library::{GalleryEvent, KeptMask, LibraryCommand, LibraryEvent, QueueCommand, SourceCommand, SourceEvent};
 
 use super::tests::{entry, finish, generate, picture, recipe, state};
 use super::{Action, Effect, Extra, Gaze, Place, SourceAction, State, Tool};
@@ -122,10 +122,10 @@ fn generate_waits_for_the_mask_that_was_painted() {
     let mut state = begun();
     act(&mut state, SourceAction::Begin([64.0, 64.0], false));
     let effects = state.apply(Action::Generate);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Engine(_))), "its mask is not there yet");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Queue(_))), "its mask is not there yet");
     let effects = keep(&mut state, &one(&effects), "/s/mask-1.png");
     let sent = effects.iter().find_map(|effect| match effect {
-        Effect::Engine(Command::Generate(job)) => Some(job.request.init.clone()),
+        Effect::Queue(QueueCommand::Add(jobs)) => Some(jobs[0].request.init.clone()),
         _ => None,
     });
     assert_eq!(sent.flatten().and_then(|init| init.mask), Some(PathBuf::from("/s/mask-1.png")));
@@ -133,7 +133,7 @@ fn generate_waits_for_the_mask_that_was_painted() {
     assert!(
         keep(&mut state, &SourceCommand::KeepMask { ticket: 99, plane: Plane::default(), feather_px: 0 }, "/s/x")
             .iter()
-            .all(|effect| !matches!(effect, Effect::Engine(_)))
+            .all(|effect| !matches!(effect, Effect::Queue(_)))
     );
 }
 
@@ -148,7 +148,7 @@ fn a_mask_that_cannot_be_written_is_told_and_tried_again_by_generate() {
     assert!(asked(&act(&mut state, SourceAction::ZoomIn)).is_empty(), "nor tried again and again");
     let effects = state.apply(Action::Generate);
     let effects = keep(&mut state, &one(&effects), "/s/mask-1.png");
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Engine(_))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Queue(_))));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn generate_waits_until_it_is_known_whether_the_mask_fits_the_new_picture() {
     let reads = one(&state.apply(Action::Dropped(vec!["/p/dog.png".into()])));
     assert!(generate(&mut state).is_none());
     let effects = read(&mut state, &reads, 256);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Engine(_))), "it does not fit: without a mask then");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Queue(_))), "it does not fit: without a mask then");
 }
 
 #[test]

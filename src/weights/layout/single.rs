@@ -162,7 +162,7 @@ fn open_clip(prefix: &str, shapes: &Shapes, with_last: bool) -> Result<Vec<Singl
                     add(format!("{at}.attn.in_proj_{leaf}"), &joined, from, Making::Joined);
                 } else if let Some((_, open_clip)) = LAYER.iter().find(|(here, _)| *here == module) {
                     add(format!("{at}.{open_clip}.{leaf}"), shape, vec![name.clone()], Making::Same);
-                } else if !FUSED.contains(&module) {
+                } else if !FUSED.contains(&module) && without.last() != Some(name) {
                     without.push(name.clone());
                 }
             }
