@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a batch as an array of a real Slurm, on this one machine, and takes its pictures into a gallery.
+# Runs a batch as an array of a real Slurm, on this one machine, and takes its pictures into a gallery; then a training that
+# takes longer than its jobs may: it is cut off, queued again and goes on, and ends with the same bytes as one that was not.
 #
 #   tests/slurm.sh [PROGRAM]     PROGRAM is target/release/atelier where it is not given
 #
@@ -121,8 +122,58 @@ cat "$work/share/out/garments.results.csv"
 [ "$(grep -c ',ok,' "$work/share/out/garments.results.csv")" = 4 ] || fail "the joined results lack rows"
 
 say "the pictures are taken into the gallery, once"
-"$program" gallery import "$work/share/out" | tee "$work/first"
-"$program" gallery import "$work/share/out" | tee "$work/second"
-grep -q '^4 pictures added' "$work/first" || fail "not all pictures were taken in"
-grep -q '^0 pictures added.* 4 were there' "$work/second" || fail "pictures were taken in twice"
-say "all is well"
+taken() {
+    "$program" gallery import "$work/share/out" --json | tee /dev/stderr
+}
+taken | grep -q '"taken":4' || fail "not all pictures were taken in"
+taken | grep -q '"duplicates":4,.*"taken":0' || fail "pictures were taken in twice"
+
+say "a training that takes longer than a job may"
+mkdir "$work/share/pictures"
+number=0
+for picture in "$work/share/out"/*.png; do
+    number=$((number + 1))
+    cp "$picture" "$work/share/pictures/$number.png"
+    echo "a garment, number $number" >"$work/share/pictures/$number.txt"
+done
+# settings NAME STEPS: an adapter of the starter, from the pictures of the batch.
+settings() {
+    cat >"$work/share/$1.toml" <<TOML
+dataset = "pictures"
+output = "$1"
+[pictures]
+resolution = 64
+bucket_min = 64
+[steps]
+steps = $2
+[optimizer]
+warmup_steps = 0
+[checkpoints]
+every = 50
+TOML
+}
+settings pace 20
+"$program" train "$work/share/pace.toml" --json >"$work/pace"
+pace=$(grep '"event":"step"' "$work/pace" | tail -n 1 | sed 's/.*"secs_per_step":\([0-9.e-]*\).*/\1/')
+# A job of Slurm may run one minute at least.
+steps=$(awk -v pace="$pace" 'BEGIN { print int(100 / pace) }')
+say "$steps steps of $pace s, a minute for each job"
+settings limited "$steps"
+job=$(sbatch --parsable --time=1 --signal=B:TERM@20 --cpus-per-task="$cpus" --output="$work/share/training.log" \
+    assets/slurm/train.sh "$work/share/limited.toml")
+for _ in $(seq 180); do
+    state=$(squeue -h -j "$job" -o %T 2>/dev/null || true)
+    [ -n "$state" ] || break
+    case $state in PENDING | RUNNING | COMPLETING | REQUEUE*) ;; *) break ;; esac
+    sleep 5
+done
+cat "$work/share/training.log"
+restarts=$(grep -c 'goes on after step' "$work/share/training.log" || true)
+[ "$restarts" -ge 1 ] || fail "the training was not cut off: nothing is shown"
+[ -s "$work/share/limited/adapter.safetensors" ] || fail "the training did not come to its end (the job is ${state:-gone})"
+
+say "the same without Slurm and without a limit gives the same file"
+settings free "$steps"
+"$program" train "$work/share/free.toml" --json >/dev/null
+cmp "$work/share/limited/adapter.safetensors" "$work/share/free/adapter.safetensors" || fail "the files differ"
+say "all is well: cut off $restarts times"

@@ -8,11 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::dataset::garments::{GarmentSpec, Split, render};
-use crate::domain::training::{Control, TrainingEvent};
+use crate::domain::training::{Control, Method, TrainingEvent};
 use crate::domain::{Cancel, ModelRef, Picture, Result, UserError};
 use crate::library::write_atomically;
-use crate::models;
-use crate::train::starter::{self, Lesson, Progress, Rhythm, SampleSettings, UNetSettings, VaeSettings};
+use crate::models::{self, AdapterUse};
+use crate::train::starter::{self, LessonPlan, Progress, Rhythm, SampleSettings, Standing, UNetSettings, VaeSettings};
 
 /// Arguments of `atelier starter`.
 #[derive(clap::Args)]
@@ -44,51 +44,75 @@ enum Step {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Teach it a print that it has never seen, by an adapter from forty pictures, and ask for that before and after.
-    Teach {
-        /// The folder of pictures, checkpoints and the adapter.
-        #[arg(long, default_value = "starter-lesson", value_name = "DIR")]
-        work: PathBuf,
-        /// Steps of the training.
-        #[arg(long, default_value_t = 400, value_name = "N")]
-        steps: u64,
-        /// How many prompts, none of them in the lesson.
-        #[arg(long, default_value_t = 50, value_name = "N")]
-        count: usize,
-        /// Seed of the prompts.
-        #[arg(long, default_value_t = 0, value_name = "N")]
-        seed: u64,
-        /// Also write what was drawn as a sheet (PNG).
-        #[arg(long, value_name = "FILE")]
-        sheet: Option<PathBuf>,
-        /// Print the result as one line of JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Teach it a print that it has never seen, from forty pictures, and ask before and after for that and for what it
+    /// knew.
+    Teach(Teaching),
     /// Ask a model for held-out garments, and judge what it draws.
-    Judge {
-        /// The model: `starter`, or a folder that `export` wrote.
-        #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
-        model: String,
-        /// How many prompts.
-        #[arg(long, default_value_t = 200, value_name = "N")]
-        count: usize,
-        /// Seed of the prompts.
-        #[arg(long, default_value_t = 0, value_name = "N")]
-        seed: u64,
-        /// Guidance scale.
-        #[arg(long, default_value_t = starter::SAMPLING.guidance_scale, value_name = "X")]
-        guidance: f64,
-        /// Also write what was drawn as a sheet (PNG).
-        #[arg(long, value_name = "FILE")]
-        sheet: Option<PathBuf>,
-        /// How many pictures the sheet shows, from the first.
-        #[arg(long, default_value_t = 64, value_name = "N")]
-        shown: usize,
-        /// Print the scores as one line of JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Judge(Judging),
+}
+
+/// A lesson, and what is asked after it.
+#[derive(clap::Args)]
+struct Teaching {
+    /// The folder of pictures, checkpoints and what is made.
+    #[arg(long, default_value = "starter-lesson", value_name = "DIR")]
+    work: PathBuf,
+    /// Train the whole model instead of an adapter.
+    #[arg(long)]
+    whole: bool,
+    /// Steps of the training.
+    #[arg(long, default_value_t = 400, value_name = "N")]
+    steps: u64,
+    /// How many prompts for the print, none of them in the lesson.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    count: usize,
+    /// How many held-out prompts for what it knew before.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    known: usize,
+    /// Seed of the prompts.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Also write a sheet of what was drawn for the first prompts, a row before the lesson above a row after it (PNG).
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Also draw the loss over the steps (SVG).
+    #[arg(long, value_name = "FILE")]
+    curve: Option<PathBuf>,
+    /// Print the result as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is asked of a model.
+#[derive(clap::Args)]
+struct Judging {
+    /// The model: `starter`, or a folder that `export` or a training wrote.
+    #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
+    model: String,
+    /// An adapter that it wears.
+    #[arg(long, value_name = "FILE")]
+    lora: Option<PathBuf>,
+    /// Ask for the print that `teach` teaches.
+    #[arg(long)]
+    lesson: bool,
+    /// How many prompts.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    count: usize,
+    /// Seed of the prompts.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Guidance scale.
+    #[arg(long, default_value_t = starter::SAMPLING.guidance_scale, value_name = "X")]
+    guidance: f64,
+    /// Also write what was drawn as a sheet (PNG).
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// How many pictures the sheet shows, from the first.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    shown: usize,
+    /// Print the scores as one line of JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Where a training is kept, and how long it is.
@@ -112,6 +136,8 @@ struct Training {
 const RHYTHM: Rhythm = Rhythm { log: 20, save: 250, look: 500 };
 /// Pictures beside each other on a sheet.
 const COLUMNS: usize = 8;
+/// Rows of a lesson's sheet, each of them twice: before and after.
+const LESSON_ROWS: usize = 2;
 
 impl Training {
     fn vae(&self) -> VaeSettings {
@@ -159,69 +185,68 @@ pub fn run(args: Args) -> Result<()> {
             starter::export(&training.work, &training.vae(), &training.unet(), &out)?;
             say(&format!("{}", out.display()))
         }
-        Step::Teach { work, steps, count, seed, sheet, json } => {
-            let bar = bar();
-            let (lesson, pictures) = starter::teach(&work, steps, count, seed, &mut |event| {
-                if let TrainingEvent::Step(step) = event {
-                    bar.set_length(step.steps);
-                    bar.set_position(step.step);
-                    bar.set_message(format!("loss {:.4}, {:.2} s a step", step.smoothed, step.secs_per_step));
-                }
-                Control::Continue
-            })?;
-            bar.finish_and_clear();
-            if let Some(path) = sheet {
-                write_sheet(&path, &pictures)?;
-            }
-            if json {
-                return say(&json!(lesson).to_string());
-            }
-            let Lesson { prompts, before, after, on_the_garment, training_secs } = lesson;
-            say(&format!(
-                "{prompts} prompts: the print in {:.0} % of pictures before, {:.0} % after (on the right garment {:.0} %), \
-                 {:.0} s of training",
-                100.0 * before,
-                100.0 * after,
-                100.0 * on_the_garment,
-                training_secs
-            ))
-        }
-        Step::Judge { model, count, seed, guidance, sheet, shown, json } => {
-            let settings = SampleSettings { guidance_scale: guidance, seed, ..starter::SAMPLING };
-            judge(&model, count, settings, sheet.as_deref().map(|path| (path, shown)), json)
-        }
+        Step::Teach(teaching) => teach(&teaching),
+        Step::Judge(judging) => judge(&judging),
     }
 }
 
-fn judge(
-    model: &str,
-    count: usize,
-    settings: SampleSettings,
-    sheet: Option<(&Path, usize)>,
-    as_json: bool,
-) -> Result<()> {
-    let cancel = Cancel::default();
-    let model = models::open(&ModelRef::parse(model), None, &cancel, &mut |_| ())?;
+fn teach(teaching: &Teaching) -> Result<()> {
+    let Teaching { work, whole, steps, count, known, seed, .. } = teaching;
+    let method = if *whole { Method::Full } else { Method::Lora };
+    let plan = LessonPlan { method, steps: *steps, prompts: *count, known: *known, seed: *seed };
     let bar = bar();
-    bar.set_length(count as u64);
-    let (scores, pictures) =
-        starter::judge_model(&model, count, settings, &cancel, &mut |done| bar.set_position(done as u64))?;
+    let (lesson, [before, after]) = starter::teach(work, plan, &mut |event| {
+        if let TrainingEvent::Step(step) = event {
+            bar.set_length(step.steps);
+            bar.set_position(step.step);
+            bar.set_message(format!("loss {:.4}, {:.2} s a step", step.smoothed, step.secs_per_step));
+        }
+        Control::Continue
+    })?;
     bar.finish_and_clear();
-    if let Some((path, shown)) = sheet {
-        write_sheet(path, &pictures[..shown.min(pictures.len())])?;
+    if let Some(path) = &teaching.sheet {
+        let rows = before.chunks(COLUMNS).zip(after.chunks(COLUMNS)).take(LESSON_ROWS);
+        let pictures: Vec<Picture> = rows.flat_map(|(before, after)| [before, after].concat()).collect();
+        write_sheet(path, &pictures)?;
     }
-    if as_json {
-        return say(&json!(scores).to_string());
+    if let Some(path) = &teaching.curve {
+        let losses = starter::logged_losses(&work.join("training/log.jsonl"))?;
+        write_atomically(path, starter::loss_curve(&losses).as_bytes())?;
+        say(&format!("{}", path.display()))?;
     }
-    let percent = |share: f64| 100.0 * share;
-    say(&format!(
-        "{} prompts: colour {:.1} %, garment {:.1} %, pattern {:.1} %, all three {:.1} %",
-        scores.count,
-        percent(scores.colour),
-        percent(scores.garment),
-        percent(scores.pattern),
-        percent(scores.all)
-    ))
+    if teaching.json {
+        return say(&json!(lesson).to_string());
+    }
+    let standing =
+        |name: &str, standing: &Standing| say(&format!("{name} {}\n       {}", standing.lesson, standing.known));
+    standing("before", &lesson.before)?;
+    standing("after ", &lesson.after)?;
+    say(&format!("{:.0} s for {} steps of training", lesson.training_secs, lesson.steps))
+}
+
+fn judge(judging: &Judging) -> Result<()> {
+    let Judging { count, sheet, shown, .. } = judging;
+    let settings = SampleSettings { guidance_scale: judging.guidance, seed: judging.seed, ..starter::SAMPLING };
+    let cancel = Cancel::default();
+    let mut model = models::open(&ModelRef::parse(&judging.model), None, &cancel, &mut |_| ())?;
+    if let Some(path) = &judging.lora {
+        model.wear(&[AdapterUse { path: path.clone(), unet_weight: 1.0, text_encoder_weight: 1.0 }])?;
+    }
+    let bar = bar();
+    bar.set_length(*count as u64);
+    let (text, value, pictures) = if judging.lesson {
+        let (shown, pictures) = starter::judge_lesson(&model, *count, settings)?;
+        (shown.to_string(), json!(shown), pictures)
+    } else {
+        let (scores, pictures) =
+            starter::judge_model(&model, *count, settings, &cancel, &mut |done| bar.set_position(done as u64))?;
+        (scores.to_string(), json!(scores), pictures)
+    };
+    bar.finish_and_clear();
+    if let Some(path) = sheet {
+        write_sheet(path, &pictures[..pictures.len().min(*shown)])?;
+    }
+    say(&if judging.json { value.to_string() } else { text })
 }
 
 fn write_sheet(path: &Path, pictures: &[Picture]) -> Result<()> {

@@ -4,6 +4,7 @@
 //! number is named by seed and step. Each training can be killed at any moment and goes on from its last checkpoint.
 
 mod architecture;
+mod curve;
 mod draws;
 mod export;
 mod latents;
@@ -17,11 +18,12 @@ mod text;
 mod unet;
 mod vae;
 
+pub use curve::{logged_losses, loss_curve};
 pub use export::export;
 pub use run::{Progress, Rhythm};
 pub use sample::{SAMPLING, SampleSettings};
 pub use score::{Scores, judge_model};
 pub use sheet::{png, sheet};
-pub use teach::{Lesson, lesson_settings, teach};
+pub use teach::{Lesson, LessonPlan, Shown, Standing, judge_lesson, lesson_settings, teach};
 pub use unet::{UNetSettings, train_unet};
 pub use vae::{VaeSettings, train_vae};

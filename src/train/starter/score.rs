@@ -80,7 +80,7 @@ impl fmt::Display for Scores {
         let percent = |share: f64| 100.0 * share;
         write!(
             f,
-            "{} held-out prompts: colour {:.0} %, garment {:.0} %, pattern {:.0} %, all three {:.0} %",
+            "{} held-out prompts: colour {:.1} %, garment {:.1} %, pattern {:.1} %, all three {:.1} %",
             self.count,
             percent(self.colour),
             percent(self.garment),
