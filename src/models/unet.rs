@@ -8,7 +8,7 @@ use super::embeddings::{Condition, Embeddings};
 use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
 use super::transformer::{SpatialTransformer, TransformerSize, spread};
 use super::unet_config::{BlockType, UNetConfig};
-use crate::nn::checkpoint::checkpointed;
+use crate::nn::checkpoint::{Run, checkpointed, kept};
 use crate::nn::probe::Probe;
 use crate::nn::{Conv2d, GroupNorm, Params, gradients_are_wanted};
 
@@ -23,8 +23,30 @@ struct Layer {
 struct Told<'a> {
     embedding: &'a Tensor,
     context: &'a Tensor,
-    /// Whether blocks are computed again for their gradients.
-    again: bool,
+    gradients: Way,
+}
+
+/// How blocks get their gradients.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// Nobody asks for any.
+    Unwanted,
+    /// From what is kept of the way there.
+    Kept,
+    /// They are computed again.
+    Again,
+}
+
+impl Way {
+    /// Whether a block on these inputs is computed as if alone: nothing comes to them on the way back.
+    fn is_plain(self, inputs: &[&Tensor]) -> bool {
+        self == Self::Unwanted || (self == Self::Kept && !inputs.iter().any(|input| input.track_op()))
+    }
+
+    /// A block of the network, on its inputs.
+    fn run(self, inputs: &[&Tensor], block: Run) -> Result<Tensor> {
+        if self == Self::Again { checkpointed(inputs, block) } else { kept(inputs, &block) }
+    }
 }
 
 impl Layer {
@@ -45,12 +67,12 @@ fn residual(resnet: &Arc<ResnetBlock>, x: Tensor, skip: Option<Tensor>, told: To
         None => Ok(x),
     };
     let embedding = told.embedding.narrow(0, 0, x.dim(0)?)?;
-    if !told.again {
+    let inputs: Vec<&Tensor> = [&x, &embedding].into_iter().chain(&skip).collect();
+    if told.gradients.is_plain(&inputs) {
         return resnet.forward(joined(x, skip)?, Some(&embedding));
     }
     let resnet = Arc::clone(resnet);
-    let inputs: Vec<&Tensor> = [&x, &embedding].into_iter().chain(&skip).collect();
-    checkpointed(
+    told.gradients.run(
         &inputs,
         Arc::new(move |inputs| resnet.forward(joined(inputs[0].clone(), inputs.get(2).cloned())?, Some(&inputs[1]))),
     )
@@ -59,11 +81,12 @@ fn residual(resnet: &Arc<ResnetBlock>, x: Tensor, skip: Option<Tensor>, told: To
 /// A transformer, where there is one.
 fn through(attention: Option<&Arc<SpatialTransformer>>, x: Tensor, told: Told<'_>) -> Result<Tensor> {
     match attention {
-        Some(attention) if told.again => {
+        Some(attention) if told.gradients.is_plain(&[&x, told.context]) => attention.forward(&x, told.context),
+        Some(attention) => {
             let attention = Arc::clone(attention);
-            checkpointed(&[&x, told.context], Arc::new(move |inputs| attention.forward(&inputs[0], &inputs[1])))
+            let block: Run = Arc::new(move |inputs| attention.forward(&inputs[0], &inputs[1]));
+            told.gradients.run(&[&x, told.context], block)
         }
-        Some(attention) => attention.forward(&x, told.context),
         None => Ok(x),
     }
 }
@@ -237,7 +260,12 @@ impl UNet {
         let rows = context.dim(0)?;
         let timesteps: Vec<f64> = timesteps.iter().copied().cycle().take(rows).collect();
         let embedding = &self.embeddings.forward(&timesteps, condition)?;
-        let told = Told { embedding, context, again: self.checkpointing && gradients_are_wanted() };
+        let gradients = match (gradients_are_wanted(), self.checkpointing) {
+            (false, _) => Way::Unwanted,
+            (true, false) => Way::Kept,
+            (true, true) => Way::Again,
+        };
+        let told = Told { embedding, context, gradients };
         // Pooled text is in the embedding of every block.
         let latents = if condition.added.is_some() { &spread(latents, rows)? } else { latents };
         let mut x = self.conv_in.1.see(self.conv_in.0.forward(latents)?);

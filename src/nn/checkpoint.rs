@@ -2,12 +2,13 @@
 //! its result while it is trained, and is computed again on the way back. Memory for time.
 //!
 //! A part is one operation of the tensor library with up to three tracked inputs. Gradients of the parameters inside do
-//! not come back through it, but beside it: [`backward`] collects them.
+//! not come back through it, but beside it: [`backward`] collects them. [`kept`] is the same part without the saving; the
+//! two give the same bits.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
 use candle_core::{
@@ -31,7 +32,7 @@ pub fn checkpointed(inputs: &[&Tensor], run: Run) -> Result<Tensor> {
     let tracked: Vec<usize> = (0..inputs.len()).filter(|i| inputs[*i].track_op()).collect();
     let detached: Vec<Tensor> = inputs.iter().map(|input| input.detach()).collect();
     // What is inside may be trained, so that a graph is made in any case; with the result it goes.
-    let out = run(&detached)?.detach().contiguous()?;
+    let out = Mutex::new(Some(run(&detached)?.detach().contiguous()?));
     let part = Part { run, inputs: detached, tracked: tracked.clone(), out };
     match *tracked.as_slice() {
         // The library follows a graph to variables: this one stands for those inside.
@@ -41,6 +42,20 @@ pub fn checkpointed(inputs: &[&Tensor], run: Run) -> Result<Tensor> {
         [a, b, c] => inputs[a].apply_op3(inputs[b], inputs[c], part),
         _ => bail!("a part of a network with {} inputs cannot be computed again", tracked.len()),
     }
+}
+
+/// The result of `run` on `inputs`, all of which is kept for the way back. Gradients are those of [`checkpointed`] to the
+/// bit: those of an input are added up within the part first, and then to what comes from elsewhere.
+///
+/// # Errors
+/// Those of `run`.
+pub fn kept(inputs: &[&Tensor], run: &Run) -> Result<Tensor> {
+    // The same values as another node of the graph, where sums of gradients meet.
+    let bounded = inputs.iter().map(|input| match input {
+        input if input.track_op() && input.is_contiguous() => input.reshape(input.shape()),
+        input => Ok((*input).clone()),
+    });
+    run(&bounded.collect::<Result<Vec<_>>>()?)
 }
 
 /// The gradients of a scalar loss, those of parameters inside of [`checkpointed`] parts among them.
@@ -74,15 +89,18 @@ struct Part {
     inputs: Vec<Tensor>,
     /// Which of them are the operation's arguments.
     tracked: Vec<usize>,
-    out: Tensor,
+    /// The result, until the operation has given it.
+    out: Mutex<Option<Tensor>>,
 }
 
 impl Part {
     fn result(&self) -> Result<(CpuStorage, Shape)> {
-        let (storage, layout) = self.out.storage_and_layout();
+        let taken = self.out.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(out) = taken else { bail!("a part of a network gives its result once") };
+        let (storage, layout) = out.storage_and_layout();
         match (&*storage, layout.contiguous_offsets()) {
             (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
-                Ok((CpuStorage::F32(values[start..end].to_vec()), self.out.shape().clone()))
+                Ok((CpuStorage::F32(values[start..end].to_vec()), out.shape().clone()))
             }
             _ => bail!("a part of a network gave other values than f32 on a CPU"),
         }
@@ -98,7 +116,10 @@ impl Part {
             vars.push(var);
         }
         // The sum's gradient is one, so that the product's is what came in.
-        let mut store = ((self.run)(&inputs)? * grad.detach())?.sum_all()?.backward()?;
+        let grad = grad.detach();
+        let mut store = ((self.run)(&inputs)? * &grad)?.sum_all()?.backward()?;
+        // The product's other side gets one too, and that holds all that the part is made of.
+        store.remove(&grad);
         let gradients = vars
             .iter()
             .zip(&self.tracked)
@@ -213,6 +234,31 @@ mod tests {
             let values = |store: &GradStore| store.get(var).unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(values(&found), values(&expected));
         }
+    }
+
+    #[test]
+    fn sums_of_gradients_are_taken_in_the_same_order() {
+        let (x, p) = (var(&[1.0]), var(&[1.0]));
+        // Within the part 1e8 and −1e8 meet before the one from outside: taken in another order, the one is lost.
+        let inner = p.as_tensor().clone();
+        let run: Run = Arc::new(move |inputs| {
+            let (large, back) = ((&inputs[0] * 1e8)?, (&inputs[0] * -1e8)?);
+            (large + back)? * &inner
+        });
+        let found = |part: &dyn Fn(&[&Tensor]) -> Tensor| {
+            let loss = (x.as_tensor() + part(&[&x])).unwrap().sum_all().unwrap();
+            backward(&loss).unwrap().get(&x).unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(found(&|inputs| checkpointed(inputs, Arc::clone(&run)).unwrap()), [1.0]);
+        assert_eq!(found(&|inputs| kept(inputs, &run).unwrap()), [1.0]);
+    }
+
+    #[test]
+    fn only_gradients_of_parameters_are_left() {
+        let (x, p) = (var(&[1.0, -2.0]), var(&[2.0, -1.5]));
+        let out = checkpointed(&[&x, &x], part(&p)).unwrap();
+        let store = backward(&out.sum_all().unwrap()).unwrap();
+        assert_eq!(store.get_ids().count(), 2);
     }
 
     #[test]

@@ -217,7 +217,7 @@ pub static SETTINGS: &[Setting] = &[
     row!("steps.epochs", steps.epochs, true, "Times that all pictures are seen; give this or steps"),
     row!("steps.batch", steps.batch, true, "Pictures at a time; memory grows with it"),
     row!("steps.accumulation", steps.accumulation, true, "Batches of one update; time grows with it, memory does not"),
-    // It changes the order of some sums, and so the last bits: whoever runs out of memory may still go on with it.
+    // The bits are the same: whoever runs out of memory may go on with it.
     row!("steps.gradient_checkpointing", steps.gradient_checkpointing, false, "Computes blocks again instead of keeping them: half the memory or less, a third more time"),
     row!("optimizer.learning_rate", optimizer.learning_rate, true, "The highest learning rate: 1e-4 is usual for adapters, 1e-5 for whole networks"),
     row!("optimizer.text_encoder_learning_rate", optimizer.text_encoder_learning_rate, true, "The same of the text encoders; false is the same"),
