@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::domain::training::{Control, Forecast, PRESETS, Preset, TrainingConfig, TrainingEvent};
+use crate::domain::training::{Control, Forecast, PRESETS, Preset, TrainingConfig, TrainingEvent, suit};
 use crate::domain::{ModelRef, Result, UserError, bytes_text};
 use crate::library::write_atomically;
 use crate::models::family_of;
@@ -116,7 +116,7 @@ fn described(preset: &Preset) -> String {
     text
 }
 
-/// The settings of a preset, at the size that the model knows best.
+/// The settings of a preset, as they suit the model and at the size that it knows best.
 fn from_preset(args: &Args, name: &str) -> Result<(TrainingConfig, &'static Preset)> {
     let preset = PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
@@ -130,7 +130,9 @@ fn from_preset(args: &Args, name: &str) -> Result<(TrainingConfig, &'static Pres
         ..TrainingConfig::default()
     };
     (preset.apply)(&mut config);
-    let side = family_of(&config.model)?.capabilities.native_side_px;
+    let capabilities = &family_of(&config.model)?.capabilities;
+    suit(&mut config, capabilities.family);
+    let side = capabilities.native_side_px;
     config.pictures.resolution = side.next_multiple_of(64);
     config.pictures.bucket_min = (config.pictures.resolution / 2).next_multiple_of(64);
     config.pictures.bucket_max = 2 * config.pictures.resolution;

@@ -12,5 +12,5 @@ pub use config::{
     ValidationSettings,
 };
 pub use event::{Control, Forecast, Share, TrainingEvent, TrainingStep};
-pub use presets::{PRESETS, Preset, Reason};
+pub use presets::{PRESETS, Preset, Reason, suit};
 pub use problems::SettingProblem;
