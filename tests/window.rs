@@ -9,5 +9,8 @@ mod window {
     mod gallery_many;
     mod looks;
     mod models;
+    mod palette;
     mod shell;
+    mod tour;
+    mod whole;
 }

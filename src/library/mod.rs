@@ -12,6 +12,7 @@ pub mod gallery;
 pub mod handle;
 pub mod image_io;
 pub mod index;
+pub mod log;
 pub mod messages;
 pub mod metadata;
 pub mod names;
@@ -27,6 +28,8 @@ pub mod thumbnail_pool;
 pub mod thumbnails;
 pub mod trash;
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod index_tests;
 

@@ -28,6 +28,8 @@ pub struct Paths {
     pub wildcards_dir: PathBuf,
     /// Models that were imported, one file or folder each.
     pub models_dir: PathBuf,
+    /// What the program wrote down about itself.
+    pub logs_dir: PathBuf,
 }
 
 impl Paths {
@@ -59,6 +61,7 @@ impl Paths {
             embeddings_dir: project.data_dir().join("embeddings"),
             wildcards_dir: project.data_dir().join("wildcards"),
             models_dir: project.data_dir().join("models"),
+            logs_dir: project.data_dir().join("logs"),
         })
     }
 
@@ -75,6 +78,7 @@ impl Paths {
             embeddings_dir: home.join("embeddings"),
             wildcards_dir: home.join("wildcards"),
             models_dir: home.join("models"),
+            logs_dir: home.join("logs"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
+use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction, ShellAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,8 @@ pub enum Action {
     ChooseModel,
     /// Something in the Models place.
     Shelf(ShelfAction),
+    /// Something around the work: the palette, the tour, errors, the scale.
+    Shell(ShellAction),
     /// Show the picture that is forming.
     ShowLive,
     /// Show a picture of this session, by its key.
@@ -172,8 +174,14 @@ pub enum Key {
     Right,
     Up,
     Down,
+    F1,
     F5,
     F11,
+    Plus,
+    Minus,
+    Equals,
+    Question,
+    Num0,
     Num1,
     Num2,
     Num3,
@@ -181,6 +189,7 @@ pub enum Key {
     A,
     C,
     F,
+    P,
     Q,
     R,
     S,
@@ -188,10 +197,19 @@ pub enum Key {
     Z,
 }
 
+impl Key {
+    /// Whether it is a sign, which may need Shift or not, as the keyboard has it: Shift does not count then.
+    #[must_use]
+    pub fn is_sign(self) -> bool {
+        matches!(self, Self::Plus | Self::Minus | Self::Equals | Self::Question)
+    }
+}
+
 #[cfg(test)]
 impl Key {
     fn is_letter(self) -> bool {
-        matches!(self, Self::A | Self::C | Self::F | Self::Q | Self::R | Self::S | Self::X | Self::Z)
+        matches!(self, Self::A | Self::C | Self::F | Self::P | Self::Q | Self::R | Self::S | Self::X | Self::Z)
+            || self.is_sign()
     }
 }
 
@@ -230,6 +248,11 @@ impl fmt::Display for Shortcut {
         }
         match self.key {
             Key::Escape => f.write_str("Esc"),
+            Key::Plus => f.write_str("+"),
+            Key::Minus => f.write_str("-"),
+            Key::Equals => f.write_str("="),
+            Key::Question => f.write_str("?"),
+            Key::Num0 => f.write_str("0"),
             Key::Num1 => f.write_str("1"),
             Key::Num2 => f.write_str("2"),
             Key::Num3 => f.write_str("3"),
@@ -244,6 +267,8 @@ impl fmt::Display for Shortcut {
 pub enum Scope {
     /// Everywhere, also while text is being typed.
     Anywhere,
+    /// Everywhere, unless a widget has the keyboard.
+    Resting,
     /// Everywhere but in the gallery, also while text is being typed.
     Elsewhere,
     /// In the gallery's large view.
@@ -255,6 +280,23 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// All of them, in the order in which the cheat sheet shows them.
+    pub const ALL: [Self; 6] =
+        [Self::Anywhere, Self::Resting, Self::Elsewhere, Self::Gallery, Self::Grid, Self::Picture];
+
+    /// Its name for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Anywhere => "Everywhere",
+            Self::Resting => "Everywhere, unless you type",
+            Self::Elsewhere => "Outside the gallery",
+            Self::Picture => "Large picture",
+            Self::Gallery => "Gallery",
+            Self::Grid => "Gallery's grid",
+        }
+    }
+
     /// Whether two scopes can hold at the same time.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
@@ -281,6 +323,11 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::ToggleFullScreen),
     (Scope::Anywhere, Action::Quit),
     (Scope::Anywhere, Action::Gallery(GalleryAction::Find)),
+    (Scope::Anywhere, Action::Shell(ShellAction::OpenPalette)),
+    (Scope::Anywhere, Action::Shell(ShellAction::ShowShortcuts)),
+    (Scope::Anywhere, Action::Shell(ShellAction::Larger)),
+    (Scope::Anywhere, Action::Shell(ShellAction::Smaller)),
+    (Scope::Anywhere, Action::Shell(ShellAction::ResetScale)),
     (Scope::Elsewhere, Action::Cancel),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
@@ -296,6 +343,19 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Grid, Action::Gallery(GalleryAction::ChooseAll)),
     (Scope::Grid, Action::Gallery(GalleryAction::ChooseNone)),
 ];
+
+/// Other keys for actions of [`KEYED`], and where they hold.
+pub static ALSO: &[(Scope, Shortcut, Action)] = &[
+    (Scope::Resting, Shortcut::plain(Key::Question), Action::Shell(ShellAction::ShowShortcuts)),
+    // On many keyboards `+` is `=` with Shift.
+    (Scope::Anywhere, Shortcut::ctrl(Key::Equals), Action::Shell(ShellAction::Larger)),
+];
+
+/// Every shortcut: where it holds, its keys, what it does.
+pub fn shortcuts() -> impl Iterator<Item = (Scope, Shortcut, &'static Action)> {
+    let first = KEYED.iter().filter_map(|(scope, action)| Some((*scope, action.info().shortcut?, action)));
+    first.chain(ALSO.iter().map(|(scope, shortcut, action)| (*scope, *shortcut, action)))
+}
 
 impl Action {
     /// Text, tooltip and shortcut.
@@ -341,6 +401,7 @@ impl Action {
                 None,
             ),
             Self::Shelf(action) => action.info(),
+            Self::Shell(action) => action.info(),
             Self::Adapter(action) => action.info(),
             Self::ChooseModel => {
                 info("Open model folder…", "A Stable Diffusion model as a folder with model_index.json", None)
@@ -382,6 +443,7 @@ impl Action {
             ),
             Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
             Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),
+            Self::SetTheme(Theme::System) => info("As the system", "Dark or light, as the system is set up", None),
             Self::SetSafety(mode) => info(mode.label(), mode.description(), None),
             Self::ToggleReveal => info("Show it", "Show this picture although it may be unsafe", None),
             Self::ChoosePicturesFolder => {
@@ -433,10 +495,11 @@ mod tests {
 
     #[test]
     fn no_two_shortcuts_clash() {
-        for (i, (scope, action)) in KEYED.iter().enumerate() {
-            let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
-            for (other_scope, other) in &KEYED[i + 1..] {
-                let clash = other.info().shortcut == Some(shortcut) && scope.overlaps(*other_scope);
+        assert!(KEYED.iter().all(|(_, action)| action.info().shortcut.is_some()), "every keyed action has a shortcut");
+        let all: Vec<_> = shortcuts().collect();
+        for (i, (scope, shortcut, action)) in all.iter().enumerate() {
+            for (other_scope, other_shortcut, other) in &all[i + 1..] {
+                let clash = other_shortcut == shortcut && scope.overlaps(*other_scope);
                 assert!(!clash, "{action:?} and {other:?} both have {shortcut}");
             }
         }
@@ -451,8 +514,7 @@ mod tests {
 
     #[test]
     fn plain_letters_are_no_shortcuts_where_text_is_typed() {
-        for (scope, action) in KEYED {
-            let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
+        for (scope, shortcut, action) in shortcuts() {
             let types = shortcut.key.is_letter() || matches!(shortcut.key, Key::Enter | Key::Delete);
             if types && !shortcut.ctrl {
                 assert!(!matches!(scope, Scope::Anywhere | Scope::Elsewhere), "{action:?}");

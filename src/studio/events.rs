@@ -10,6 +10,7 @@ use super::{Effect, ModelStatus, Phase, State};
 impl State {
     /// Takes in what the engine says.
     pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
+        self.time(&event);
         match event {
             Event::ModelLoading { model } => self.model_loading(model),
             Event::ModelReady(info) => self.model_ready(info),
@@ -20,13 +21,16 @@ impl State {
             // Nothing to show yet: the prompt is being read. The model's loading and the steps tell of themselves.
             Event::Started { job: _ } => {}
             Event::Step { job, index, step, steps, preview, elapsed_secs } => {
+                let is_shown = self.shell.settings.preview.shows(step);
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
                     running.index = index;
                     running.step = step;
                     running.steps = steps;
                     running.elapsed_secs = elapsed_secs;
-                    running.preview = Some(preview);
+                    if is_shown {
+                        running.preview = Some(preview);
+                    }
                 }
             }
             Event::Decoding { job, index } => {
@@ -156,7 +160,9 @@ impl State {
 
     fn job_failed(&mut self, job: JobId, error: UserError) -> Vec<Effect> {
         if !error.is_cancelled() {
-            self.notices.error(error);
+            let running = self.queue.running().filter(|running| running.job.id == job);
+            let request = running.map(|running| Box::new(running.job.request.clone()));
+            self.notices.error_about(error, request);
         }
         self.job_ended(job)
     }

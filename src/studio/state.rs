@@ -14,7 +14,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View,
+    Shell, Size, View,
 };
 
 /// The places of the window.
@@ -96,6 +96,8 @@ pub struct State {
     pub gallery: Gallery,
     /// Messages.
     pub notices: Notices,
+    /// What is around the work: the palette, the tour, how the window behaves.
+    pub shell: Shell,
     /// What can draw.
     pub models: Models,
     /// Which models are here, and how more come.
@@ -130,8 +132,19 @@ impl State {
     /// The state at the start. `entropy` is any number that differs from start to start; seeds begin from it.
     #[must_use]
     pub fn new(settings: Settings, catalog: Catalog, paths: Paths, entropy: u64) -> Self {
-        let Settings { theme, window, draft, seed_locked, model_paths, pictures_dir, model_folders, safety, hub_token } =
-            settings;
+        let Settings {
+            theme,
+            window,
+            draft,
+            seed_locked,
+            model_paths,
+            pictures_dir,
+            model_folders,
+            safety,
+            shell,
+            hub_token,
+        } = settings;
+        let shell = Shell::new(shell, draft.is_none());
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -145,6 +158,7 @@ impl State {
             film: Film::default(),
             gallery: Gallery::default(),
             notices: Notices::default(),
+            shell,
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             adapters: Adapters::default(),
@@ -188,6 +202,7 @@ impl State {
             pictures_dir: self.pictures_dir.clone(),
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
+            shell: self.shell.settings.clone(),
             hub_token: self.shelf.saved_token.clone(),
         }
     }

@@ -16,7 +16,9 @@ pub const ZIP_NAME: &str = "pictures.zip";
 impl State {
     /// Carries out an act of the user.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        self.before(&action);
         match action {
+            Action::Shell(action) => return self.apply_shell(action),
             Action::GoTo(place) => self.place = place,
             Action::ToggleFullScreen => {
                 self.full_screen = !self.full_screen;
@@ -284,6 +286,12 @@ impl State {
         }
         let Some(subject) = self.subject() else { return Vec::new() };
         match (subject.entry, subject.film_key) {
+            // As in the gallery, from where it can be taken back.
+            (Some(entry), _) if entry.id.0 > 0 && entry.path.starts_with(self.pictures_folder()) => {
+                let ids = vec![entry.id];
+                self.work_on(ids, BulkWork::Trash)
+            }
+            // The index does not know it, or that of another folder does.
             (Some(entry), _) => {
                 vec![Effect::Library(LibraryCommand::Trash { id: entry.id, path: entry.path.clone() })]
             }

@@ -20,6 +20,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, focus_prompt: bool, actions: &mut Ve
     let bottom = Frame::new().fill(p.panel).inner_margin(Margin { left: MARGIN, right: MARGIN, top: 12, bottom: 12 });
     Panel::bottom("generate").resizable(false).show_separator_line(true).frame(bottom).show(ui, |ui| {
         generate_ui(ui, state, actions);
+        super::estimate::estimate_ui(ui, state);
     });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(Margin { left: MARGIN, right: MARGIN, top: 16, bottom: 16 }).show(ui, |ui| {

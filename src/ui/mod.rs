@@ -2,8 +2,11 @@
 
 mod adapters;
 mod canvas;
+mod cheat_sheet;
 mod draft;
 mod draft_fields;
+mod errors;
+mod estimate;
 mod extras;
 mod filmstrip;
 mod gallery;
@@ -13,12 +16,14 @@ mod icons;
 mod models;
 mod models_cards;
 mod notices;
+mod palette;
 mod path_prompt;
 mod rail;
 mod settings;
 mod shortcuts;
 mod textures;
 pub mod theme;
+mod tour;
 mod viewer;
 mod widgets;
 
@@ -78,6 +83,10 @@ impl Window {
                     .show(ui, |ui| settings::settings_ui(ui, state, actions));
             }
         }
+        tour::tour_ui(ui.ctx(), state, narrow, actions);
+        palette::palette_ui(ui.ctx(), state, actions);
+        cheat_sheet::cheat_sheet_ui(ui.ctx(), state, actions);
+        errors::errors_ui(ui.ctx(), state, actions);
         notices::notices_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
         self.had_keyboard = ui.memory(|memory| memory.focused().is_some());

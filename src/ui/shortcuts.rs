@@ -1,22 +1,19 @@
-//! Turns keys into actions, by the one table of [`crate::studio::KEYED`].
+//! Turns keys into actions, by the one table behind [`crate::studio::shortcuts`].
 
 use egui::{Context, Modifiers, Popup};
 
-use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
+use crate::studio::{Action, Key, Place, Scope, Shortcut, State, shortcuts};
 
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    if state.path_prompt.is_some() {
-        return; // the dialog in the window has the keys
+    if state.path_prompt.is_some() || state.shell.overlay.is_some() {
+        return; // what lies over the window has the keys
     }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
-    for (scope, action) in KEYED {
-        if holds(*scope, state, typing)
-            && let Some(shortcut) = action.info().shortcut
-            && pressed(ctx, shortcut)
-        {
+    for (scope, shortcut, action) in shortcuts() {
+        if holds(scope, state, typing) && pressed(ctx, shortcut) {
             actions.push(action.clone());
         }
     }
@@ -27,6 +24,7 @@ fn holds(scope: Scope, state: &State, typing: bool) -> bool {
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
+        Scope::Resting => !typing,
         Scope::Elsewhere => !gallery,
         Scope::Picture => large,
         Scope::Gallery => gallery && !typing,
@@ -34,7 +32,8 @@ fn holds(scope: Scope, state: &State, typing: bool) -> bool {
     }
 }
 
-fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
+/// Whether a shortcut was pressed; no widget sees it then.
+pub fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
     let mut modifiers = Modifiers::NONE;
     if shortcut.ctrl {
         modifiers |= Modifiers::COMMAND;
@@ -47,7 +46,8 @@ fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
         let mut found = false;
         input.events.retain(|event| match event {
             egui::Event::Key { key, pressed: true, modifiers: held, .. }
-                if *key == egui_key(shortcut.key) && held.matches_exact(modifiers) =>
+                if *key == egui_key(shortcut.key)
+                    && Modifiers { shift: held.shift && !shortcut.key.is_sign(), ..*held }.matches_exact(modifiers) =>
             {
                 found = true;
                 false
@@ -67,8 +67,14 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Right => egui::Key::ArrowRight,
         Key::Up => egui::Key::ArrowUp,
         Key::Down => egui::Key::ArrowDown,
+        Key::F1 => egui::Key::F1,
         Key::F5 => egui::Key::F5,
         Key::F11 => egui::Key::F11,
+        Key::Plus => egui::Key::Plus,
+        Key::Minus => egui::Key::Minus,
+        Key::Equals => egui::Key::Equals,
+        Key::Question => egui::Key::Questionmark,
+        Key::Num0 => egui::Key::Num0,
         Key::Num1 => egui::Key::Num1,
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
@@ -76,6 +82,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::A => egui::Key::A,
         Key::C => egui::Key::C,
         Key::F => egui::Key::F,
+        Key::P => egui::Key::P,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,

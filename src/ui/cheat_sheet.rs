@@ -1,0 +1,51 @@
+//! The cheat sheet: every shortcut, from the table, by where it holds.
+
+use egui::{Context, Grid, Id, Modal, RichText, ScrollArea, Ui, vec2};
+
+use crate::studio::{Action, Overlay, Scope, ShellAction, State, shortcuts};
+
+use super::theme::{self, palette};
+use super::widgets::{Emphasis, action_button_ui};
+
+/// The cheat sheet, if it is open.
+pub fn cheat_sheet_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
+    if state.shell.overlay != Some(Overlay::Shortcuts) {
+        return;
+    }
+    let modal = Modal::new(Id::unique("cheat sheet")).show(ctx, |ui| {
+        let screen = ui.ctx().content_rect();
+        ui.set_width(theme::SHEET_WIDTH.min(screen.width() - 12.0 * theme::UNIT));
+        let p = palette(ui);
+        let title = ShellAction::ShowShortcuts.info().text;
+        ui.label(RichText::new(title).text_style(theme::title()).color(p.text));
+        ui.add_space(2.0 * theme::UNIT);
+        ScrollArea::vertical().max_height((screen.height() - 48.0 * theme::UNIT).max(120.0)).show(ui, |ui| {
+            // The first scope has about as many keys as all others.
+            let (left, right) = Scope::ALL.split_at(1);
+            ui.columns(2, |columns| {
+                left.iter().for_each(|scope| scope_ui(&mut columns[0], *scope));
+                right.iter().for_each(|scope| scope_ui(&mut columns[1], *scope));
+            });
+        });
+        ui.add_space(2.0 * theme::UNIT);
+        let close = ShellAction::CloseOverlay.into();
+        action_button_ui(ui, &close, Emphasis::Normal, vec2(96.0, theme::CONTROL_HEIGHT), actions);
+    });
+    if modal.should_close() {
+        actions.push(ShellAction::CloseOverlay.into());
+    }
+}
+
+fn scope_ui(ui: &mut Ui, scope: Scope) {
+    let p = palette(ui);
+    ui.label(RichText::new(scope.title()).text_style(theme::label()).color(p.text_dim));
+    Grid::new(scope.title()).num_columns(2).spacing(vec2(16.0, 2.0)).min_row_height(22.0).show(ui, |ui| {
+        for (_, shortcut, action) in shortcuts().filter(|(of, ..)| *of == scope) {
+            let info = action.info();
+            ui.label(RichText::new(shortcut.to_string()).monospace().color(p.text_dim));
+            ui.label(RichText::new(info.text).color(p.text)).on_hover_text(info.tooltip);
+            ui.end_row();
+        }
+    });
+    ui.add_space(3.0 * theme::UNIT);
+}
