@@ -146,7 +146,7 @@ impl SamplerId {
     #[must_use]
     pub const fn evaluations_per_step(self) -> u32 {
         match self {
-            Self::Heun | Self::Dpm2 | Self::Dpm2A | Self::DpmPpSde | Self::DpmPp2s => 2,
+            Self::Heun | Self::Dpm2 | Self::Dpm2A | Self::DpmPpSde => 2,
             Self::Ddpm
             | Self::Ddim
             | Self::Pndm
@@ -154,6 +154,7 @@ impl SamplerId {
             | Self::EulerA
             | Self::DpmPp2m
             | Self::DpmPp2mSde
+            | Self::DpmPp2s
             | Self::Lms
             | Self::UniPc
             | Self::Lcm

@@ -41,10 +41,16 @@ impl Estimate {
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let secs = self.secs.map(|secs| format!("about {}", rounded_text(secs)));
-        let bytes = self.bytes.map(bytes_text);
+        let bytes = self.bytes.map(memory_text);
         let parts: Vec<String> = secs.into_iter().chain(bytes).collect();
         (!parts.is_empty()).then(|| parts.join(" · "))
     }
+}
+
+/// An amount of memory, with no more digits than are meant.
+#[must_use]
+pub fn memory_text(bytes: u64) -> String {
+    if bytes < 1_000_000_000 { format!("{:.0} MB", bytes as f64 / 1e6) } else { bytes_text(bytes) }
 }
 
 /// A duration that is only known roughly: no more digits than are meant.
@@ -281,8 +287,8 @@ impl State {
         };
         Some(format!(
             "This needs about {}, and {} are free: it would be very slow. {advice}",
-            bytes_text(bytes),
-            bytes_text(usable as u64)
+            memory_text(bytes),
+            memory_text(usable as u64)
         ))
     }
 }

@@ -41,7 +41,7 @@ pub use adapters::{AdapterAction, Adapters, can_be_named};
 pub use draft::{Draft, Seeds, Size};
 pub use effects::{DialogAnswer, DialogRequest, Effect};
 pub use errors::{ErrorLog, ErrorRecord};
-pub use estimate::Estimate;
+pub use estimate::{Estimate, memory_text};
 pub use extras::Extra;
 pub use film::{Film, FilmItem, View};
 pub use gallery::{Gallery, InView};

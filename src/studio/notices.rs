@@ -89,6 +89,11 @@ impl Notices {
         self.list.retain(|notice| notice.key != key);
     }
 
+    /// Closes all errors: they are read in the list.
+    pub(super) fn dismiss_errors(&mut self) {
+        self.list.retain(|notice| notice.severity != Severity::Error);
+    }
+
     /// Closes the confirmation that is shown, once the user does something new.
     pub fn dismiss_info(&mut self) {
         self.list.retain(|notice| notice.severity != Severity::Info);

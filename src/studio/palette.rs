@@ -101,8 +101,17 @@ impl State {
         }
         let mut found: Vec<(i32, Entry)> = Vec::new();
         for mut entry in self.all_commands() {
-            let Some(Fit { score, places }) = fit(query, &entry.name) else { continue };
+            let Some(Fit { mut score, places }) = fit(query, &entry.name) else { continue };
             entry.places = places;
+            // The command itself is meant rather than its group.
+            let own: String = entry.name.chars().skip(entry.group_chars).collect();
+            if let Some(fit) = fit(query, &own).filter(|fit| fit.score + OWN_NAME > score) {
+                score = fit.score + OWN_NAME;
+                entry.places = fit.places.into_iter().map(|place| place + entry.group_chars).collect();
+            }
+            if entry.name.eq_ignore_ascii_case(query.trim()) {
+                score += WHOLE_NAME;
+            }
             let recently = if age(&entry.name) == usize::MAX { 0 } else { RECENTLY };
             let blocked = if entry.blocked.is_some() { BLOCKED } else { 0 };
             found.push((score + recently + blocked, entry));
@@ -230,6 +239,10 @@ impl State {
 
 /// Said of what is chosen already.
 const IN_USE: &str = "In use already";
+/// What a command gains whose own name fits, without its group.
+const OWN_NAME: i32 = 6;
+/// What one gains that was typed in full.
+const WHOLE_NAME: i32 = 100;
 /// What a command gains that was run lately.
 const RECENTLY: i32 = 4;
 /// What one loses that cannot be run now.
@@ -271,6 +284,9 @@ mod tests {
         assert_eq!(names(&state, "")[..2], ["Go to: Gallery", "Create: Swap sides"]);
         assert_eq!(names(&state, "swap")[0], "Create: Swap sides");
         assert!(names(&state, "no such command").is_empty());
+        let group_only = names(&state, "model").iter().position(|name| name.starts_with("Model: ")).expect("models");
+        let own_name = names(&state, "model").iter().position(|name| name == "Go to: Models").expect("the place");
+        assert!(own_name < group_only, "what is called so comes before what is of a group called so");
     }
 
     #[test]

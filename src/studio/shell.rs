@@ -216,7 +216,10 @@ impl State {
                 return self.apply(*action);
             }
             ShellAction::ShowShortcuts => shell.overlay = Some(Overlay::Shortcuts),
-            ShellAction::ShowErrors => shell.overlay = Some(Overlay::Errors),
+            ShellAction::ShowErrors => {
+                shell.overlay = Some(Overlay::Errors);
+                self.notices.dismiss_errors();
+            }
             ShellAction::CopyDetails(key) => {
                 let record = self.notices.errors.list().iter().find(|record| record.key == key);
                 let Some(text) = record.map(|record| self.error_details(record)) else { return Vec::new() };

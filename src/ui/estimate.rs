@@ -2,11 +2,10 @@
 
 use egui::{RichText, Ui};
 
-use crate::studio::State;
+use crate::studio::{State, memory_text};
 
 use super::theme::palette;
 use super::widgets::hint_ui;
-use crate::domain::bytes_text;
 
 /// What the draft will take on this machine, and what is missing where it does not fit.
 pub fn estimate_ui(ui: &mut Ui, state: &State) {
@@ -33,7 +32,7 @@ pub fn estimate_ui(ui: &mut Ui, state: &State) {
 pub fn pace_ui(ui: &mut Ui, state: &State) {
     let p = palette(ui);
     let pace = state.secs_per_step().map(pace_text);
-    let memory = state.shell.machine.memory.map(|memory| bytes_text(memory.own_bytes));
+    let memory = state.shell.machine.memory.map(|memory| memory_text(memory.own_bytes));
     for text in pace.into_iter().chain(memory) {
         ui.label(RichText::new("·").color(p.text_faint));
         ui.label(RichText::new(text).color(p.text_dim));

@@ -114,7 +114,7 @@ fn ways_on_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
             action_button_ui(ui, &action, Emphasis::Normal, vec2(0.0, 0.0), actions);
         }
         if let Some(action) = details {
-            let button = button_ui(ui, "Details…", Emphasis::Quiet, vec2(0.0, 0.0));
+            let button = button_ui(ui, "Details…", Emphasis::Normal, vec2(0.0, 0.0));
             if button.on_hover_text(tooltip(&action.info())).clicked() {
                 actions.push(action);
             }

@@ -116,10 +116,13 @@ fn safety_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 }
 
 fn pictures_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
-    let p = palette(ui);
-    let path = state.pictures_folder().display().to_string();
-    ui.add(egui::Label::new(RichText::new(path).color(p.text)).wrap().selectable(true));
-    hint_ui(ui, "New pictures go here, as PNG files with their recipe inside");
+    path_ui(
+        ui,
+        "New pictures",
+        "PNG files with their recipe inside, one folder a day",
+        state.pictures_folder(),
+        actions,
+    );
     ui.horizontal(|ui| {
         action_button_ui(ui, &Action::ChoosePicturesFolder, Emphasis::Normal, vec2(0.0, 0.0), actions);
         if state.pictures_dir.is_some() {
