@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use atelier::app::{self, Handles, Launch, Wake};
 use atelier::domain::{Result, ScheduleId};
@@ -34,9 +35,10 @@ const PURGE_DELAY_MS: std::ffi::c_long = 6_000;
 fn main() -> ExitCode {
     // SAFETY: sets a number that mimalloc reads when it frees, unless the environment has set it; no other thread runs yet.
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY_OPTION, PURGE_DELAY_MS) };
+    let begun = Instant::now();
     let cli = cli::Cli::parse();
     begin_log();
-    match cli.run(open_window) {
+    match cli.run(|| open_window(begun)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // When stderr is closed there is nobody to tell; the exit code still says it.
@@ -64,7 +66,7 @@ fn begin_log() {
 }
 
 /// Opens the window with what was remembered, and with the threads that it talks to.
-fn open_window() -> Result<()> {
+fn open_window(begun: Instant) -> Result<()> {
     let paths = Paths::from_env()?;
     match Log::open(&paths.logs_dir) {
         Ok(log) => LOG.get_or_init(|| log).catch_panics(),
@@ -89,7 +91,7 @@ fn open_window() -> Result<()> {
         embeddings_dir: paths.embeddings_dir.clone(),
         token: settings.hub_token.clone(),
     };
-    let launch = Launch { settings, settings_problem: problem, catalog, paths, threads };
+    let launch = Launch { settings, settings_problem: problem, catalog, paths, threads, begun };
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let mut store = PictureStore::new(pictures.clone());

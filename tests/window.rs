@@ -11,6 +11,7 @@ mod window {
     mod models;
     mod palette;
     mod shell;
+    mod tmp;
     mod tour;
     mod whole;
 }

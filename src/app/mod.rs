@@ -13,6 +13,7 @@ mod window;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::domain::{Result, Settings, UserError};
 use crate::engine::{EngineHandle, ModelsHandle};
@@ -49,6 +50,8 @@ pub struct Launch {
     pub paths: Paths,
     /// How many threads compute.
     pub threads: usize,
+    /// When the program began.
+    pub begun: Instant,
 }
 
 /// The window's name, for its title and for the desktop.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded};
 use eframe::Frame;
@@ -48,6 +48,8 @@ pub struct App {
     answer: Option<Receiver<DialogAnswer>>,
     actions: Vec<Action>,
     dirty_since: Option<f64>,
+    /// When the program began, until the first frame is drawn.
+    begun: Option<Instant>,
     closed: bool,
 }
 
@@ -55,7 +57,7 @@ impl App {
     /// Makes the window's content. When the window goes, `leftover` gets the handles, whose threads are still to end.
     #[must_use]
     pub fn new(ctx: &Context, launch: Launch, parts: Parts, leftover: Rc<RefCell<Option<Handles>>>) -> Self {
-        let Launch { settings, settings_problem, catalog, paths, threads: _ } = launch;
+        let Launch { settings, settings_problem, catalog, paths, threads: _, begun } = launch;
         let Parts { handles, dialogs, desktop, mut machine, entropy } = parts;
         let mut state = State::new(settings, catalog, paths, entropy);
         state.observe(machine(), now_ms());
@@ -76,6 +78,7 @@ impl App {
             answer: None,
             actions: Vec::new(),
             dirty_since: None,
+            begun: Some(begun),
             closed: false,
         };
         app.perform(ctx, effects);
@@ -248,6 +251,9 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
         self.window.studio_ui(ui, &self.state, &mut self.actions);
+        if let Some(begun) = self.begun.take() {
+            tracing::info!("the first frame came after {} ms", begun.elapsed().as_millis());
+        }
         let ctx = ui.ctx().clone();
         for action in std::mem::take(&mut self.actions) {
             let changes = !matches!(

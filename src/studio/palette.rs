@@ -9,8 +9,10 @@ use super::fuzzy::{Fit, fit};
 use super::gallery_search::Named;
 use super::{Action, Edit, GalleryAction, KEYED, Place, Scope, ShelfAction, ShellAction, Shortcut, State, labels};
 
-/// Acts that have no keys of their own, with the group that they are found under.
+/// Acts and the group that they are found under. Those of [`KEYED`] that are not here are found under their scope.
 pub static COMMANDS: &[(&str, Action)] = &[
+    ("Create", Action::Generate),
+    ("Create", Action::RollSeed),
     ("Create", Action::ToggleSeedLock),
     ("Create", Action::SwapSides),
     ("Create", Action::ChooseInit),
@@ -28,6 +30,7 @@ pub static COMMANDS: &[(&str, Action)] = &[
     ("Picture", Action::BeginWithSelected),
     ("Picture", Action::UpscaleSelected),
     ("Picture", Action::Trash),
+    ("Gallery", Action::Gallery(GalleryAction::Find)),
     ("Gallery", Action::Gallery(GalleryAction::ShowAll)),
     ("Gallery", Action::Gallery(GalleryAction::ShowStarred)),
     ("Gallery", Action::Gallery(GalleryAction::CopyOut)),
@@ -39,6 +42,12 @@ pub static COMMANDS: &[(&str, Action)] = &[
     ("Models", Action::Shelf(ShelfAction::Refresh)),
     ("Settings", Action::ChoosePicturesFolder),
     ("Settings", Action::Shell(ShellAction::ToggleNotify)),
+    ("Look", Action::Shell(ShellAction::Larger)),
+    ("Look", Action::Shell(ShellAction::Smaller)),
+    ("Look", Action::Shell(ShellAction::ResetScale)),
+    ("Window", Action::ToggleFullScreen),
+    ("Window", Action::Quit),
+    ("Help", Action::Shell(ShellAction::ShowShortcuts)),
     ("Help", Action::Shell(ShellAction::ShowErrors)),
     ("Help", Action::Shell(ShellAction::OpenLogs)),
     ("Help", Action::Shell(ShellAction::StartTour)),
@@ -298,7 +307,7 @@ mod tests {
         };
         assert_eq!(blocked(&state, "Queue: Cancel").as_deref(), Some("No picture is being made"));
         assert_eq!(blocked(&state, "Gallery: Star").as_deref(), Some("Only in the gallery"));
-        assert_eq!(blocked(&state, "Everywhere: Generate"), None);
+        assert_eq!(blocked(&state, "Create: Generate"), None);
         assert!(generate(&mut state).is_some());
         assert_eq!(blocked(&state, "Queue: Cancel"), None);
         assert_eq!(blocked(&state, "Theme: Dark").as_deref(), Some(IN_USE));

@@ -19,7 +19,9 @@ pub fn cheat_sheet_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
         let title = ShellAction::ShowShortcuts.info().text;
         ui.label(RichText::new(title).text_style(theme::title()).color(p.text));
         ui.add_space(2.0 * theme::UNIT);
-        ScrollArea::vertical().max_height((screen.height() - 48.0 * theme::UNIT).max(120.0)).show(ui, |ui| {
+        // Said outright: what is left of the window depends on where it was in the frame before.
+        let height = (screen.height() - 48.0 * theme::UNIT).max(120.0);
+        ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             // The first scope has about as many keys as all others.
             let (left, right) = Scope::ALL.split_at(1);
             ui.columns(2, |columns| {

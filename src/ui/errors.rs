@@ -27,9 +27,12 @@ pub fn errors_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
             empty_ui(ui, Icon::Check, "Nothing went wrong so far", "What does is listed here until you close Atelier");
             ui.add_space(4.0 * theme::UNIT);
         } else {
-            ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
-                list.iter().rev().for_each(|record| record_ui(ui, state, record, actions));
-            });
+            ScrollArea::vertical().max_height(height).min_scrolled_height(height).auto_shrink([false, true]).show(
+                ui,
+                |ui| {
+                    list.iter().rev().for_each(|record| record_ui(ui, state, record, actions));
+                },
+            );
         }
         ui.add_space(2.0 * theme::UNIT);
         ui.horizontal(|ui| {

@@ -43,6 +43,30 @@ pub struct Window {
     prompt_was_focused: bool,
     search_focus: u64,
     had_keyboard: bool,
+    before_overlay: BeforeOverlay,
+}
+
+/// Who had the keyboard before something came to lie over the window.
+#[derive(Default)]
+struct BeforeOverlay {
+    is_over: bool,
+    focused: Option<egui::Id>,
+}
+
+impl BeforeOverlay {
+    /// Follows the keyboard, and gives it back once nothing lies over the window any more.
+    fn follow(&mut self, ctx: &egui::Context, is_over: bool) {
+        let was_over = std::mem::replace(&mut self.is_over, is_over);
+        match (was_over, is_over) {
+            (false, false) => self.focused = ctx.memory(egui::Memory::focused),
+            (true, false) => {
+                if let Some(id) = self.focused {
+                    ctx.memory_mut(|memory| memory.request_focus(id));
+                }
+            }
+            (_, true) => {}
+        }
+    }
 }
 
 impl Window {
@@ -54,6 +78,7 @@ impl Window {
     /// Draws the whole window and pushes what the user did.
     pub fn studio_ui(&mut self, ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         self.textures.begin_frame(state.gallery.generation);
+        self.before_overlay.follow(ui.ctx(), state.shell.overlay.is_some());
         shortcuts::collect(ui.ctx(), state, self.had_keyboard, actions);
         let p = theme::palette(ui);
         let narrow = ui.available_width() < theme::NARROW_BELOW;

@@ -109,6 +109,7 @@ fn ways_on_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
     if undo.is_none() && show.is_none() && details.is_none() {
         return;
     }
+    ui.add_space(theme::UNIT);
     ui.horizontal(|ui| {
         for action in undo.into_iter().chain(show) {
             action_button_ui(ui, &action, Emphasis::Normal, vec2(0.0, 0.0), actions);

@@ -2,8 +2,8 @@
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{
-    Align2, Area, Color32, Context, Id, Key, Modal, Modifiers, Rect, Role, ScrollArea, Sense, TextEdit, Ui, UiKind,
-    WidgetInfo, pos2, vec2,
+    Align2, Area, Color32, Context, Id, Key, Margin, Modal, Modifiers, Rect, Role, ScrollArea, Sense, TextEdit, Ui,
+    UiKind, WidgetInfo, pos2, vec2,
 };
 
 use crate::studio::{Action, Entry, Overlay, Palette, ShellAction, State};
@@ -60,7 +60,7 @@ fn content_ui(ui: &mut Ui, state: &State, typed: &Palette, screen_height: f32, a
         return;
     }
     let height = (screen_height - 50.0 * theme::UNIT).max(3.0 * ROW_HEIGHT);
-    ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
+    ScrollArea::vertical().max_height(height).min_scrolled_height(height).auto_shrink([false, true]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         for (row, entry) in entries.iter().enumerate() {
             if row_ui(ui, entry, row == moved, row == moved && moved != marked) {
@@ -86,7 +86,7 @@ fn field_ui(ui: &mut Ui, typed: &Palette, actions: &mut Vec<Action>) {
     let info = ShellAction::EditPalette(String::new()).info();
     let mut query = typed.query.clone();
     let field = TextEdit::singleline(&mut query).id(Id::unique("palette field")).desired_width(f32::INFINITY);
-    let response = ui.add(field.hint_text("Type a command"));
+    let response = ui.add(field.margin(Margin::symmetric(10, 8)).hint_text("Type a command"));
     let response = response.accessible_name(info.text);
     if response.changed() {
         actions.push(ShellAction::EditPalette(query).into());

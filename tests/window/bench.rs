@@ -174,6 +174,7 @@ impl Bench {
             },
             paths: Paths::below("/home/kim/atelier"),
             threads: 8,
+            begun: std::time::Instant::now(),
         };
         let desktop = Rc::new(RefCell::new(Asked::default()));
         let machine = Rc::new(Cell::new(MACHINE));

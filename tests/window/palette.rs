@@ -97,6 +97,7 @@ fn the_cheat_sheet_holds_every_key_of_the_table() {
     assert!(KEYED.len() > 20);
     bench.click("Close");
     assert_eq!(bench.state().shell.overlay, None);
+    assert!(bench.prompt().is_focused(), "who had the keyboard before has it again");
     // A question mark is a letter where one types, and a key elsewhere.
     type_text(&mut bench, "?");
     assert!(bench.draft().prompt.ends_with('?'));
