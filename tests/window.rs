@@ -11,7 +11,6 @@ mod window {
     mod models;
     mod palette;
     mod shell;
-    mod tmp;
     mod tour;
     mod whole;
 }

@@ -12,7 +12,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use super::bench::{Bench, MACHINE, history, model_info};
 
 /// A window with something in every place: pictures, one forming, others waiting, an error.
-pub fn lived_in(size: [f32; 2], pixels_per_point: f32) -> Bench {
+fn lived_in(size: [f32; 2], pixels_per_point: f32) -> Bench {
     let mut settings = Settings::default();
     settings.shell.tour_seen = true;
     settings.model_folders = vec!["/models".into()];
@@ -32,7 +32,7 @@ pub fn lived_in(size: [f32; 2], pixels_per_point: f32) -> Bench {
     bench
 }
 
-pub fn show(bench: &mut Bench, place: Place) {
+fn show(bench: &mut Bench, place: Place) {
     bench.go_to(Action::GoTo(place).info().text);
     bench.serve(&history(40));
     // What turns, as while models are listed, is drawn for ever.
