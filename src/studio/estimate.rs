@@ -16,6 +16,9 @@ const SAME_SIZE: f64 = 0.02;
 const TIME_EXPONENT: f64 = 1.15;
 /// What the second prompt costs: both are evaluated in one batch, and the first layers once for both.
 const GUIDED_FACTOR: f64 = 1.9;
+/// How much of a picture's whole time is not spent on steps, where only the whole is known: so it is with 20 guided steps of
+/// Stable Diffusion 1.5 at 512 × 512 px.
+const REST_SHARE: f64 = 0.06;
 /// What the program takes with no model: the window and its libraries, as measured under software OpenGL.
 const BASE_BYTES: f64 = 0.12e9;
 /// What the network's steps take for each px of a guided picture. Of Stable Diffusion 1.5 at 512 × 512 px 2.3 GB were
@@ -156,6 +159,34 @@ impl State {
         self.mark_dirty();
     }
 
+    /// Learns from recipes of the history, which tell how long a whole picture took, where none of its family was measured.
+    /// They may come from another machine: what is measured here takes their place.
+    pub(super) fn recall<'a>(&mut self, recipes: impl Iterator<Item = &'a Recipe>) {
+        let (mut recalled, threads) = (Vec::new(), self.shell.machine.threads);
+        for Recipe { request, elapsed_secs, .. } in recipes {
+            let is_plain = request.hires.is_none() && request.upscale.is_none() && request.init.is_none();
+            let Some(family) = self.family_of(&request.model).map(|family| family.family) else { continue };
+            let is_measured = self.shell.settings.timings.iter().any(|timing| timing.family == family);
+            if !is_plain || is_measured || elapsed_secs.is_nan() || *elapsed_secs <= 0.0 {
+                continue;
+            }
+            let evaluations = request.num_inference_steps.max(1) * request.sampler.evaluations_per_step();
+            recalled.push(Timing {
+                family,
+                px: px_of(request.width_px, request.height_px),
+                guided: is_guided(request, family),
+                threads,
+                secs_per_evaluation: elapsed_secs * (1.0 - REST_SHARE) / f64::from(evaluations),
+                rest_secs: elapsed_secs * REST_SHARE,
+                peak_bytes: None,
+            });
+        }
+        if !recalled.is_empty() {
+            recalled.truncate(MAX_TIMINGS);
+            self.shell.recalled = recalled;
+        }
+    }
+
     /// What the draft will take.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
@@ -195,7 +226,9 @@ impl State {
     /// What a picture of this kind took so far: the median of the last ones like it, else of those nearest in size, brought
     /// to this one's.
     fn expected(&self, family: FamilyId, px: u64, guided: bool) -> Option<Timing> {
-        let all = &self.shell.settings.timings;
+        let measured = &self.shell.settings.timings;
+        let is_measured = measured.iter().any(|timing| timing.family == family);
+        let all = if is_measured { measured } else { &self.shell.recalled };
         let of_family = || all.iter().rev().filter(|timing| timing.family == family && timing.px > 0);
         let threads = self.shell.machine.threads;
         let on_as_many = of_family().any(|timing| timing.threads == threads);

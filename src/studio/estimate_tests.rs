@@ -194,3 +194,18 @@ fn an_estimate_is_said_roughly() {
     assert_eq!(text(Some(183.0), None).as_deref(), Some("about 3 min 5 s"));
     assert_eq!(text(Some(7_812.0), None).as_deref(), Some("about 2 h 10 min"));
 }
+
+#[test]
+fn before_the_first_picture_the_history_tells() {
+    let mut state = state();
+    state.observe(machine(8 * GB), 0);
+    let recipes: Vec<Recipe> = [4.0, 4.0, 400.0]
+        .map(|elapsed_secs| Recipe { elapsed_secs, ..super::super::tests::recipe(state.draft.request.clone()) })
+        .into();
+    state.recall(recipes.iter());
+    assert!(near(state.estimate().secs.expect("told by the history"), 4.0), "the one that slept does not count");
+    make(&mut state, 0.25, 1.0);
+    assert!(near(state.estimate().secs.expect("measured"), 6.0), "what is measured here counts more");
+    state.recall(recipes.iter());
+    assert!(near(state.estimate().secs.expect("measured"), 6.0));
+}

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{PreviewPace, ShellSettings};
+use crate::domain::{PreviewPace, ShellSettings, Timing};
 
 use super::estimate::Stopwatch;
 use super::{Action, Effect, Info, Key, Palette, Place, Shortcut, State, TourStep};
@@ -167,6 +167,8 @@ pub struct Shell {
     /// The machine that the program runs on.
     pub machine: Machine,
     pub(super) stopwatch: Stopwatch,
+    /// What recipes of the history tell of families that were not measured yet.
+    pub(super) recalled: Vec<Timing>,
 }
 
 impl Shell {

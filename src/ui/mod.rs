@@ -51,18 +51,25 @@ pub struct Window {
 struct BeforeOverlay {
     is_over: bool,
     focused: Option<egui::Id>,
+    /// Who is to have it again in the next frame.
+    waiting: Option<egui::Id>,
 }
 
 impl BeforeOverlay {
     /// Follows the keyboard, and gives it back once nothing lies over the window any more.
     fn follow(&mut self, ctx: &egui::Context, is_over: bool) {
         let was_over = std::mem::replace(&mut self.is_over, is_over);
+        let focused = ctx.memory(egui::Memory::focused);
         match (was_over, is_over) {
-            (false, false) => self.focused = ctx.memory(egui::Memory::focused),
+            (false, false) => match self.waiting.take() {
+                // What was done meanwhile may have given it to somebody else.
+                Some(id) if focused.is_none() => ctx.memory_mut(|memory| memory.request_focus(id)),
+                _ => self.focused = focused,
+            },
+            // In this frame nothing below may have it yet.
             (true, false) => {
-                if let Some(id) = self.focused {
-                    ctx.memory_mut(|memory| memory.request_focus(id));
-                }
+                self.waiting = self.focused;
+                ctx.request_repaint();
             }
             (_, true) => {}
         }
