@@ -190,10 +190,12 @@ impl App {
     }
 
     fn watch_window(&mut self, ctx: &Context) {
+        // Asked for before the input is: both are behind one lock.
+        let scale = ctx.zoom_factor();
         let place = ctx.input(|input| {
             let viewport = input.viewport();
             // In the system's own px, whatever the window's scale: the next start begins without one.
-            let size = viewport.inner_rect?.size() * ctx.zoom_factor();
+            let size = viewport.inner_rect?.size() * scale;
             let visible = !viewport.minimized.unwrap_or(false) && !viewport.fullscreen.unwrap_or(false);
             let maximized = viewport.maximized.unwrap_or(false);
             visible.then_some(WindowPlace { width: size.x, height: size.y, maximized })

@@ -247,3 +247,16 @@ fn threads_say_when_they_take_effect() {
     assert!(bench.has(hint));
     assert!(Action::Shell(ShellAction::SetThreads(None)).info().tooltip.contains("fewer leave room"));
 }
+
+#[test]
+fn the_windows_size_is_remembered_in_the_systems_own_px() {
+    let mut bench = Bench::first_start();
+    bench.press(Modifiers::COMMAND, Key::Plus);
+    let viewports = &mut bench.harness.input_mut().viewports;
+    let inner = Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(1000.0, 700.0));
+    viewports.entry(egui::ViewportId::ROOT).or_default().inner_rect = Some(inner);
+    bench.harness.run_steps(2);
+    let place = bench.state().settings().window.expect("it is known");
+    // The next start opens a window before it has a scale: 1000 px at 110 % are 1100 of the system's.
+    assert!((place.width - 1100.0).abs() < 0.1 && (place.height - 770.0).abs() < 0.1, "{place:?}");
+}
