@@ -190,5 +190,6 @@ fn recipe(dice: &mut Dice, index: u64) -> Recipe {
         version: "Atelier 0.1.0".to_owned(),
         elapsed_secs: 1.0 + dice.below(60) as f64,
         safety: Some(Verdict { flagged: dice.below(50) == 0, score: -0.1 }),
+        grid: None,
     }
 }

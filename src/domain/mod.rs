@@ -5,6 +5,7 @@ mod error;
 mod event;
 mod family;
 mod gallery;
+pub mod grid;
 mod picture;
 pub mod prompt;
 mod recipe;
@@ -15,6 +16,7 @@ pub mod search;
 mod secret;
 mod settings;
 mod shelf;
+mod variation;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
 pub use error::{ErrorKind, Result, UserError};
@@ -35,3 +37,4 @@ pub use shelf::{
     CatalogueEntry, DownloadPlan, ModelEntry, ModelHome, ModelState, ModelSummary, ModelsCommand, ModelsEvent,
     TokenSource, TransferEnd, TransferKey, TransferProgress, TransferStage, bytes_text,
 };
+pub use variation::Variation;

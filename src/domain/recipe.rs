@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::grid::Axes;
 use super::{GenerateRequest, Verdict};
 
 /// How a finished picture was made: the request that makes it again, and what else is worth knowing.
@@ -20,4 +21,7 @@ pub struct Recipe {
     /// What the model's safety checker said of it; `None` where it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safety: Option<Verdict>,
+    /// Where the picture is the sheet of a grid: what differs from cell to cell. The request is what they have in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Box<Axes>>,
 }

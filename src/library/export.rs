@@ -80,6 +80,7 @@ mod tests {
             version: "Atelier 0.1.0".into(),
             elapsed_secs: 2.5,
             safety: None,
+            grid: None,
         };
         let memory = SaveSource::Memory(Arc::new(picture.clone()), Box::new(recipe.clone()));
         let first = home.path().join("first.png");

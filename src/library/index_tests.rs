@@ -30,6 +30,7 @@ fn recipe(prompt: &str, seed: u64) -> Recipe {
         version: "Atelier 0.1.0".into(),
         elapsed_secs: 0.1,
         safety: None,
+        grid: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gallery::{GalleryCommand, GalleryEvent};
+use super::sheet::{SheetMade, SheetOrder};
 use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
 /// Where the picture of a "save as" comes from.
@@ -42,6 +43,8 @@ pub enum LibraryCommand {
     /// Something about the gallery: searching, thumbnails, marks, collections, work on many pictures. Answered by
     /// `Gallery`, thumbnails by `Thumbnail` and `PictureFailed`.
     Gallery(GalleryCommand),
+    /// Lay the pictures of a grid out on a sheet. Answered by `Sheet` or `Failed`.
+    Sheet(Box<SheetOrder>),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -96,6 +99,8 @@ pub enum LibraryEvent {
     },
     /// Something about the gallery.
     Gallery(GalleryEvent),
+    /// A sheet is made.
+    Sheet(Box<SheetMade>),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

@@ -18,8 +18,10 @@ const MAX_COUNT: u32 = 10_000;
 pub fn save_picture(pictures_dir: &Path, picture: &Picture, recipe: &Recipe, created_ms: i64) -> Result<PathBuf> {
     let bytes = png_file::encode(picture, &Embedded::of_recipe(recipe, created_ms))?;
     let request = &recipe.request;
+    // A sheet is told from the pictures on it.
+    let prompt = if recipe.grid.is_some() { format!("grid {}", request.prompt) } else { request.prompt.clone() };
     for count in 1..=MAX_COUNT {
-        let (day, name) = picture_name(created_ms, request.seed, &request.prompt, count);
+        let (day, name) = picture_name(created_ms, request.seed, &prompt, count);
         let path = pictures_dir.join(day).join(name);
         if atomic::write_new(&path, &bytes)? {
             return Ok(path);
@@ -49,6 +51,7 @@ mod tests {
             version: "Atelier".into(),
             elapsed_secs: 0.25,
             safety: None,
+            grid: None,
         };
         let first = save_picture(home.path(), &picture, &recipe, 5).unwrap();
         let before = fs::read(&first).unwrap();

@@ -25,6 +25,8 @@ use super::paths::Paths;
 use super::rescan::{Rescan, RescanReport};
 use super::schema;
 use super::settings;
+use super::sheet;
+use super::shelf::PictureStore;
 use super::thumbnail_pool::{ThumbnailPool, panic_message};
 use super::thumbnails::Thumbnails;
 use super::trash::move_to_trash;
@@ -155,6 +157,13 @@ impl Service<'_> {
             },
             LibraryCommand::Trash { id, path } => self.trash(id, &path),
             LibraryCommand::Gallery(command) => self.answer_gallery(command),
+            LibraryCommand::Sheet(order) => {
+                let mut store = PictureStore::new(self.paths.clone());
+                self.outbox.send(match guarded(&order.pictures_dir, || sheet::make(&order, &mut store)) {
+                    Ok(made) => LibraryEvent::Sheet(Box::new(made)),
+                    Err(error) => LibraryEvent::Failed { error },
+                });
+            }
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });

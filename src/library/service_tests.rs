@@ -95,6 +95,7 @@ fn recipe(seed: u64) -> Recipe {
         version: "Atelier 0.1.0".into(),
         elapsed_secs: 0.1,
         safety: None,
+        grid: None,
     }
 }
 

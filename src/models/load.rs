@@ -314,6 +314,7 @@ impl Model {
             version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
             elapsed_secs,
             safety,
+            grid: None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::domain::{Cancel, GenerateRequest, Picture, Result, UserError};
 use crate::models::vae_tiling::{Tiling, decode_tiled};
 use crate::models::{Model, Part};
 use crate::nn::engine_error;
-use crate::sampling::{self, TorchCpuRng};
+use crate::sampling::{self, StartNoise, TorchCpuRng};
 
 /// How a picture comes along.
 pub enum Progress {
@@ -94,8 +94,9 @@ fn pass(
     let mut rng = TorchCpuRng::new(request.seed);
     let sampler = sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, all)?;
     let in_channels = model.unet.config().in_channels;
-    let start =
-        Start::new(&model.vae, in_channels, sampler.as_ref(), all, source, shape, &mut |noise| rng.randn(noise))?;
+    let mut first = StartNoise::new(request.variation, shape);
+    let draw = &mut |noise: &mut [f32]| first.draw(&mut rng, noise);
+    let start = Start::new(&model.vae, in_channels, sampler.as_ref(), all, source, shape, draw)?;
 
     // 3. Step by step towards the picture.
     let mut denoiser = Denoiser { unet: &model.unet, sampler, conditioning, shape, steps: steps_left };

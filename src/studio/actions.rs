@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
-use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, Place, ShelfAction};
+use super::{AdapterAction, DialogAnswer, Extra, GalleryAction, GridAction, Place, ShelfAction, VariationAction};
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,10 @@ pub enum Action {
     Extra(Extra),
     /// Something with adapters and embeddings.
     Adapter(AdapterAction),
+    /// Something with variations.
+    Variation(VariationAction),
+    /// Something with grids.
+    Grid(GridAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -320,6 +324,8 @@ impl Action {
             Self::ClearQueue => info("Clear queue", "Take out every job that waits; the running one goes on", None),
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
+            Self::Variation(action) => action.info(),
+            Self::Grid(action) => action.info(),
             Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),
             Self::ChooseMask => {
                 info("Choose a mask…", "A picture whose white parts are painted anew, while the rest stays", None)

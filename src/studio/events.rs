@@ -50,6 +50,7 @@ impl State {
                         Vec::new()
                     }
                 };
+                self.grids.take_in(job, &picture, &recipe, &saved);
                 self.film.add(picture, *recipe, saved);
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
@@ -100,6 +101,7 @@ impl State {
                 return self.went_to_trash(&HashSet::from([id]), Vec::new());
             }
             LibraryEvent::Gallery(event) => return self.on_gallery_event(event),
+            LibraryEvent::Sheet(made) => return self.sheet_made(*made),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }
@@ -155,6 +157,7 @@ impl State {
     }
 
     fn job_failed(&mut self, job: JobId, error: UserError) -> Vec<Effect> {
+        self.grids.failed(job, &error);
         if !error.is_cancelled() {
             self.notices.error(error);
         }

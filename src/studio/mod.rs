@@ -18,6 +18,8 @@ mod gallery_search;
 mod gallery_tests;
 #[cfg(test)]
 mod gallery_work_tests;
+mod grid;
+mod grid_run;
 mod labels;
 mod models;
 mod notices;
@@ -29,6 +31,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod update;
+mod variation;
 
 pub use actions::{Action, Edit, Info, KEYED, Key, Move, Scope, Shortcut};
 pub use adapters::{AdapterAction, Adapters, can_be_named};
@@ -39,6 +42,8 @@ pub use film::{Film, FilmItem, View};
 pub use gallery::{Gallery, InView};
 pub use gallery_actions::{GalleryAction, Work};
 pub use gallery_search::{Finder, Named, Naming, Shelves};
+pub use grid::{AxisDraft, GridAction, GridCheck, GridPlan, Grids};
+pub use grid_run::GridProgress;
 pub use labels::{Labelled, sampler, schedule};
 pub use models::{ModelStatus, Models};
 pub use notices::{MAX_NOTICES, Notice, Notices, Severity};
@@ -47,3 +52,4 @@ pub use shelf::{Look, Shelf, Transfer, TransferState, repo_of};
 pub use shelf_actions::ShelfAction;
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use update::ZIP_NAME;
+pub use variation::{VariationAction, Variations};

@@ -13,8 +13,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, Queue, Seeds, Shelf,
-    Size, View,
+    Adapters, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, Grids, ModelStatus, Models, Notices, Queue, Seeds,
+    Shelf, Size, Variations, View,
 };
 
 /// The places of the window.
@@ -94,6 +94,10 @@ pub struct State {
     pub film: Film,
     /// The pictures of all sessions.
     pub gallery: Gallery,
+    /// How a finished picture is varied.
+    pub variations: Variations,
+    /// Grids: the one that is written, and those that are made.
+    pub grids: Grids,
     /// Messages.
     pub notices: Notices,
     /// What can draw.
@@ -144,6 +148,8 @@ impl State {
             queue: Queue::default(),
             film: Film::default(),
             gallery: Gallery::default(),
+            variations: Variations::default(),
+            grids: Grids::default(),
             notices: Notices::default(),
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),

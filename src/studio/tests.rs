@@ -57,7 +57,7 @@ pub(super) fn state() -> State {
 }
 
 /// The job among effects.
-fn job(effects: &[Effect]) -> Option<Job> {
+pub(super) fn job(effects: &[Effect]) -> Option<Job> {
     effects.iter().find_map(|effect| match effect {
         Effect::Engine(Command::Generate(job)) => Some((**job).clone()),
         _ => None,
@@ -81,6 +81,7 @@ pub(super) fn recipe(request: GenerateRequest) -> Recipe {
         version: "Atelier".to_owned(),
         elapsed_secs: 1.0,
         safety: None,
+        grid: None,
     }
 }
 

@@ -38,6 +38,8 @@ impl State {
                 self.draft.edit_extra(extra);
                 self.mark_dirty();
             }
+            Action::Variation(action) => return self.apply_variation(&action),
+            Action::Grid(action) => return self.apply_grid(action),
             Action::ChooseInit => return self.ask(DialogRequest::Init),
             Action::ChooseMask => return self.ask(DialogRequest::Mask),
             Action::ChooseVae => return self.ask(DialogRequest::Vae),

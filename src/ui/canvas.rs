@@ -165,12 +165,7 @@ fn waiting_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
 fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let request = &item.recipe.request;
-    // A second pass and an enlargement make it larger than was asked for.
-    let saved = item.saved.as_ref().ok().map(|entry| (entry.width_px, entry.height_px));
-    let (width_px, height_px) = match &item.picture {
-        Some(picture) => (picture.width_px, picture.height_px),
-        None => saved.unwrap_or((request.width_px, request.height_px)),
-    };
+    let (width_px, height_px) = item.size_px();
     ui.vertical_centered(|ui| {
         let facts = format!(
             "{} × {} · {} steps · seed {} · {}",

@@ -2,7 +2,8 @@
 
 use egui::{CentralPanel, Frame, Grid, Margin, Panel, Rect, RichText, ScrollArea, Ui, Vec2, vec2};
 
-use crate::domain::{PictureEntry, Recipe, Verdict};
+use crate::domain::grid::Axis;
+use crate::domain::{PictureEntry, Recipe, Variation, Verdict};
 use crate::studio::{self, Action, GalleryAction, Move, State, duration_text};
 
 use super::gallery::entry_name;
@@ -133,6 +134,15 @@ fn safety_text(verdict: Verdict) -> String {
     format!("{} ({:+.3})", if verdict.flagged { "Flagged" } else { "Nothing found" }, verdict.score)
 }
 
+fn variation_text(variation: Variation) -> String {
+    format!("{} of the way to seed {}", variation.strength, variation.seed)
+}
+
+/// What a sheet shows along one direction.
+fn axis_text(axis: Option<&Axis>) -> String {
+    axis.map(|axis| format!("{}: {}", axis.field.label, axis.text())).unwrap_or_default()
+}
+
 fn section_ui(ui: &mut Ui, title: &str) {
     let colour = palette(ui).text_dim;
     ui.label(RichText::new(title).text_style(theme::label()).color(colour));
@@ -140,7 +150,8 @@ fn section_ui(ui: &mut Ui, title: &str) {
 
 fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     let p = palette(ui);
-    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety } = recipe;
+    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety, grid } = recipe;
+    let [across, down, pages] = grid.as_ref().map_or([None, None, None], |axes| axes.all()).map(axis_text);
     for (title, text) in [("Prompt", &request.prompt), ("Negative prompt", &request.negative_prompt)] {
         if !text.is_empty() {
             section_ui(ui, title);
@@ -150,9 +161,16 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     }
     section_ui(ui, "Recipe");
     let facts = [
+        ("Across", across),
+        ("Down", down),
+        ("Pages", pages),
         ("Model", format!("{model_name}\n{model_hash}").trim_end().to_owned()),
         (
-            if request.upscale.is_some() { "Tiles" } else { "Size" },
+            match (&request.upscale, grid) {
+                (Some(_), _) => "Tiles",
+                (None, Some(_)) => "Each picture",
+                (None, None) => "Size",
+            },
             format!("{} × {} px", request.width_px, request.height_px),
         ),
         ("Enlarged", request.upscale.map(|scale| format!("{scale} times")).unwrap_or_default()),
@@ -161,6 +179,7 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
         ("Sampler", studio::sampler(request.sampler).name.to_owned()),
         ("Schedule", studio::schedule(request.schedule).name.to_owned()),
         ("Seed", request.seed.to_string()),
+        ("Variation", request.variation.map(variation_text).unwrap_or_default()),
         ("Time", duration_text(*elapsed_secs)),
         ("Made by", version.clone()),
         ("Safety", safety.map(safety_text).unwrap_or_default()),

@@ -309,6 +309,7 @@ pub fn recipe(request: GenerateRequest) -> Recipe {
         version: "Atelier 0.1.0".to_owned(),
         elapsed_secs: 4.2,
         safety: None,
+        grid: None,
     }
 }
 

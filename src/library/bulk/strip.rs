@@ -144,6 +144,7 @@ mod tests {
             version: String::new(),
             elapsed_secs: 1.0,
             safety: None,
+            grid: None,
         };
         let with = encode(&picture, &Embedded::of_recipe(&recipe, 5), format).unwrap().bytes;
         let without = encode(&picture, &Embedded::default(), format).unwrap().bytes;

@@ -21,6 +21,7 @@ fn home_of(count: u64) -> (tempfile::TempDir, Index, Vec<PictureEntry>) {
             version: String::new(),
             elapsed_secs: 1.0,
             safety: None,
+            grid: None,
         };
         let picture = Picture { width_px: 2, height_px: 1, rgba: [seed as u8, 1, 2, 255].repeat(2) };
         store.save(&picture, &recipe).unwrap()

@@ -84,7 +84,9 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Verdict};
+    use crate::domain::{
+        Extend, GenerateRequest, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Variation, Verdict,
+    };
 
     fn any_recipe() -> impl Strategy<Value = Recipe> {
         let words = ("(?s).{0,60}", "(?s).{0,40}", "[^/\0]{1,20}", 0..SamplerId::ALL.len(), 0..ScheduleId::ALL.len());
@@ -108,6 +110,7 @@ mod tests {
                     schedule: ScheduleId::ALL[schedule],
                     seed,
                     count: 1,
+                    variation: second_pass.then_some(Variation { seed: !seed, strength: share }),
                     clip_skip,
                     guidance_rescale: share,
                     vae: file.clone().map(PathBuf::from),
@@ -130,6 +133,7 @@ mod tests {
                 version: "Atelier 0.1.0".into(),
                 elapsed_secs: secs,
                 safety: second_pass.then_some(Verdict { flagged: true, score: 0.25 }),
+                grid: None,
             },
         )
     }
@@ -164,6 +168,7 @@ mod tests {
                 version: String::new(),
                 elapsed_secs: 0.1 + 0.2,
                 safety: None,
+                grid: None,
             };
             assert_eq!(Embedded::of_recipe(&recipe, 5).recipe(), Some(recipe));
         }
@@ -178,6 +183,7 @@ mod tests {
             version: "Atelier 9.0.0".into(),
             elapsed_secs: 1.5,
             safety: None,
+            grid: None,
         };
         let mut embedded = Embedded::of_recipe(&recipe, 5);
         let newer = embedded.atelier.as_ref().unwrap().replace("\"format\":1", "\"format\":2,\"new\":{\"a\":1}");

@@ -79,6 +79,7 @@ fn recipe(prompt: &str, change: impl FnOnce(&mut Recipe)) -> Recipe {
         version: "Atelier 0.1.0".into(),
         elapsed_secs: 0.5,
         safety: None,
+        grid: None,
     };
     change(&mut recipe);
     recipe

@@ -36,6 +36,7 @@ fn home_of(count: u64) -> (tempfile::TempDir, Paths, Vec<PictureEntry>) {
             version: String::new(),
             elapsed_secs: 1.0,
             safety: None,
+            grid: None,
         };
         let picture = Picture { width_px: 300, height_px: 4, rgba: [seed as u8, 1, 2, 255].repeat(1200) };
         store.save(&picture, &recipe).unwrap()
