@@ -7,6 +7,7 @@ mod window {
     mod create;
     mod gallery;
     mod gallery_many;
+    mod grid;
     mod looks;
     mod models;
     mod shell;

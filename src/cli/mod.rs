@@ -4,9 +4,11 @@ mod bench;
 mod dataset;
 mod extras;
 mod generate;
+mod grid;
 mod models;
 mod size;
 mod starter;
+mod what;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Make pictures from a prompt.
     Generate(Box<generate::Args>),
+    /// Compare settings: a picture for every combination of values, and all of them on one sheet.
+    Grid(Box<grid::Args>),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
     /// Prepare data sets to train on, and look them over.
@@ -43,6 +47,7 @@ impl Cli {
         match self.command {
             None => window(),
             Some(Command::Generate(args)) => generate::run(*args),
+            Some(Command::Grid(args)) => grid::run(*args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Bench(args)) => bench::run(&args),

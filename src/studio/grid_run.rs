@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::grid::{Axes, Grid};
-use crate::domain::{GenerateRequest, JobId, Picture, PictureEntry, Recipe, SafetyMode, UserError, Verdict};
+use crate::domain::grid::Grid;
+use crate::domain::{JobId, Picture, PictureEntry, Recipe, SafetyMode, UserError};
 use crate::library::{LibraryCommand, SheetCell, SheetMade, SheetOrder};
 
 use super::grid::Grids;
@@ -30,8 +30,21 @@ pub(super) struct GridRun {
     grid: Grid,
     cells: Vec<Cell>,
     pictures_dir: std::path::PathBuf,
-    /// What is told of the sheet: of its first picture, with the time and the verdicts of all.
+    /// What is told of the sheet, once a picture has come.
     recipe: Option<Recipe>,
+}
+
+impl GridRun {
+    /// The order for its sheet. Without a single picture there is nothing to lay out, and the user knows.
+    fn into_order(self) -> Option<Effect> {
+        let Self { key: _, grid: _, cells, pictures_dir, recipe } = self;
+        let settled = |cell| match cell {
+            Cell::Settled(cell) => cell,
+            Cell::Waiting(_) => SheetCell::Blank(STOPPED.to_owned()),
+        };
+        let order = SheetOrder { cells: cells.into_iter().map(settled).collect(), recipe: recipe?, pictures_dir };
+        Some(Effect::Library(LibraryCommand::Sheet(Box::new(order))))
+    }
 }
 
 /// How far a grid is.
@@ -75,9 +88,7 @@ impl Grids {
             Err(_) => SheetCell::Memory(Arc::clone(picture)),
         };
         run.cells[at] = Cell::Settled(cell);
-        let told = run.recipe.get_or_insert_with(|| Recipe { elapsed_secs: 0.0, ..recipe.clone() });
-        told.elapsed_secs += recipe.elapsed_secs;
-        told.safety = worse(told.safety, recipe.safety);
+        run.grid.tell(&mut run.recipe, recipe);
     }
 
     /// A job has failed: a cell stays blank, if it was one.
@@ -92,12 +103,6 @@ impl Grids {
         let is_it = |cell: &Cell| matches!(cell, Cell::Waiting(other) if *other == job);
         self.runs.iter_mut().find_map(|run| run.cells.iter().position(is_it).map(|at| (run, at)))
     }
-}
-
-/// The verdict on two pictures together.
-fn worse(a: Option<Verdict>, b: Option<Verdict>) -> Option<Verdict> {
-    let (Some(one), Some(other)) = (a, b) else { return a.or(b) };
-    Some(Verdict { flagged: one.flagged || other.flagged, score: one.score.max(other.score) })
 }
 
 impl State {
@@ -146,19 +151,7 @@ impl State {
             }
             !is_ended
         });
-        ended.into_iter().filter_map(|run| self.order_sheet(run)).collect()
-    }
-
-    fn order_sheet(&mut self, run: GridRun) -> Option<Effect> {
-        let GridRun { key: _, grid: Grid { base, axes }, cells, pictures_dir, recipe } = run;
-        // Without a single picture there is nothing to lay out, and the user knows.
-        let recipe = sheet_recipe(base, axes, recipe?);
-        let settled = |cell| match cell {
-            Cell::Settled(cell) => cell,
-            Cell::Waiting(_) => SheetCell::Blank(STOPPED.to_owned()),
-        };
-        let cells = cells.into_iter().map(settled).collect();
-        Some(Effect::Library(LibraryCommand::Sheet(Box::new(SheetOrder { cells, recipe, pictures_dir }))))
+        ended.into_iter().filter_map(GridRun::into_order).collect()
     }
 
     /// A sheet has come: it is one of the session's pictures.
@@ -172,11 +165,6 @@ impl State {
         self.notices.info("The grid is finished: its sheet is the newest picture of this session", None);
         if is_here { self.refresh_gallery() } else { Vec::new() }
     }
-}
-
-/// What is told of a sheet.
-fn sheet_recipe(base: GenerateRequest, axes: Axes, of_pictures: Recipe) -> Recipe {
-    Recipe { request: GenerateRequest { count: 1, ..base }, grid: Some(Box::new(axes)), ..of_pictures }
 }
 
 #[cfg(test)]
@@ -291,15 +279,6 @@ mod tests {
         act(&mut state, GridAction::Stop(1));
         state.on_event(Event::Cancelled { job: first.id });
         assert!(state.tend_grids().is_empty() && progress(&state).is_empty(), "there is nothing to lay out");
-    }
-
-    #[test]
-    fn a_flagged_picture_flags_the_sheet() {
-        let verdict = |flagged, score| Some(Verdict { flagged, score });
-        assert_eq!(worse(None, None), None);
-        assert_eq!(worse(verdict(false, -0.2), None), verdict(false, -0.2));
-        assert_eq!(worse(verdict(true, 0.1), verdict(false, -0.2)), verdict(true, 0.1));
-        assert_eq!(worse(verdict(false, -0.3), verdict(true, 0.2)), verdict(true, 0.2));
     }
 
     #[test]

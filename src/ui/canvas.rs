@@ -2,8 +2,11 @@
 
 use egui::{Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
-use crate::studio::{Action, FilmItem, Running, State, View, duration_text, time_left_text};
+use crate::studio::{
+    Action, FilmItem, GridAction, Running, State, VariationAction, View, duration_text, time_left_text,
+};
 
+use super::grid::grids_progress_ui;
 use super::icons::Icon;
 use super::textures::{TextureKey, Textures};
 use super::theme::{self, palette};
@@ -111,6 +114,7 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
             }
         });
     });
+    grids_progress_ui(ui, state, actions);
     waiting_ui(ui, state, actions);
 }
 
@@ -188,6 +192,11 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         Action::UseSeed,
         Action::BeginWithSelected,
         Action::UpscaleSelected,
+        if item.recipe.grid.is_some() {
+            Action::Grid(GridAction::UseSelected)
+        } else {
+            Action::Variation(VariationAction::Open)
+        },
         Action::Trash,
     ];
     // A row that does not fit is not broken in two: the rarer actions, which the gallery has too, are left out.
@@ -203,7 +212,7 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         })
         .collect();
     let mut shown: Vec<usize> = (0..buttons.len()).collect();
-    for dropped in [3, 2, 1, 4, 5] {
+    for dropped in [3, 2, 1, 4, 5, 6] {
         if shown.iter().map(|&i| widths[i]).sum::<f32>() - spacing <= ui.available_width() {
             break;
         }

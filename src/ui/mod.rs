@@ -9,6 +9,7 @@ mod filmstrip;
 mod gallery;
 mod gallery_head;
 mod gallery_shelves;
+mod grid;
 mod icons;
 mod models;
 mod models_cards;
@@ -19,6 +20,7 @@ mod settings;
 mod shortcuts;
 mod textures;
 pub mod theme;
+mod variation;
 mod viewer;
 mod widgets;
 
@@ -79,6 +81,8 @@ impl Window {
             }
         }
         notices::notices_ui(ui.ctx(), state, actions);
+        grid::grid_dialog_ui(ui.ctx(), state, actions);
+        variation::variations_dialog_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
         self.had_keyboard = ui.memory(|memory| memory.focused().is_some());
     }

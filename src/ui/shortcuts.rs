@@ -8,7 +8,7 @@ use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, State};
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    if state.path_prompt.is_some() {
+    if state.path_prompt.is_some() || state.grids.is_open || state.variations.of.is_some() {
         return; // the dialog in the window has the keys
     }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);

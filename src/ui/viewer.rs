@@ -4,7 +4,7 @@ use egui::{CentralPanel, Frame, Grid, Margin, Panel, Rect, RichText, ScrollArea,
 
 use crate::domain::grid::Axis;
 use crate::domain::{PictureEntry, Recipe, Variation, Verdict};
-use crate::studio::{self, Action, GalleryAction, Move, State, duration_text};
+use crate::studio::{self, Action, GalleryAction, GridAction, Move, State, VariationAction, duration_text};
 
 use super::gallery::entry_name;
 use super::icons::Icon;
@@ -110,7 +110,7 @@ fn recipe_ui(ui: &mut Ui, state: &State, entry: &PictureEntry, actions: &mut Vec
     let margin = Margin { left: 20, right: 20, top: 16, bottom: 16 };
     let bottom = Frame::new().fill(p.panel).inner_margin(margin);
     Panel::bottom("recipe actions").resizable(false).show_separator_line(true).frame(bottom).show(ui, |ui| {
-        buttons_ui(ui, entry.recipe.is_some(), actions);
+        buttons_ui(ui, entry.recipe.as_ref(), actions);
     });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(margin).show(ui, |ui| {
@@ -193,7 +193,13 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     });
 }
 
-fn buttons_ui(ui: &mut Ui, has_recipe: bool, actions: &mut Vec<Action>) {
+fn buttons_ui(ui: &mut Ui, recipe: Option<&Recipe>, actions: &mut Vec<Action>) {
+    let has_recipe = recipe.is_some();
+    let anew = if recipe.is_some_and(|recipe| recipe.grid.is_some()) {
+        Action::Grid(GridAction::UseSelected)
+    } else {
+        Action::Variation(VariationAction::Open)
+    };
     let width = ui.available_width();
     let half = ((width - ui.spacing().item_spacing.x) / 2.0).floor();
     let mut button = |ui: &mut Ui, action: Action, emphasis: Emphasis, size: Vec2, needs_recipe: bool| {
@@ -208,6 +214,7 @@ fn buttons_ui(ui: &mut Ui, has_recipe: bool, actions: &mut Vec<Action>) {
     let wide = vec2(width, 36.0);
     let narrow = vec2(half, theme::CONTROL_HEIGHT);
     button(ui, Action::UseAllParameters, Emphasis::Primary, wide, true);
+    button(ui, anew, Emphasis::Normal, vec2(width, theme::CONTROL_HEIGHT), true);
     ui.horizontal(|ui| {
         button(ui, Action::BeginWithSelected, Emphasis::Normal, narrow, false);
         button(ui, Action::UpscaleSelected, Emphasis::Normal, narrow, false);

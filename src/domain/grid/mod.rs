@@ -13,7 +13,7 @@ pub use fields::{Choices, FIELDS, Field};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, GenerateRequest, ModelRef};
+use super::{Capabilities, GenerateRequest, ModelRef, Recipe, Verdict};
 
 /// Most pictures of a grid.
 pub const MAX_CELLS: usize = 500;
@@ -221,6 +221,22 @@ impl Grid {
             }
         }
         problems
+    }
+
+    /// Adds a picture to what is told of the sheet: that is as the first picture, with what all have in common, the time of
+    /// all, and flagged where one of them is.
+    pub fn tell(&self, sheet: &mut Option<Recipe>, picture: &Recipe) {
+        let told = sheet.get_or_insert_with(|| Recipe {
+            request: GenerateRequest { count: 1, ..self.base.clone() },
+            elapsed_secs: 0.0,
+            grid: Some(Box::new(self.axes.clone())),
+            ..picture.clone()
+        });
+        told.elapsed_secs += picture.elapsed_secs;
+        told.safety = match (told.safety, picture.safety) {
+            (Some(a), Some(b)) => Some(Verdict { flagged: a.flagged || b.flagged, score: a.score.max(b.score) }),
+            (a, b) => a.or(b),
+        };
     }
 
     /// How much work it is, in a unit of its own: see [`work`].

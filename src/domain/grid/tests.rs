@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::{Extend, FamilyId, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Variation};
+use crate::domain::{Extend, FamilyId, Hires, InitImage, LoraUse, SamplerId, ScheduleId, Variation, Verdict};
 
 static FAMILY: Capabilities = Capabilities {
     family: FamilyId::Starter,
@@ -342,6 +342,30 @@ fn work_counts_px_and_evaluations() {
     assert_eq!(work(&two), 3.0 * work(&plain));
     let three = grid_of(plain.clone(), axis("steps", "20, 40"), None, None);
     assert_eq!(three.work(), 3.0 * work(&plain));
+}
+
+#[test]
+fn a_flagged_picture_flags_the_sheet_and_times_add_up() {
+    let grid = grid_of(full(), axis("steps", "1-3"), None, None);
+    let verdict = |flagged, score| Some(Verdict { flagged, score });
+    let mut told = None;
+    for (cell, safety) in
+        [verdict(false, -0.25), None, verdict(true, 0.5), verdict(false, -0.5)].into_iter().enumerate()
+    {
+        let recipe = Recipe {
+            request: grid.cell(cell.min(2)).unwrap(),
+            model_name: format!("model {cell}"),
+            model_hash: String::new(),
+            version: String::new(),
+            elapsed_secs: 1.5,
+            safety,
+            grid: None,
+        };
+        grid.tell(&mut told, &recipe);
+    }
+    let told = told.unwrap();
+    assert_eq!((told.safety, told.elapsed_secs, told.model_name.as_str()), (verdict(true, 0.5), 6.0, "model 0"));
+    assert_eq!((told.request, *told.grid.unwrap()), (grid.base, grid.axes));
 }
 
 #[test]

@@ -40,14 +40,14 @@ fn overlap(a: Area, b: Area) -> bool {
 fn pictures_lie_where_they_belong_and_keep_their_pixels() {
     let axes = axes_of("guidance=1,4,7", Some("steps=10,20"), Some("seed=1,2"));
     let colour = |cell: usize| [cell as u8 * 20, 100, 200 - cell as u8 * 10];
-    let cells: Vec<SheetCell> = (0..12).map(|cell| SheetCell::Memory(plain(32, 48, colour(cell)))).collect();
-    let layout = Layout::new(&axes, (32, 48), &Face::bundled());
+    let cells: Vec<SheetCell> = (0..12).map(|cell| SheetCell::Memory(plain(96, 48, colour(cell)))).collect();
+    let layout = Layout::new(&axes, (96, 48), &Face::bundled());
     let sheet = compose(&axes, &cells).unwrap();
     assert_eq!((sheet.width_px, sheet.height_px), (layout.width_px, layout.height_px));
     for cell in 0..12 {
         let Area { x, y, width, height } = layout.cell(cell);
-        assert_eq!((width, height), (32, 48));
-        for (x, y) in [(x, y), (x + 31, y), (x, y + 47), (x + 31, y + 47), (x + 16, y + 24)] {
+        assert_eq!((width, height), (96, 48));
+        for (x, y) in [(x, y), (x + 95, y), (x, y + 47), (x + 95, y + 47), (x + 48, y + 24)] {
             assert_eq!(pixel(&sheet, x, y), colour(cell), "cell {cell}");
         }
     }

@@ -10,12 +10,14 @@ const BYTES: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.otf");
 const LINE: f32 = 1.3;
 /// How much of a text is looked at: more than fits beside any picture.
 const MOST_CHARS: usize = 2000;
+/// How wide the box is that stands for a character which the font lacks, in times of the font's size.
+const BOX: f32 = 0.7;
 /// What stands for what was cut off.
 const CUT: char = '…';
 
 /// A font that can be measured and drawn.
 ///
-/// Characters that it lacks, such as Chinese ones, are drawn as its box for that; none is left out, and none fails.
+/// Characters that it lacks, such as Chinese ones, are drawn as empty boxes; none fails.
 pub struct Face {
     font: &'static FontRef<'static>,
 }
@@ -47,13 +49,14 @@ impl Face {
     /// How wide a line is, in px.
     pub fn width(&self, line: &str, font_px: f32) -> f32 {
         let font = self.font.as_scaled(PxScale::from(font_px));
-        line.chars().map(|c| font.h_advance(self.glyph(c))).sum()
+        line.chars().map(|c| self.glyph(c).map_or(BOX * font_px, |id| font.h_advance(id))).sum()
     }
 
     /// Breaks a text into lines of a width, between words where that is possible. What does not fit into `most_lines` is
     /// cut off, and the last line ends in `…`.
     pub fn wrap(&self, text: &str, width_px: f32, font_px: f32, most_lines: usize) -> Vec<String> {
-        let clean: String = text.chars().take(MOST_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let seen = text.chars().take(MOST_CHARS).filter(|c| !is_invisible(*c));
+        let clean: String = seen.map(|c| if c.is_control() { ' ' } else { c }).collect();
         let fits = |line: &str| self.width(line, font_px) <= width_px;
         let mut lines: Vec<String> = Vec::new();
         let mut line = String::new();
@@ -103,7 +106,11 @@ impl Face {
         let baseline = at.1 + leading + font.ascent();
         let mut x = at.0;
         for c in line.chars() {
-            let id = self.glyph(c);
+            let Some(id) = self.glyph(c) else {
+                draw_box((x, baseline), font_px, ink);
+                x += BOX * font_px;
+                continue;
+            };
             let glyph = id.with_scale_and_position(font_px, point(x, baseline));
             if let Some(outline) = self.font.outline_glyph(glyph) {
                 let corner = outline.px_bounds().min;
@@ -118,9 +125,28 @@ impl Face {
         }
     }
 
-    fn glyph(&self, c: char) -> GlyphId {
-        self.font.glyph_id(c)
+    /// The glyph of a character, where the font has one.
+    fn glyph(&self, c: char) -> Option<GlyphId> {
+        Some(self.font.glyph_id(c)).filter(|id| id.0 != 0)
     }
+}
+
+/// An empty box on the line.
+fn draw_box((left, baseline): (f32, f32), font_px: f32, ink: &mut dyn FnMut(Ink)) {
+    let (left, bottom) = (left.round() as i32 + 1, baseline.round() as i32);
+    let (width, height) = ((BOX * font_px) as i32 - 2, (BOX * font_px) as i32);
+    for y in 0..height {
+        for x in 0..width {
+            if x == 0 || y == 0 || x == width - 1 || y == height - 1 {
+                ink(Ink { x: left + x, y: bottom - height + y, coverage: 0.6 });
+            }
+        }
+    }
+}
+
+/// Characters that only tell how others are drawn: joiners, direction marks, choices of a form.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -140,7 +166,7 @@ mod tests {
         assert_eq!(drawn("   "), 0);
         assert!(drawn("Guidance 7") > 100);
         for missing in ["絹", "ไ", "👗", "\u{10ffff}"] {
-            assert_eq!(Face::bundled().font.glyph_id(missing.chars().next().unwrap()).0, 0, "{missing}");
+            assert_eq!(Face::bundled().glyph(missing.chars().next().unwrap()), None, "{missing}");
             assert!(drawn(missing) > 10, "{missing}: a box stands for what is lacking");
         }
     }
@@ -148,7 +174,7 @@ mod tests {
     #[test]
     fn lines_are_broken_between_words_and_cut_with_a_sign() {
         let face = Face::bundled();
-        let width = face.width("a red dress", 20.0) + 0.5;
+        let width = face.width("with stripes", 20.0) + 0.5;
         assert_eq!(
             face.wrap("a red dress with stripes", width, 20.0, 3),
             ["a red dress", "with stripes"].map(str::to_owned)[..]
