@@ -31,27 +31,32 @@ pub fn grid_dialog_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
         return;
     }
     let modal = Modal::new(Id::unique("grid")).show(ctx, |ui| {
-        ui.set_width(theme::GRID_WIDTH);
-        let p = palette(ui);
-        ui.label(RichText::new("Grid").text_style(theme::title()).color(p.text));
-        hint_ui(
-            ui,
-            "A picture for every combination of values, made with the settings at the left. All come to lie on one sheet, \
-             and each is saved as a picture of its own.",
-        );
-        let room = (ctx.content_rect().height() - 240.0).max(160.0);
-        ScrollArea::vertical().max_height(room).show(ui, |ui| {
-            for (at, axis) in state.grids.axes.iter().enumerate() {
-                ui.add_space(3.0 * theme::UNIT);
-                axis_ui(ui, at, axis, &state.grids.check, actions);
-            }
-        });
-        ui.add_space(3.0 * theme::UNIT);
-        bottom_ui(ui, state, actions);
+        Frame::new().inner_margin(theme::DIALOG_MARGIN).show(ui, |ui| content_ui(ui, state, actions));
     });
     if modal.should_close() {
         actions.push(act(GridAction::Close));
     }
+}
+
+/// What stands in the dialog.
+fn content_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
+    ui.set_width(theme::GRID_WIDTH);
+    let p = palette(ui);
+    ui.label(RichText::new("Grid").text_style(theme::title()).color(p.text));
+    hint_ui(
+        ui,
+        "A picture for every combination of values, made with the settings at the left. All come to lie on one sheet, \
+         and each is saved as a picture of its own.",
+    );
+    let room = (ui.ctx().content_rect().height() - 240.0).max(160.0);
+    ScrollArea::vertical().max_height(room).show(ui, |ui| {
+        for (at, axis) in state.grids.axes.iter().enumerate() {
+            ui.add_space(3.0 * theme::UNIT);
+            axis_ui(ui, at, axis, &state.grids.check, actions);
+        }
+    });
+    ui.add_space(3.0 * theme::UNIT);
+    bottom_ui(ui, state, actions);
 }
 
 fn axis_ui(ui: &mut Ui, at: usize, axis: &AxisDraft, check: &GridCheck, actions: &mut Vec<Action>) {

@@ -152,7 +152,14 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     let p = palette(ui);
     let Recipe { request, model_name, model_hash, version, elapsed_secs, safety, grid } = recipe;
     let [across, down, pages] = grid.as_ref().map_or([None, None, None], |axes| axes.all()).map(axis_text);
-    for (title, text) in [("Prompt", &request.prompt), ("Negative prompt", &request.negative_prompt)] {
+    let texts = [
+        ("Prompt", &request.prompt),
+        ("Negative prompt", &request.negative_prompt),
+        ("Across", &across),
+        ("Down", &down),
+        ("Pages", &pages),
+    ];
+    for (title, text) in texts {
         if !text.is_empty() {
             section_ui(ui, title);
             ui.add(egui::Label::new(RichText::new(text).color(p.text)).wrap().selectable(true));
@@ -161,9 +168,6 @@ fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     }
     section_ui(ui, "Recipe");
     let facts = [
-        ("Across", across),
-        ("Down", down),
-        ("Pages", pages),
         ("Model", format!("{model_name}\n{model_hash}").trim_end().to_owned()),
         (
             match (&request.upscale, grid) {

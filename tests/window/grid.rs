@@ -7,7 +7,6 @@ use atelier::library::{LibraryCommand, LibraryEvent, SheetCell, SheetMade, Sheet
 use egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 
-use super::adapters::disclose;
 use super::bench::{Bench, entry, garment, recipe};
 use super::looks::snapshot;
 
@@ -24,6 +23,9 @@ fn type_text(bench: &mut Bench, field: &str, text: &str) {
 /// Chooses what differs along an axis.
 fn choose(bench: &mut Bench, direction: &str, field: &str) {
     bench.harness.get_by_role_and_label(Role::ComboBox, &format!("Field: {direction}")).click();
+    bench.harness.run();
+    // The list is longer than its place.
+    bench.harness.get_by_role_and_label(Role::Button, field).scroll_to_me();
     bench.harness.run();
     bench.harness.get_by_role_and_label(Role::Button, field).click();
     bench.harness.run();
@@ -130,15 +132,17 @@ fn all_samplers_are_filled_in_and_an_axis_is_left_out_again() {
 }
 
 #[test]
-fn the_dialogs_look() {
-    for (theme, name) in [(Theme::Dark, "grid_dark"), (Theme::Light, "grid_light")] {
-        let mut bench = written(Settings { theme, ..Settings::default() });
-        if theme == Theme::Light {
-            choose(&mut bench, "pages", "Seed");
-            type_text(&mut bench, "Values: pages", "1-3, soon, 9-1 (+2)");
-        }
-        snapshot(&mut bench, name);
-    }
+fn dialog_dark() {
+    let mut bench = written(Settings::default());
+    snapshot(&mut bench, "grid_dark");
+}
+
+#[test]
+fn dialog_light_with_problems() {
+    let mut bench = written(Settings { theme: Theme::Light, ..Settings::default() });
+    choose(&mut bench, "pages", "Seed");
+    type_text(&mut bench, "Values: pages", "1-3, soon, 9-1 (+2)");
+    snapshot(&mut bench, "grid_light");
 }
 
 fn finished(bench: &mut Bench) -> Job {
@@ -152,9 +156,14 @@ fn finished(bench: &mut Bench) -> Job {
 fn the_drafts_variation_is_folded_away_and_goes_into_the_request() {
     let mut bench = Bench::first_start();
     assert!(!bench.has("Towards"));
-    disclose(&mut bench, "Variation");
+    bench.harness.get_by_role_and_label(Role::DisclosureTriangle, "Variation").click_accesskit();
+    bench.harness.run_steps(16);
+    bench.harness.get_by_role_and_label(Role::SpinButton, "Strength of the variation").scroll_to_me();
+    bench.harness.run();
     bench.type_number("Strength of the variation", "0.25");
     assert_eq!(bench.draft().variation.map(|variation| variation.strength), Some(0.25));
+    bench.harness.get_by_role_and_label(Role::TextInput, "Towards").scroll_to_me();
+    bench.harness.run();
     type_text(&mut bench, "Towards", "99x");
     bench.type_number("Pictures", "3");
     bench.press(Modifiers::COMMAND, Key::Enter);
@@ -162,7 +171,8 @@ fn the_drafts_variation_is_folded_away_and_goes_into_the_request() {
     assert_eq!(request.variation.map(|variation| (variation.seed, variation.strength)), Some((99, 0.25)));
     assert_eq!(request.single(2).variation.map(|variation| variation.seed), Some(101));
     let before = bench.draft().variation;
-    bench.click("Another way");
+    bench.harness.get_by_role_and_label(Role::Button, "Another way").click_accesskit();
+    bench.harness.run();
     assert_ne!(bench.draft().variation, before);
 }
 
