@@ -1,5 +1,6 @@
 //! `atelier grid`: a picture for every combination of some values, and all of them on one sheet.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::generate::{Target, assets, note, open_target, progress_bar, safety_mode, write_new};
 use super::what::What;
-use crate::domain::grid::{Axes, Axis, FIELDS, Grid};
+use crate::domain::grid::{Axes, Axis, FIELDS, Field, Grid};
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Picture, Recipe, Result, SafetyMode, UserError};
 use crate::library::sheet::{SheetCell, compose};
 use crate::library::{encode_picture, write_atomically};
@@ -251,11 +252,9 @@ fn fields_help() -> String {
         "Values are a list (1,4,7); of numbers also ranges: 1-5, 10-50(+10), 0-1[5]. Quotation marks keep text with \
          commas together.\n\nFields:\n",
     );
-    for field in FIELDS {
-        help.push_str(&format!(
-            "  {:<19} {}\n  {:<19} {}={}\n",
-            field.name, field.explanation, "", field.name, field.example
-        ));
+    for Field { name, explanation, example, .. } in FIELDS {
+        // Writing into a string does not fail.
+        let _ = writeln!(help, "  {name:<19} {explanation}\n  {:<19} {name}={example}", "");
     }
     help
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::values;
 use crate::domain::prompt::{extract_networks, with_network};
@@ -446,14 +446,19 @@ impl std::fmt::Debug for Field {
     }
 }
 
-pub(super) fn by_name<S: Serializer>(field: &&'static Field, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(field.name)
+/// In files a field is its name.
+impl Serialize for Field {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name)
+    }
 }
 
-pub(super) fn from_name<'de, D: Deserializer<'de>>(from: D) -> Result<&'static Field, D::Error> {
-    let name = String::deserialize(from)?;
-    let known = FIELDS.iter().find(|field| field.name == name);
-    known.ok_or_else(|| serde::de::Error::custom(format!("there is no field called {name}")))
+impl<'de> Deserialize<'de> for &'static Field {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        let known = FIELDS.iter().find(|field| field.name == name);
+        known.ok_or_else(|| serde::de::Error::custom(format!("there is no field called {name}")))
+    }
 }
 
 fn is_none(text: &str) -> bool {

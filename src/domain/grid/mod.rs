@@ -22,7 +22,6 @@ pub const MAX_CELLS: usize = 500;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
     /// Which field.
-    #[serde(serialize_with = "fields::by_name", deserialize_with = "fields::from_name")]
     pub field: &'static Field,
     /// Its values in order, each as it would be typed.
     pub values: Vec<String>,

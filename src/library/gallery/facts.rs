@@ -139,6 +139,9 @@ fn recipe_key(recipe: &Recipe) -> i64 {
     hash.update(text.as_bytes());
     hash.update([0]);
     hash.update(recipe.model_hash.as_bytes());
+    if let Some(axes) = &recipe.grid {
+        hash.update(serde_json::to_string(axes).unwrap_or_default());
+    }
     let digest = hash.finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
