@@ -7,6 +7,7 @@ mod event;
 mod family;
 mod fork;
 mod gallery;
+pub mod grid;
 mod job;
 mod likeness;
 mod picture;
@@ -24,6 +25,7 @@ mod settings;
 mod shelf;
 pub mod template;
 pub mod training;
+mod variation;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
 pub use error::{ErrorKind, Result, UserError};
@@ -50,3 +52,4 @@ pub use shelf::{
     CatalogueEntry, DownloadPlan, ModelEntry, ModelHome, ModelState, ModelSummary, ModelsCommand, ModelsEvent,
     TokenSource, TransferEnd, TransferKey, TransferProgress, TransferStage, bytes_text,
 };
+pub use variation::Variation;
