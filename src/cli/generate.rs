@@ -1,10 +1,10 @@
 //! `atelier generate`: pictures from a prompt, without a window.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::extras::Extras;
@@ -85,7 +85,7 @@ pub fn run(mut args: Args) -> Result<()> {
     let model_ref = ModelRef::parse(&args.model);
     // What is wrong with the target is said before the work, not after it.
     let mut target = open_target(args.out.as_deref(), args.count)?;
-    let draw = Draw { json: args.json, safety: args.safety, bar: progress_bar(args.json) };
+    let draw = Draw { json: args.json, safety: args.safety, bar: bar_unless(args.json, BAR) };
     draw.say(&format!("Loading {model_ref}"));
     let mut model = models::open(&model_ref, args.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
     let request = request(args, model_ref, &model)?;
@@ -174,18 +174,6 @@ struct Draw {
     json: bool,
     safety: SafetyMode,
     bar: ProgressBar,
-}
-
-fn progress_bar(json: bool) -> ProgressBar {
-    if json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a test run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len} · {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 impl Draw {

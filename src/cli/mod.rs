@@ -8,6 +8,7 @@ mod extras;
 mod gallery;
 mod generate;
 mod models;
+mod progress;
 mod queue;
 mod replay;
 mod size;

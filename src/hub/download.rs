@@ -1,6 +1,5 @@
 //! Downloading a plan: file by file into the cache, from the bytes that are there.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -345,12 +344,7 @@ impl Partial {
     }
 
     fn sha256(&self) -> String {
-        let mut text = String::new();
-        for byte in self.hash.clone().finalize() {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        hex(&self.hash.clone().finalize())
     }
 
     /// Throws the file away, as far as that can be done; empty it does no harm.

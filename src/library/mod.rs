@@ -29,6 +29,7 @@ pub mod settings;
 pub mod shelf;
 pub mod sources;
 pub mod styles;
+mod text_file;
 pub mod thumbnail_pool;
 pub mod thumbnails;
 pub mod trash;

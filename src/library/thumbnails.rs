@@ -1,6 +1,5 @@
 //! [`Thumbnails`]: small pictures for the gallery, cached on disk within a bound. Threads can share one.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -91,11 +90,7 @@ impl Thumbnails {
         hash.update([0]);
         hash.update(stamp.mtime_ns.to_le_bytes());
         hash.update(stamp.size.to_le_bytes());
-        let name = hash.finalize().iter().take(16).fold(String::new(), |mut name, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-            name
-        });
+        let name = hex(&hash.finalize()[..16]);
         // 256 folders, because some systems are slow with tens of thousands of files in one.
         self.dir.join(&name[..2]).join(name)
     }

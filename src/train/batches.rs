@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::buckets::Placed;
-use super::dataset_cache::{Cache, View, content_hash, encode, hex, ids, shown};
+use super::dataset_cache::{Cache, View, content_hash, encode, ids, shown};
 use super::draws::{Draw, draws, noise};
 use super::examples::{Example, Examples};
 use super::learner::{Batch, Learner, time_ids};

@@ -3,7 +3,6 @@
 //! A cache can be deleted at any time. What cannot be read in it is made again; what was made with another model, other
 //! pictures or other settings has another name.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -200,16 +199,6 @@ fn digest_of(model: &Model, parts: &[Component], rest: &str) -> Result<String> {
         }
     }
     Ok(hex(&hasher.finalize()))
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// A file of the cache, if it is there and whole.

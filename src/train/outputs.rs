@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Parameters;
-use super::dataset_cache::hex;
 use super::learner::Learner;
 use super::lora::parameter_names;
 use crate::domain::training::{Method, SavePrecision, TrainingConfig};
