@@ -1,17 +1,21 @@
 //! `atelier generate`: pictures from a prompt, without a window.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::progress::bar_unless;
 use super::what::What;
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, UserError, Variation};
 use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, write_atomically};
 use crate::models::{self, Model};
 use crate::pipeline::{self, Assets, Progress};
+
+/// How the progress of it is shown.
+pub const BAR: &str = "{msg} {wide_bar} step {pos} of {len} · {eta} left";
 
 /// Arguments of `atelier generate`.
 #[derive(clap::Args)]
@@ -51,7 +55,7 @@ pub fn run(args: Args) -> Result<()> {
     let model_ref = ModelRef::parse(&what.model);
     // What is wrong with the target is said before the work, not after it.
     let mut target = open_target(out.as_deref(), count)?;
-    let draw = Draw { json, safety, bar: progress_bar(json) };
+    let draw = Draw { json, safety, bar: bar_unless(json, BAR) };
     draw.say(&format!("Loading {model_ref}"));
     let mut model = models::open(&model_ref, what.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
     let request = what.request(model_ref, &model, count)?;
@@ -110,19 +114,6 @@ struct Draw {
     json: bool,
     safety: SafetyMode,
     bar: ProgressBar,
-}
-
-/// A bar for people; none where a program listens.
-pub fn progress_bar(json: bool) -> ProgressBar {
-    if json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a test run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len} · {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 impl Draw {

@@ -9,7 +9,8 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::generate::{Target, assets, note, open_target, progress_bar, safety_mode, write_new};
+use super::generate::{BAR, Target, assets, note, open_target, safety_mode, write_new};
+use super::progress::bar_unless;
 use super::what::What;
 use crate::domain::grid::{Axes, Axis, FIELDS, Field, Grid};
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Picture, Recipe, Result, SafetyMode, UserError};
@@ -58,7 +59,7 @@ pub fn run(args: Args) -> Result<()> {
     let first = of_axis.and_then(|axis| axis.values.first()).unwrap_or(&what.model);
     let model_ref = ModelRef::parse(first);
     let target = open_target(out.as_deref(), 1)?;
-    let bar = progress_bar(json);
+    let bar = bar_unless(json, BAR);
     bar.set_message(format!("Loading {model_ref}"));
     bar.tick();
     let model = models::open(&model_ref, what.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;

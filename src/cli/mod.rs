@@ -9,6 +9,7 @@ mod gallery;
 mod generate;
 mod grid;
 mod models;
+mod progress;
 mod queue;
 mod replay;
 mod size;

@@ -2,6 +2,7 @@
 
 mod adapters;
 pub mod batch;
+mod digest;
 mod error;
 mod event;
 mod family;
@@ -28,6 +29,7 @@ pub mod training;
 mod variation;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
+pub use digest::{fnv1a, hex};
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Command, Event, StepPreview};
 pub use family::{Capabilities, FamilyId, ModelInfo};

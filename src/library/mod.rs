@@ -31,6 +31,7 @@ pub mod sheet;
 pub mod shelf;
 pub mod sources;
 pub mod styles;
+mod text_file;
 pub mod thumbnail_pool;
 pub mod thumbnails;
 pub mod trash;
