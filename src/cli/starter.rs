@@ -4,15 +4,19 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::progress::bar;
 use crate::dataset::garments::{GarmentSpec, Split, render};
 use crate::domain::training::{Control, Method, TrainingEvent};
 use crate::domain::{Cancel, ModelRef, Picture, Result, UserError};
 use crate::library::write_atomically;
 use crate::models::{self, AdapterUse};
 use crate::train::starter::{self, LessonPlan, Progress, Rhythm, SampleSettings, Standing, UNetSettings, VaeSettings};
+
+/// How the progress of it is shown.
+const BAR: &str = "{msg} {wide_bar} {pos} of {len}";
 
 /// Arguments of `atelier starter`.
 #[derive(clap::Args)]
@@ -168,13 +172,13 @@ pub fn run(args: Args) -> Result<()> {
             write_sheet(&out, &pictures)
         }
         Step::TrainVae(training) => {
-            let bar = bar();
+            let bar = bar(BAR);
             starter::train_vae(&training.work.join("vae"), &training.vae(), RHYTHM, &cancel, &mut |state| {
                 show(&bar, state);
             })
         }
         Step::TrainUnet(training) => {
-            let bar = bar();
+            let bar = bar(BAR);
             let (vae, unet) = (training.vae(), training.unet());
             let mut encoded = |count: u64| bar.set_message(format!("{count} pictures encoded"));
             starter::train_unet(&training.work, &vae, &unet, RHYTHM, &cancel, &mut encoded, &mut |state| {
@@ -194,7 +198,7 @@ fn teach(teaching: &Teaching) -> Result<()> {
     let Teaching { work, whole, steps, count, known, seed, .. } = teaching;
     let method = if *whole { Method::Full } else { Method::Lora };
     let plan = LessonPlan { method, steps: *steps, prompts: *count, known: *known, seed: *seed };
-    let bar = bar();
+    let bar = bar(BAR);
     let (lesson, [before, after]) = starter::teach(work, plan, &mut |event| {
         if let TrainingEvent::Step(step) = event {
             bar.set_length(step.steps);
@@ -232,7 +236,7 @@ fn judge(judging: &Judging) -> Result<()> {
     if let Some(path) = &judging.lora {
         model.wear(&[AdapterUse { path: path.clone(), unet_weight: 1.0, text_encoder_weight: 1.0 }])?;
     }
-    let bar = bar();
+    let bar = bar(BAR);
     bar.set_length(*count as u64);
     let (text, value, pictures) = if judging.lesson {
         let (shown, pictures) = starter::judge_lesson(&model, *count, settings)?;
@@ -252,15 +256,6 @@ fn judge(judging: &Judging) -> Result<()> {
 fn write_sheet(path: &Path, pictures: &[Picture]) -> Result<()> {
     write_atomically(path, &starter::png(&starter::sheet(pictures, COLUMNS))?)?;
     say(&format!("{}", path.display()))
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn show(bar: &ProgressBar, state: &Progress) {
