@@ -1,7 +1,6 @@
-//! A thread with a stack that is deep enough to train on.
+//! Threads with stacks that are deep enough to train on.
 
-use std::panic::resume_unwind;
-use std::thread;
+use rayon::ThreadPoolBuilder;
 
 use crate::domain::{Result, UserError};
 
@@ -9,20 +8,22 @@ use crate::domain::{Result, UserError};
 /// drops them by recursion too. Pages that are never touched cost nothing.
 pub(super) const STACK_BYTES: usize = 256 << 20;
 
-/// Runs `work` on a thread of its own with a deep stack, and waits for it. A panic in it goes on here.
+/// Runs `work` on a deep stack, and waits for it. A panic in it goes on here.
+///
+/// It runs on one of a pool's own threads, which takes its share of every kernel: on a thread beside the pool it would
+/// wake another one and fall asleep at each of a thousand kernels of a step, which is felt where kernels are small, and
+/// most where the processor is busy with other work.
 ///
 /// # Errors
-/// Those of `work`, or when the system gives no thread.
+/// Those of `work`, or when the system gives no threads.
 pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| {
-        thread::Builder::new()
-            .name("training".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .map_err(|error| UserError::failed(format!("No thread could be started for the training: {error}")))?
-            .join()
-            .unwrap_or_else(|panic| resume_unwind(panic))
-    })
+    ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .thread_name(|i| format!("training-{i}"))
+        .stack_size(STACK_BYTES)
+        .build()
+        .map_err(|error| UserError::failed(format!("No threads could be started for the training: {error}")))?
+        .install(work)
 }
 
 #[cfg(test)]
