@@ -11,9 +11,12 @@ mod window {
     mod gallery_many;
     mod looks;
     mod models;
+    mod palette;
     mod prompt;
     mod queue;
     mod shell;
     mod timeline;
+    mod tour;
     mod viewer;
+    mod whole;
 }

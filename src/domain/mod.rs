@@ -45,7 +45,7 @@ pub use safe_path::safe_path;
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
 pub use secret::Secret;
-pub use settings::{Settings, Theme, WindowPlace};
+pub use settings::{PreviewPace, Settings, ShellSettings, Theme, Timing, WindowPlace};
 pub use shelf::{
     CatalogueEntry, DownloadPlan, ModelEntry, ModelHome, ModelState, ModelSummary, ModelsCommand, ModelsEvent,
     TokenSource, TransferEnd, TransferKey, TransferProgress, TransferStage, bytes_text,

@@ -14,6 +14,7 @@ pub mod handle;
 pub mod image_io;
 pub mod import;
 pub mod index;
+pub mod log;
 pub mod messages;
 pub mod metadata;
 pub mod names;
@@ -33,6 +34,8 @@ pub mod thumbnail_pool;
 pub mod thumbnails;
 pub mod trash;
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod index_tests;
 

@@ -11,6 +11,7 @@ use super::{Effect, ModelStatus, Phase, State};
 impl State {
     /// Takes in what the engine says.
     pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
+        self.time(&event);
         let Some(event) = self.on_replay_event(event) else { return Vec::new() };
         let has_row_ended = self.batch.hear(&event);
         let mut effects = self.hear(event);
@@ -32,13 +33,16 @@ impl State {
             // themselves. One that was made again was asked for by another window.
             Event::Started { job: _ } | Event::Replayed { .. } => {}
             Event::Step { job, index, step, steps, preview, elapsed_secs } => {
+                let is_shown = self.shell.settings.preview.shows(step);
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
                     running.index = index;
                     running.step = step;
                     running.steps = steps;
                     running.elapsed_secs = elapsed_secs;
-                    running.preview = Some(preview);
+                    if is_shown {
+                        running.preview = Some(preview);
+                    }
                 }
             }
             Event::Decoding { job, index } => {

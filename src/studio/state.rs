@@ -15,7 +15,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
-    Queue, Seeds, Shelf, Size, Source, Timeline, View, Viewer,
+    Queue, Seeds, Shelf, Shell, Size, Source, Timeline, View, Viewer,
 };
 
 /// The places of the window.
@@ -105,6 +105,8 @@ pub struct State {
     pub viewer: Viewer,
     /// Messages.
     pub notices: Notices,
+    /// What is around the work: the palette, the tour, how the window behaves.
+    pub shell: Shell,
     /// What can draw.
     pub models: Models,
     /// Which models are here, and how more come.
@@ -152,11 +154,13 @@ impl State {
             pictures_dir,
             model_folders,
             safety,
+            shell,
             keep_steps,
             hub_token,
             batch,
             styles,
         } = settings;
+        let shell = Shell::new(shell, draft.is_none());
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -172,6 +176,7 @@ impl State {
             gallery: Gallery::default(),
             viewer: Viewer::default(),
             notices: Notices::default(),
+            shell,
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             batch: Batch::new(batch),
@@ -225,6 +230,7 @@ impl State {
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
             keep_steps: self.timeline.keeps_steps,
+            shell: self.shell.settings.clone(),
             hub_token: self.shelf.saved_token.clone(),
             batch: self.batch.memory(),
             styles: self.prompt.styles.applied.clone(),

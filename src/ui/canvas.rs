@@ -116,6 +116,7 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
             ui.label(RichText::new("·").color(p.text_faint));
             ui.label(RichText::new(time_left_text(secs)).color(p.text_dim));
         }
+        super::estimate::pace_ui(ui, state);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let cancel = Action::Cancel.info();
             ui.add_enabled_ui(!running.cancelling, |ui| {

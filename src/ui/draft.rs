@@ -21,6 +21,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
     let bottom = Frame::new().fill(p.panel).inner_margin(Margin { left: MARGIN, right: MARGIN, top: 12, bottom: 12 });
     Panel::bottom("generate").resizable(false).show_separator_line(true).frame(bottom).show(ui, |ui| {
         generate_ui(ui, state, actions);
+        super::estimate::estimate_ui(ui, state);
     });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(Margin { left: MARGIN, right: MARGIN, top: 16, bottom: 16 }).show(ui, |ui| {
@@ -38,9 +39,6 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
             ui.add_space(gap);
             sampler_and_schedule_ui(ui, state, actions);
             ui.add_space(gap);
-            init_ui(ui, state, &problems, actions);
-            super::timeline::draft_fork_ui(ui, state, &problems, actions);
-            ui.add_space(gap);
             ui.horizontal_top(|ui| {
                 let count_width = 112.0;
                 let seed_width = ui.available_width() - count_width - 3.0 * theme::UNIT;
@@ -48,6 +46,9 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
                 ui.add_space(theme::UNIT);
                 ui.vertical(|ui| count_ui(ui, state, &problems, actions));
             });
+            ui.add_space(gap);
+            init_ui(ui, state, &problems, actions);
+            super::timeline::draft_fork_ui(ui, state, &problems, actions);
             ui.add_space(gap);
             more_ui(ui, state, &problems, actions);
         });
