@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::extras::Extras;
+use super::precision::HowExactly;
 use super::size::Size;
 use super::styles;
 use crate::domain::{
@@ -61,6 +62,8 @@ pub struct Args {
     /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
     #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
     safety: SafetyMode,
+    #[command(flatten)]
+    pub how_exactly: HowExactly,
     /// Print one line of JSON a picture.
     #[arg(long)]
     json: bool,

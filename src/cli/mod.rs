@@ -8,6 +8,7 @@ mod extras;
 mod gallery;
 mod generate;
 mod models;
+mod precision;
 mod queue;
 mod replay;
 mod size;
@@ -59,8 +60,8 @@ impl Cli {
     pub fn run(self, window: impl FnOnce() -> Result<()>) -> Result<()> {
         match self.command {
             None => window(),
-            Some(Command::Generate(args)) => generate::run(*args),
-            Some(Command::Batch(args)) => batch::run(&args),
+            Some(Command::Generate(args)) => args.how_exactly.compute(|| generate::run(*args)),
+            Some(Command::Batch(args)) => args.how_exactly.compute(|| batch::run(&args)),
             Some(Command::Gallery(args)) => gallery::run(args),
             Some(Command::Replay(args)) => replay::run(&args),
             Some(Command::Models(args)) => models::run(args),
