@@ -9,6 +9,7 @@ mod window {
     pub mod create;
     mod gallery;
     mod gallery_many;
+    mod grid;
     mod looks;
     mod models;
     mod palette;

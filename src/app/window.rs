@@ -123,6 +123,7 @@ impl App {
                 effects.extend(self.state.apply(Action::Answered(answer)));
             }
         }
+        effects.extend(self.state.tend_grids());
         for (id, picture) in self.state.gallery.take_thumbnails() {
             self.window.add_thumbnail(ctx, id, &self.state.shown_thumbnail(id, picture));
         }

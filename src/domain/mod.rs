@@ -2,11 +2,13 @@
 
 mod adapters;
 pub mod batch;
+mod digest;
 mod error;
 mod event;
 mod family;
 mod fork;
 mod gallery;
+pub mod grid;
 mod job;
 mod likeness;
 mod picture;
@@ -24,8 +26,10 @@ mod settings;
 mod shelf;
 pub mod template;
 pub mod training;
+mod variation;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
+pub use digest::{fnv1a, hex};
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Command, Event, StepPreview};
 pub use family::{Capabilities, FamilyId, ModelInfo};
@@ -50,3 +54,4 @@ pub use shelf::{
     CatalogueEntry, DownloadPlan, ModelEntry, ModelHome, ModelState, ModelSummary, ModelsCommand, ModelsEvent,
     TokenSource, TransferEnd, TransferKey, TransferProgress, TransferStage, bytes_text,
 };
+pub use variation::Variation;

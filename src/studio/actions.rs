@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, DialogAnswer, Extra, GalleryAction, Key, Place, PromptAction, QueueAction, ShelfAction,
-    ShellAction, Shortcut, SourceAction, TimelineAction, ViewerAction,
+    AdapterAction, BatchAction, DialogAnswer, Extra, GalleryAction, GridAction, Key, Place, PromptAction, QueueAction,
+    ShelfAction, ShellAction, Shortcut, SourceAction, TimelineAction, VariationAction, ViewerAction,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -84,6 +84,10 @@ pub enum Action {
     Source(SourceAction),
     /// Something with the prompt that is being written.
     Prompt(PromptAction),
+    /// Something with variations.
+    Variation(VariationAction),
+    /// Something with grids.
+    Grid(GridAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -206,6 +210,8 @@ impl Action {
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
             Self::Source(action) => action.info(),
+            Self::Variation(action) => action.info(),
+            Self::Grid(action) => action.info(),
             Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),
             Self::ChooseMask => {
                 info("Choose a mask…", "A picture whose white parts are painted anew, while the rest stays", None)

@@ -66,6 +66,7 @@ impl State {
                         Vec::new()
                     }
                 };
+                self.grids.take_in(job, &picture, &recipe, &saved);
                 let key = self.film.add(picture, *recipe, saved);
                 self.timeline.finished(key, job, index);
                 if let Some(running) = self.queue.running_mut(job) {
@@ -127,6 +128,7 @@ impl State {
             LibraryEvent::Import(event) => return self.on_import_event(event),
             LibraryEvent::Source(event) => return self.on_source_event(event),
             LibraryEvent::Prompts(event) => return self.on_prompts_event(event),
+            LibraryEvent::Sheet(made) => return self.sheet_made(*made),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }

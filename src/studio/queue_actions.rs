@@ -250,6 +250,7 @@ impl State {
             self.queue.end(job);
             return self.pump();
         }
+        self.grids.failed(job, &error);
         let ended = self.queue.end(job);
         let request = ended.as_ref().map(|running| Box::new(running.job.request.clone()));
         self.notices.error_about(error.clone(), request);

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Action, CompareAction, GalleryAction, HistoryAction, Move, Place, PromptAction, QueueAction, ShelfAction,
-    ShellAction, SourceAction, TimelineAction, Tool, ViewerAction, Weigh,
+    Action, CompareAction, GalleryAction, HistoryAction, Move, Place, PromptAction, ShellAction, SourceAction,
+    TimelineAction, Tool, ViewerAction, Weigh,
 };
 
 /// Keys that have a shortcut. Spelled here so that this floor needs no window.

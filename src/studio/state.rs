@@ -14,8 +14,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths, QueueCommand};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
-    Queue, Seeds, Shelf, Shell, Size, Source, Timeline, View, Viewer,
+    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, Grids, ModelStatus, Models, Notices,
+    PromptDesk, Queue, Seeds, Shelf, Shell, Size, Source, Timeline, Variations, View, Viewer,
 };
 
 /// The places of the window.
@@ -103,6 +103,10 @@ pub struct State {
     pub gallery: Gallery,
     /// Looking at pictures closely: zoom, comparing, making again, importing.
     pub viewer: Viewer,
+    /// How a finished picture is varied.
+    pub variations: Variations,
+    /// Grids: the one that is written, and those that are made.
+    pub grids: Grids,
     /// Messages.
     pub notices: Notices,
     /// What is around the work: the palette, the tour, how the window behaves.
@@ -175,6 +179,8 @@ impl State {
             timeline: Timeline::new(keep_steps),
             gallery: Gallery::default(),
             viewer: Viewer::default(),
+            variations: Variations::default(),
+            grids: Grids::default(),
             notices: Notices::default(),
             shell,
             models: Models::new(model_paths),

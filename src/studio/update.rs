@@ -64,6 +64,8 @@ impl State {
                 self.mark_dirty();
             }
             Action::Source(action) => return self.apply_source(action),
+            Action::Variation(action) => return self.apply_variation(&action),
+            Action::Grid(action) => return self.apply_grid(action),
             Action::ChooseInit => return self.ask(DialogRequest::Init),
             Action::ChooseMask => return self.ask(DialogRequest::Mask),
             Action::ChooseVae => return self.ask(DialogRequest::Vae),
@@ -154,7 +156,7 @@ impl State {
             self.notices.info(reason, None);
             return Vec::new();
         }
-        let (mut effects, waits) = self.settle_source();
+        let (mut effects, waits) = self.settle_source(&Action::Generate);
         if waits {
             return effects;
         }

@@ -13,7 +13,11 @@ use super::textures::picture_from_colours;
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    let has_dialog = state.path_prompt.is_some() || state.prompt.has_dialog() || state.viewer.import.is_over_window();
+    let has_dialog = state.path_prompt.is_some()
+        || state.prompt.has_dialog()
+        || state.viewer.import.is_over_window()
+        || state.grids.is_open
+        || state.variations.of.is_some();
     if has_dialog || state.shell.overlay.is_some() {
         return; // what lies over the window has the keys
     }

@@ -69,6 +69,14 @@ pub const TEXT_WIDTH: f32 = 640.0;
 pub const CARDS_WIDTH: f32 = 760.0;
 /// Room for a button beside a card's text.
 pub const CARD_BUTTON_WIDTH: f32 = 132.0;
+/// Between the edge of a dialog and what stands in it.
+pub const DIALOG_MARGIN: f32 = 3.0 * UNIT;
+/// Width of the dialog in which a grid is written.
+pub const GRID_WIDTH: f32 = 560.0;
+/// Width of the choice of what differs along an axis.
+pub const GRID_FIELD_WIDTH: f32 = 168.0;
+/// Width of the button that opens it.
+pub const GRID_BUTTON_WIDTH: f32 = 64.0;
 /// Width of a message.
 pub const NOTICE_WIDTH: f32 = 360.0;
 /// Width of the palette.

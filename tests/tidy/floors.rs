@@ -170,6 +170,7 @@ pub const FLOORS: &[Row] = &[
         floor: 1,
         may_import: &["domain"],
         crates: &[
+            "ab_glyph",
             "chrono",
             "crossbeam_channel",
             "csv",

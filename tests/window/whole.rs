@@ -79,7 +79,7 @@ fn everything_that_has_the_keyboard_has_a_name() {
 /// that stay at the bottom of their column.
 fn crowded(bench: &Bench, size: [f32; 2], what: &str) -> Vec<String> {
     let screen = Rect::from_min_size(egui::Pos2::ZERO, size.into());
-    let stays = |name: &str| matches!(name, "Generate" | "Cancel");
+    let stays = |name: &str| matches!(name, "Generate" | "Cancel" | "Grid…");
     let is_button = |role: Role| {
         matches!(
             role,
