@@ -54,7 +54,7 @@ pub enum Target {
 /// # Errors
 /// Bad input, a model that cannot be loaded, a file that cannot be written.
 pub fn run(args: Args) -> Result<()> {
-    let Args { what, count, out, safety, json } = args;
+    let Args { what, count, out, safety, how_exactly: _, json } = args;
     let model_ref = ModelRef::parse(&what.model);
     // What is wrong with the target is said before the work, not after it.
     let mut target = open_target(out.as_deref(), count)?;
