@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use atelier::app::{self, Handles, Launch, Wake};
-use atelier::domain::{Result, ScheduleId};
+use atelier::domain::{Command, Result, ScheduleId};
 use atelier::library::log::Log;
 use atelier::library::{self, JobKeeper, LoadedSettings, Paths};
 use atelier::pipeline::Assets;
@@ -29,8 +29,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// `mi_option_purge_delay` of mimalloc's `mimalloc.h`, which the bindings do not name: how long freed memory is kept, in ms.
 const PURGE_DELAY_OPTION: libmimalloc_sys::mi_option_t = 15;
-/// Times ten for what all threads share: longer than a step takes, short enough that an idle program is small.
-const PURGE_DELAY_MS: std::ffi::c_long = 6_000;
+/// When it is over, all goes back that is free at that moment: much longer than a step takes, or each would get its
+/// tensors' memory anew and zeroed; short enough that an idle program is small.
+const PURGE_DELAY_MS: std::ffi::c_long = 60_000;
 
 fn main() -> ExitCode {
     // SAFETY: sets a number that mimalloc reads when it frees, unless the environment has set it; no other thread runs yet.
@@ -93,18 +94,19 @@ fn open_window(begun: Instant) -> Result<()> {
         token: settings.hub_token.clone(),
     };
     let launch = Launch { settings, settings_problem: problem, catalog, paths, threads, begun };
+    let precision = launch.settings.shell.precision;
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
         let named = pictures.clone();
+        let engine = engine::spawn(
+            JobKeeper::new(pictures.clone()),
+            Box::new(move || Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)),
+            Box::new(move || for_engine()),
+        )?;
+        engine.send(Command::SetPrecision(precision))?;
         Ok(Handles {
-            engine: engine::spawn(
-                JobKeeper::new(pictures.clone()),
-                Box::new(move || {
-                    Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)
-                }),
-                Box::new(move || for_engine()),
-            )?,
+            engine,
             queue: library::queue::spawn(pictures.clone(), Box::new(move || for_queue()))?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atelier::domain::{
-    Cancel, Command, Event, GenerateRequest, ImageFormat, Job, JobId, LoraUse, Outcome, Picture, Recipe,
+    Cancel, Command, Event, GenerateRequest, ImageFormat, Job, JobId, LoraUse, Machine, Outcome, Picture, Precision,
+    Recipe,
 };
 use atelier::engine::{self, EngineHandle, Save};
 use atelier::library::{encode_picture, read_info, read_picture};
+use atelier::nn::operands;
 use atelier::pipeline::Assets;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -130,6 +132,35 @@ fn what_is_missing_or_of_another_program_is_said_before_anything_is_loaded() {
     assert!(output.status.success() && text(&output.stdout).contains("Identical"), "{}", text(&output.stderr));
 }
 
+#[test]
+fn a_picture_is_made_again_as_exactly_as_it_was_made() {
+    let home = TempDir::new().unwrap();
+    let pictures = [("fast", Precision::Fast), ("exact", Precision::Exact)].map(|(flag, precision)| {
+        let path = home.path().join(flag).with_extension("png");
+        let arguments =
+            ["generate", "a red dress", "--size", "64x64", "--steps", "4", "--seed", "5", "--precision", flag];
+        let output = atelier(home.path(), &[&arguments[..], &["--out", path.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let machine = read_info(&path).unwrap().embedded.recipe().unwrap().machine.unwrap();
+        assert_eq!(machine.precision, operands(precision));
+        let (code, line) = replayed(&home, &path);
+        assert_eq!((code, line["outcome"].as_str()), (Some(0), Some("identical")), "{flag}: {line}");
+        read_picture(&path).unwrap()
+    });
+    // Where the processor has no products in 16 bits, the two are the same to the bit.
+    let outcome = Outcome::of(&pictures[0], &pictures[1]);
+    assert!(!matches!(outcome, Outcome::Differs(_)), "{outcome:?}");
+    assert!(outcome == Outcome::Identical || operands(Precision::Fast) != operands(Precision::Exact));
+
+    // What this processor cannot do as it was done then is a reason to be told.
+    let (path, recipe) = made(&home);
+    let machine = recipe.machine.clone().map(|machine| Machine { precision: "int8".into(), ..machine });
+    let other = changed(&path, "other.png", &Recipe { machine, ..recipe }, |_| ());
+    let (_, line) = replayed(&home, &other);
+    assert_eq!(line["reasons"][0]["field"], "Precision", "{line}");
+    assert_eq!(line["reasons"][0]["now"], operands(Precision::Fast));
+}
+
 /// All that the engine says of a job, to its end.
 fn events(engine: &EngineHandle) -> Vec<Event> {
     let begun = Instant::now();
@@ -164,7 +195,8 @@ fn the_engine_makes_a_picture_again_and_saves_nothing() {
             keeps_steps: false,
             cancel,
         };
-        engine.send(Command::Replay { job: Box::new(job), original: original.into() }).unwrap();
+        let precision = recipe.precision();
+        engine.send(Command::Replay { job: Box::new(job), original: original.into(), precision }).unwrap();
         events(&engine)
     };
     let said = ask(&recipe.request, &path, Cancel::default());

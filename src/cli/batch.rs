@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::batch_rows::{Made, Maker, Target};
 use super::generate::{note, safety_mode};
+use super::precision::HowExactly;
 use super::progress::bar_unless;
 use super::size::Size;
 use crate::dataset::table::{Results, check_rows, read, read_results};
@@ -61,6 +62,8 @@ pub struct Args {
     /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
     #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
     safety: SafetyMode,
+    #[command(flatten)]
+    pub how_exactly: HowExactly,
     /// Print one line of JSON a row.
     #[arg(long)]
     json: bool,

@@ -7,8 +7,9 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
+use super::precision::HowExactly;
 use super::size::Size;
-use crate::domain::{Cancel, GenerateRequest, ModelRef, Precision, Result, UserError};
+use crate::domain::{Cancel, GenerateRequest, ModelRef, Result, UserError};
 use crate::models::embeddings::Condition;
 use crate::models::{self, Model};
 use crate::nn::{engine_error, operands, with_precision};
@@ -30,9 +31,8 @@ pub struct Args {
     /// How often each part runs after one run that does not count; the fastest counts.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// How exactly to compute.
-    #[arg(long, default_value = "fast", value_name = "fast|exact")]
-    precision: Mode,
+    #[command(flatten)]
+    how_exactly: HowExactly,
     /// Another program to run in turn with each part, as `COMMAND MODEL PART`; it prints a line of JSON with `best_s`.
     /// See benches/peers.py. Give it once for each.
     #[arg(long, value_name = "COMMAND")]
@@ -40,24 +40,6 @@ pub struct Args {
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// How exactly to compute.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Mode {
-    /// In bf16 where the processor has instructions for it.
-    Fast,
-    /// In f32.
-    Exact,
-}
-
-impl From<Mode> for Precision {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Fast => Self::Fast,
-            Mode::Exact => Self::Exact,
-        }
-    }
 }
 
 /// What can be measured.
@@ -114,7 +96,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let bench = Bench::new(&model, size)?;
     let parts = if args.part.is_empty() { Part::ALL.to_vec() } else { args.part.clone() };
-    let precision = Precision::from(args.precision);
+    // Beside a first picture the model's hash is worked out; it is not what is measured.
+    model.wait_for_hash();
+    let precision = args.how_exactly.precision();
     let mut measured = Vec::new();
     for part in parts {
         let seconds = with_precision(precision, || bench.fastest(part, args.runs))?;

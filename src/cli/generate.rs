@@ -7,6 +7,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::precision::HowExactly;
 use super::progress::bar_unless;
 use super::what::What;
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, UserError, Variation};
@@ -31,6 +32,8 @@ pub struct Args {
     /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
     #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
     safety: SafetyMode,
+    #[command(flatten)]
+    pub how_exactly: HowExactly,
     /// Print one line of JSON a picture.
     #[arg(long)]
     json: bool,
@@ -51,7 +54,7 @@ pub enum Target {
 /// # Errors
 /// Bad input, a model that cannot be loaded, a file that cannot be written.
 pub fn run(args: Args) -> Result<()> {
-    let Args { what, count, out, safety, json } = args;
+    let Args { what, count, out, safety, how_exactly: _, json } = args;
     let model_ref = ModelRef::parse(&what.model);
     // What is wrong with the target is said before the work, not after it.
     let mut target = open_target(out.as_deref(), count)?;

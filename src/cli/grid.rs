@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::generate::{BAR, Target, assets, note, open_target, safety_mode, write_new};
+use super::precision::HowExactly;
 use super::progress::bar_unless;
 use super::what::What;
 use crate::domain::grid::{Axes, Axis, FIELDS, Field, Grid};
@@ -41,6 +42,8 @@ pub struct Args {
     /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
     #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
     safety: SafetyMode,
+    #[command(flatten)]
+    pub how_exactly: HowExactly,
     /// Print one line of JSON a picture, and one for the sheet.
     #[arg(long)]
     json: bool,
@@ -52,7 +55,7 @@ pub struct Args {
 /// Bad input, a model that cannot be loaded, a sheet that cannot be written; and, after all else is done, pictures that
 /// could not be made.
 pub fn run(args: Args) -> Result<()> {
-    let Args { what, x, y, z, out, safety, json } = args;
+    let Args { what, x, y, z, out, safety, how_exactly: _, json } = args;
     let axes = Axes { x, y, z };
     // What is not said is as the first model is best asked.
     let of_axis = axes.all().into_iter().flatten().find(|axis| axis.field.name == "model");

@@ -9,6 +9,7 @@ mod gallery;
 mod generate;
 mod grid;
 mod models;
+mod precision;
 mod progress;
 mod queue;
 mod replay;
@@ -64,11 +65,11 @@ impl Cli {
     pub fn run(self, window: impl FnOnce() -> Result<()>) -> Result<()> {
         match self.command {
             None => window(),
-            Some(Command::Generate(args)) => generate::run(*args),
-            Some(Command::Batch(args)) => batch::run(&args),
+            Some(Command::Generate(args)) => args.how_exactly.compute(|| generate::run(*args)),
+            Some(Command::Batch(args)) => args.how_exactly.compute(|| batch::run(&args)),
             Some(Command::Gallery(args)) => gallery::run(args),
             Some(Command::Replay(args)) => replay::run(&args),
-            Some(Command::Grid(args)) => grid::run(*args),
+            Some(Command::Grid(args)) => args.how_exactly.compute(|| grid::run(*args)),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Queue(args)) => queue::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),

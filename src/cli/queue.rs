@@ -182,6 +182,7 @@ impl Runner {
         let named = pictures.clone();
         let look_up = move || Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir);
         let engine = engine::spawn(keeper, Box::new(look_up), wake(&sender))?;
+        engine.send(crate::domain::Command::SetPrecision(settings.shell.precision))?;
         let queue = library::queue::spawn(pictures, wake(&sender))?;
         let catalog = Catalog {
             families: models::FAMILIES.iter().map(|family| &family.capabilities).collect(),

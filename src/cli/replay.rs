@@ -47,8 +47,10 @@ pub fn run(args: &Args) -> Result<()> {
         let model = load(&mut loaded, recipe)?;
         let original = read_picture(path)?;
         let request = recipe.request.single(0);
-        let replayed = pipeline::replay(model, &request, &original, &assets, false, &Cancel::default(), &mut |_| ())
-            .map_err(|error| error.path(path))?;
+        let replayed = pipeline::with_precision(recipe.precision(), || {
+            pipeline::replay(model, &request, &original, &assets, false, &Cancel::default(), &mut |_| ())
+        })
+        .map_err(|error| error.path(path))?;
         differing += usize::from(matches!(replayed.outcome, Outcome::Differs(_)));
         print(path, recipe, &replayed, args.json)?;
     }

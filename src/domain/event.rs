@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Cancel, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Outcome, Picture, PictureEntry, Recipe, UserError,
+    Cancel, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Outcome, Picture, PictureEntry, Precision, Recipe,
+    UserError,
 };
 
 /// What the window asks of the engine.
@@ -19,7 +20,11 @@ pub enum Command {
         job: Box<Job>,
         /// The picture's file.
         original: PathBuf,
+        /// How exactly it was computed.
+        precision: Precision,
     },
+    /// Compute so from the next picture on. Until it is told, the engine computes exactly.
+    SetPrecision(Precision),
     /// Load a model before it is needed, so that the first picture starts at once.
     Preload(ModelRef),
     /// Show what a picture was expected to become at one of its steps, in full.

@@ -13,3 +13,8 @@ pub enum Precision {
     /// Operands and sums in f32.
     Exact,
 }
+
+impl Precision {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Exact];
+}

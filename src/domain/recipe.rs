@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::grid::Axes;
-use super::{GenerateRequest, Verdict};
+use super::{GenerateRequest, Precision, Verdict};
 
 /// What every version of this program that has made a picture begins with.
 const OUR_VERSIONS: &str = "Atelier";
@@ -43,6 +43,16 @@ impl Recipe {
     pub fn is_ours(&self) -> bool {
         self.version.starts_with(OUR_VERSIONS)
     }
+
+    /// How exactly to compute so that the picture becomes the same again: as it was computed then. Before recipes told,
+    /// that was exactly.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match &self.machine {
+            Some(machine) if !matches!(machine.precision.as_str(), "" | Machine::EXACT) => Precision::Fast,
+            _ => Precision::Exact,
+        }
+    }
 }
 
 /// What a picture was computed with, as far as the last bits of its pixels may depend on it.
@@ -53,10 +63,15 @@ pub struct Machine {
     pub device: String,
     /// The instructions of its kernels, such as `AVX-512`.
     pub kernels: String,
-    /// In which numbers, such as `f32`.
+    /// Which numbers are multiplied, such as `f32` or `bf16`.
     pub precision: String,
     /// How many threads. They do not change a bit; where a picture differs, this rules one reason out.
     pub threads: u32,
+}
+
+impl Machine {
+    /// What [`Machine::precision`] is where products are computed exactly.
+    pub const EXACT: &str = "f32";
 }
 
 impl fmt::Display for Machine {

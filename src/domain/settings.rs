@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::batch::BatchMemory;
-use super::{FamilyId, GenerateRequest, SafetyMode, Secret};
+use super::{FamilyId, GenerateRequest, Precision, SafetyMode, Secret};
 
 /// Dark or light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,8 @@ pub struct ShellSettings {
     pub preview: PreviewPace,
     /// How many threads compute; `None` for as many as the machine has. Read at the start.
     pub threads: Option<u32>,
+    /// How exactly pictures are computed.
+    pub precision: Precision,
     /// Whether the desktop tells when a long queue is done and nobody looks.
     pub notify: bool,
     /// Whether the tour was taken or skipped.
@@ -87,6 +89,7 @@ impl Default for ShellSettings {
             scale_percent: 100,
             preview: PreviewPace::default(),
             threads: None,
+            precision: Precision::default(),
             notify: true,
             tour_seen: false,
             recent_commands: Vec::new(),

@@ -15,7 +15,7 @@ use super::keep::Keep;
 use super::making::{Making, Recalling};
 use super::timelines::Timelines;
 use crate::domain::{
-    Cancel, Command, Event, GenerateRequest, Job, ModelRef, Picture, PictureEntry, Recipe, Result, UserError,
+    Cancel, Command, Event, GenerateRequest, Job, ModelRef, Picture, PictureEntry, Precision, Recipe, Result, UserError,
 };
 use crate::models::{self, Model};
 use crate::pipeline::{self, Assets};
@@ -40,7 +40,8 @@ pub fn spawn(keep: impl Keep + 'static, look_up: LookUp, wake: Wake) -> Result<E
     let (events, event_receiver) = bounded(EVENT_CAPACITY);
     let (keep, outbox): (Box<dyn Keep>, _) = (Box::new(keep), Outbox { events, wake });
     let worker = move || {
-        Worker { commands, outbox, keep, look_up, model: None, timelines: Timelines::default() }.run();
+        let precision = Precision::Exact;
+        Worker { commands, outbox, keep, look_up, model: None, timelines: Timelines::default(), precision }.run();
     };
     let thread = std::thread::Builder::new()
         .name("atelier-engine".to_owned())
@@ -79,18 +80,26 @@ struct Worker {
     model: Option<Model>,
     /// Every step of what was made lately.
     timelines: Timelines,
+    /// How exactly pictures are computed.
+    precision: Precision,
 }
 
 impl Worker {
     fn run(mut self) {
         // The channel ends when the window is gone.
         while let Ok(command) = self.commands.recv() {
+            let precision = self.precision;
             match command {
                 Command::Shutdown => break,
+                Command::SetPrecision(precision) => self.precision = precision,
                 Command::Preload(model) => self.preload(&model),
-                Command::Generate(job) => self.generate(&job),
-                Command::Replay { job, original } => self.replay(&job, &original),
-                Command::SeeStep { request, step, cancel } => self.see_step(request, step, &cancel),
+                Command::Generate(job) => pipeline::with_precision(precision, || self.generate(&job)),
+                Command::Replay { job, original, precision } => {
+                    pipeline::with_precision(precision, || self.replay(&job, &original));
+                }
+                Command::SeeStep { request, step, cancel } => {
+                    pipeline::with_precision(precision, || self.see_step(request, step, &cancel));
+                }
             }
         }
     }

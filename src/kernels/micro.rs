@@ -72,16 +72,35 @@ pub fn micro() -> &'static Micro {
     &PORTABLE
 }
 
+/// The one in f32 for products of `count` columns: the fastest, or, where half of its tile or more would go unused, one
+/// whose tile is half as wide and nearly as fast. Each element is the same by either.
+pub fn micro_for(count: usize) -> &'static Micro {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let narrow = match micro() {
+            wide if std::ptr::eq(wide, &raw const x86::AVX512) => &x86::AVX512_NARROW,
+            wide if std::ptr::eq(wide, &raw const x86::AVX2) => &x86::AVX2_NARROW,
+            wide => wide,
+        };
+        // What fills up the last tile costs as much as the rest; of the narrow tile, each column a ninth more.
+        let cost = |micro: &Micro| count.next_multiple_of(micro.cols);
+        if 10 * cost(narrow) < 9 * cost(micro()) {
+            return narrow;
+        }
+    }
+    micro()
+}
+
 /// Every one that this processor can run.
 #[cfg(test)]
 pub(super) fn runnable() -> Vec<&'static Micro> {
-    let mut found = vec![&PORTABLE, micro()];
+    let mut found = vec![&PORTABLE, micro(), micro_for(1)];
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        found.push(&x86::AVX2);
+        found.extend([&x86::AVX2, &x86::AVX2_NARROW]);
     }
-    found.sort_by_key(|micro| micro.name);
-    found.dedup_by_key(|micro| micro.name);
+    found.sort_by_key(|micro| (micro.name, micro.cols));
+    found.dedup_by_key(|micro| (micro.name, micro.cols));
     found
 }
 
@@ -404,6 +423,9 @@ mod x86 {
     );
     kernel!(AVX2, "AVX2", #[target_feature(enable = "avx2,fma")], __m256, 6 x 2);
     kernel!(AVX512, "AVX-512", #[target_feature(enable = "avx512f")], __m512, 12 x 2);
+    // Half as wide, for few columns: as many rows as are whole vectors, of which Winograd's transforms are made.
+    kernel!(AVX2_NARROW, "AVX2", #[target_feature(enable = "avx2,fma")], __m256, 8 x 1);
+    kernel!(AVX512_NARROW, "AVX-512", #[target_feature(enable = "avx512f")], __m512, 24 x 1);
 }
 
 #[cfg(target_arch = "aarch64")]

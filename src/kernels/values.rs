@@ -50,7 +50,7 @@ impl<'a> Values<'a> {
         match self {
             Self::F32(values) => values,
             Self::F16(values) => {
-                values.convert_to_f32_slice(room);
+                widen_f16(values, room);
                 room
             }
             Self::Bf16(values) => {
@@ -58,6 +58,31 @@ impl<'a> Values<'a> {
                 room
             }
         }
+    }
+}
+
+/// Widens numbers of half precision. `half` does too, but asks the processor for its instructions at every eight.
+fn widen_f16(values: &[f16], to: &mut [f32]) {
+    assert!(values.len() == to.len(), "as many numbers are widened as there is room for");
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
+        // SAFETY: the processor has the instructions.
+        return unsafe { widen_by_eight(values, to) };
+    }
+    values.convert_to_f32_slice(to);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,f16c")]
+fn widen_by_eight(values: &[f16], to: &mut [f32]) {
+    use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
+    let ((eights, rest), (to, rest_to)) = (values.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    for (from, to) in eights.iter().zip(to) {
+        // SAFETY: eight numbers of 16 bits are read, and eight of 32 written.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast()))) };
+    }
+    for (from, to) in rest.iter().zip(rest_to) {
+        *to = from.to_f32();
     }
 }
 

@@ -339,6 +339,11 @@ impl Model {
         }
     }
 
+    /// Waits until the hash is known that names it in recipes. It is worked out on a thread of its own.
+    pub fn wait_for_hash(&self) {
+        self.fingerprint.get();
+    }
+
     /// Lets the system take back the memory of a part's weights where they lie in a file, when the part has nothing to do
     /// for a while. They come back as they are read again: from memory, unless that was short.
     pub fn release(&self, part: Part) {

@@ -18,4 +18,4 @@ pub use ops::{Weight, gradients_are_wanted, without_gradients};
 pub use params::{Init, Params};
 
 /// How exactly the layers that this thread runs compute, and with which numbers.
-pub use crate::kernels::precision::{operands, with_precision};
+pub use crate::kernels::precision::{current as precision_now, operands, with_precision};

@@ -11,6 +11,7 @@ use super::watch::{Beside, Progress, Watch};
 use crate::domain::prompt::{Drawn, Prompt, WildcardLists, draw_both, extract_networks, find_word};
 use crate::domain::{Cancel, GenerateRequest, ModelRef, Picture, Result, UserError, Verdict};
 use crate::models::{AdapterUse, Model, Word};
+use crate::nn::{operands, precision_now};
 use crate::sampling::CounterRng;
 use crate::weights::Shelf;
 use crate::weights::lora::FitReport;
@@ -123,7 +124,8 @@ fn at_step(
     come_to(model, request, step, Origin { key: &key, parent: parent.as_ref() }, cancel, &mut Beside(watch))
 }
 
-/// Names what a picture is made of: the request, the program, and the files that go into it as they are now. While this
+/// Names what a picture is made of: the request, the program, the numbers it multiplies, and the files that go into it as
+/// they are now. While this
 /// stays the same, the picture does.
 fn key_of(request: &GenerateRequest, outfit: &Outfit) -> String {
     // A path that is no Unicode cannot be told: such a picture begins anew.
@@ -137,7 +139,9 @@ fn key_of(request: &GenerateRequest, outfit: &Outfit) -> String {
     let files = files.chain(&model).chain(&request.vae).chain(pictures);
     let mut stamps = String::new();
     files.for_each(|path| stamp(path, FOLDER_DEPTH, &mut stamps));
-    name_of(&[env!("CARGO_PKG_VERSION").as_bytes(), &told, stamps.as_bytes()])
+    // What was reached in one precision does not go on in another.
+    let numbers = operands(precision_now()).as_bytes();
+    name_of(&[env!("CARGO_PKG_VERSION").as_bytes(), numbers, &told, stamps.as_bytes()])
 }
 
 /// How deep a model's folder is looked into: its parts lie in folders of their own.

@@ -27,4 +27,7 @@ pub use snapshot::Snapshot;
 pub use start::{Blend, Source, Start};
 pub use watch::{Progress, Reached, Watch};
 
+/// How exactly the pictures are computed that this thread makes: exactly where nobody chooses.
+pub use crate::nn::with_precision;
+
 pub use crate::sampling::SamplerState;

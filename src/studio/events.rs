@@ -147,6 +147,10 @@ impl State {
             Command::SeeStep { request, step, .. } => {
                 self.on_event(Event::StepSeen { request, step, picture: Err(error) })
             }
+            Command::SetPrecision(_) => {
+                self.notices.error(error.hint("the precision is as it was until the next start"));
+                Vec::new()
+            }
             Command::Shutdown => Vec::new(),
         }
     }

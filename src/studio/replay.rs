@@ -158,7 +158,8 @@ impl State {
             keeps_steps: false,
             cancel: cancel.clone(),
         };
-        let command = Command::Replay { job: Box::new(sent), original: path.clone() };
+        let precision = recipe.precision();
+        let command = Command::Replay { job: Box::new(sent), original: path.clone(), precision };
         self.viewer.replay = Some(Replay { id, path, recipe, stage: Stage::Waiting, job, cancel });
         vec![Effect::Engine(command)]
     }

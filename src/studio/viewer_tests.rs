@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Command, Event, GenerateRequest, JobId, Likeness, Machine, Marks, ModelRef, Outcome, Picture, PictureId, Recipe,
-    SamplerId, UserError,
+    Command, Event, GenerateRequest, JobId, Likeness, Machine, Marks, ModelRef, Outcome, Picture, PictureId, Precision,
+    Recipe, SamplerId, UserError,
 };
 use crate::library::{
     CollectionChange, GalleryCommand, GalleryEvent, ImportCommand, ImportEvent, ImportReport, LibraryCommand,
@@ -178,8 +178,11 @@ fn act_gallery(state: &mut State, action: GalleryAction) -> Vec<GalleryCommand> 
 /// Begins to make number 2 again; gives the job's key.
 fn replayed(state: &mut State) -> JobId {
     let effects = view(state, ViewerAction::Replay(ReplayAction::Begin));
-    let [Effect::Engine(Command::Replay { job, original })] = effects.as_slice() else { panic!("{effects:?}") };
+    let [Effect::Engine(Command::Replay { job, original, precision })] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
     assert!(original.ends_with("2.png") && job.request.seed == 2 && job.request.count == 1);
+    assert_eq!(*precision, Precision::Exact, "it does not say that it was computed otherwise");
     job.id
 }
 
@@ -229,6 +232,7 @@ fn a_replay_is_stopped_fails_and_is_refused() {
             cancel: crate::domain::Cancel::default(),
         }),
         original: "/p/2.png".into(),
+        precision: Precision::Exact,
     };
     state.on_engine_refused(command, UserError::failed("busy"));
     assert!(state.viewer.replay.as_ref().is_some_and(|replay| !replay.is_running()));

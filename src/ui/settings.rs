@@ -2,7 +2,7 @@
 
 use egui::{DragValue, Frame, Margin, RichText, Role, ScrollArea, Ui, WidgetInfo, vec2};
 
-use crate::domain::{PreviewPace, SafetyMode, ShellSettings, Theme};
+use crate::domain::{Precision, PreviewPace, SafetyMode, ShellSettings, Theme};
 use crate::studio::{Action, ShelfAction, ShellAction, State};
 
 use super::icons::Icon;
@@ -17,6 +17,7 @@ pub fn settings_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         scale_percent: _,
         preview: _,
         threads: _,
+        precision: _,
         notify: _,
         tour_seen: _,       // "Take the tour" is always there
         recent_commands: _, // the palette's
@@ -143,6 +144,14 @@ fn making_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     });
     ui.add_space(theme::UNIT);
     threads_ui(ui, state, actions);
+    ui.add_space(theme::UNIT);
+    ui.label(RichText::new("Precision").text_style(theme::label()).color(p.text_dim));
+    ui.horizontal(|ui| {
+        for precision in Precision::ALL {
+            let action = ShellAction::SetPrecision(precision).into();
+            choice_ui(ui, action, settings.precision == precision, actions);
+        }
+    });
     ui.add_space(theme::UNIT);
     let info = ShellAction::ToggleNotify.info();
     let mut notify = settings.notify;

@@ -271,7 +271,7 @@ impl Bench {
             .try_iter()
             .filter_map(|command| match command {
                 Command::Generate(job) => Some(*job),
-                Command::Replay { .. } | Command::Preload(_) | Command::SeeStep { .. } | Command::Shutdown => None,
+                _ => None,
             })
             .collect();
         assert!(jobs.len() <= 1, "one job at a time is sent, not {}", jobs.len());

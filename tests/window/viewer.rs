@@ -323,7 +323,7 @@ fn a_picture_is_made_again_and_the_verdict_is_said() {
     let mut bench = large();
     bench.click("Make it again");
     let job = bench.commands.try_iter().find_map(|command| match command {
-        Command::Replay { job, original } => Some((job, original)),
+        Command::Replay { job, original, .. } => Some((job, original)),
         _ => None,
     });
     let (job, original) = job.expect("the engine is asked");

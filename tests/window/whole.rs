@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use atelier::domain::{Event, FamilyId, Settings, UserError};
+use atelier::domain::{Command, Event, FamilyId, Precision, Settings, UserError};
 use atelier::library::LibraryEvent;
 use atelier::studio::{Action, Machine, Memory, Place, ShellAction};
 use egui::accesskit::Action as Doing;
@@ -246,6 +246,17 @@ fn threads_say_when_they_take_effect() {
     assert_eq!(bench.state().settings().shell.threads, Some(3));
     assert!(bench.has(hint));
     assert!(Action::Shell(ShellAction::SetThreads(None)).info().tooltip.contains("fewer leave room"));
+}
+
+#[test]
+fn the_precision_is_chosen_in_the_settings() {
+    let mut bench = Bench::first_start();
+    bench.go_to("Settings");
+    bench.harness.get_by_role_and_label(Role::RadioButton, "Exact").click();
+    bench.harness.run();
+    assert_eq!(bench.state().settings().shell.precision, Precision::Exact);
+    let told = |command| matches!(command, Command::SetPrecision(Precision::Exact));
+    assert!(bench.commands.try_iter().any(told), "the next picture is computed so");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use self::packed::Source;
 use self::winograd::Winograd;
 use super::check_len;
 use super::gemm::{Bias, Finish, Matrix, gemm, gemm_serial, product};
-use super::micro::micro;
+use super::micro::micro_for;
 use super::norm::Normal;
 use super::upsample::nearest_backward;
 use super::values::Values;
@@ -363,7 +363,8 @@ fn run(
     out: &mut [f32],
 ) {
     if Winograd::pays(&source, out_channels) {
-        Winograd { source, out_channels, weights, normals, micro: micro() }.run(x, added, out);
+        let micro = micro_for(winograd::tiles(&source));
+        Winograd { source, out_channels, weights, normals, micro }.run(x, added, out);
     } else {
         Direct { source, out_channels, weights }.run(x, added, out);
     }

@@ -131,41 +131,112 @@ impl<'a> Store<'a> {
     fn plain<S: Simd, F: Function>(&self, s: S) {
         let finish = self.finish;
         self.for_each_piece(|tile, in_tile, row, col, to| {
-            let sums = self.sums(tile, in_tile);
-            let of_row = s.splat(if let Bias::PerRow(bias) = finish.bias { bias[row] } else { 0.0 });
-            for (at, to) in (0..).step_by(LANES).zip(to.chunks_mut(LANES)) {
-                let mut value = load_some(s, &sums[at..][..to.len()]);
-                match finish.bias {
-                    Bias::None => {}
-                    Bias::PerRow(_) => value = s.add(value, of_row),
-                    Bias::PerColumn(bias) => value = s.add(value, load_some(s, &bias[col + at..][..to.len()])),
-                }
-                if finish.accumulate {
-                    value = s.add(value, load_some(s, to));
-                }
-                if let Some(residual) = finish.residual {
-                    let from = row * self.target.row_stride + col + at;
-                    value = s.add(value, load_some(s, &residual[from..][..to.len()]));
-                }
-                store_some(s, F::value(s, value), to);
-            }
+            let len = to.len();
+            let from = row * self.target.row_stride + col;
+            let row = PlainRow {
+                sums: &self.sums(tile, in_tile)[..len],
+                of_row: if let Bias::PerRow(bias) = finish.bias { Some(bias[row]) } else { None },
+                of_cols: if let Bias::PerColumn(bias) = finish.bias { Some(&bias[col..][..len]) } else { None },
+                accumulate: finish.accumulate,
+                residual: finish.residual.map(|residual| &residual[from..][..len]),
+            };
+            row.write::<S, F>(s, to);
         });
     }
 
     #[inline(always)]
     fn gated<S: Simd>(&self, s: S) {
         self.for_each_piece(|tile, in_tile, _, col, to| {
-            let (values, gates) = (self.sums(tile, in_tile), self.sums(tile + 1, in_tile));
-            for (at, to) in (0..).step_by(LANES).zip(to.chunks_mut(LANES)) {
-                let mut value = load_some(s, &values[at..][..to.len()]);
-                let mut gate = load_some(s, &gates[at..][..to.len()]);
-                if let Bias::PerColumn(bias) = self.finish.bias {
-                    value = s.add(value, load_some(s, &bias[col + at..][..to.len()]));
-                    gate = s.add(gate, load_some(s, &bias[self.target.cols + col + at..][..to.len()]));
-                }
-                store_some(s, s.mul(value, Gelu::value(s, gate)), to);
-            }
+            let len = to.len();
+            let row = GatedRow {
+                values: &self.sums(tile, in_tile)[..len],
+                gates: &self.sums(tile + 1, in_tile)[..len],
+                bias: if let Bias::PerColumn(bias) = self.finish.bias {
+                    Some((&bias[col..][..len], &bias[self.target.cols + col..][..len]))
+                } else {
+                    None
+                },
+            };
+            row.write(s, to);
         });
+    }
+}
+
+// Rows are written in whole vectors first, without a look at how long each is: that would be half of the work. (No
+// closures: one that is not inlined is compiled for the baseline processor.)
+
+/// A piece of a row: its sums and what is added to them.
+struct PlainRow<'a> {
+    sums: &'a [f32],
+    of_row: Option<f32>,
+    of_cols: Option<&'a [f32]>,
+    accumulate: bool,
+    residual: Option<&'a [f32]>,
+}
+
+impl PlainRow<'_> {
+    #[inline(always)]
+    fn write<S: Simd, F: Function>(&self, s: S, to: &mut [f32]) {
+        let whole = to.len() / LANES * LANES;
+        for at in (0..whole).step_by(LANES) {
+            self.vector::<S, F>(s, at, &mut to[at..at + LANES]);
+        }
+        if whole < to.len() {
+            self.vector::<S, F>(s, whole, &mut to[whole..]);
+        }
+    }
+
+    /// The vector at `at`, as much of it as `to` has room for.
+    #[inline(always)]
+    fn vector<S: Simd, F: Function>(&self, s: S, at: usize, to: &mut [f32]) {
+        let here = at..at + to.len();
+        let mut value = load_some(s, &self.sums[here.clone()]);
+        if let Some(bias) = self.of_row {
+            value = s.add(value, s.splat(bias));
+        }
+        if let Some(bias) = self.of_cols {
+            value = s.add(value, load_some(s, &bias[here.clone()]));
+        }
+        if self.accumulate {
+            value = s.add(value, load_some(s, to));
+        }
+        if let Some(residual) = self.residual {
+            value = s.add(value, load_some(s, &residual[here]));
+        }
+        store_some(s, F::value(s, value), to);
+    }
+}
+
+/// A piece of a row of values and one of their gates, and the biases of both.
+struct GatedRow<'a> {
+    values: &'a [f32],
+    gates: &'a [f32],
+    bias: Option<(&'a [f32], &'a [f32])>,
+}
+
+impl GatedRow<'_> {
+    #[inline(always)]
+    fn write<S: Simd>(&self, s: S, to: &mut [f32]) {
+        let whole = to.len() / LANES * LANES;
+        for at in (0..whole).step_by(LANES) {
+            self.vector(s, at, &mut to[at..at + LANES]);
+        }
+        if whole < to.len() {
+            self.vector(s, whole, &mut to[whole..]);
+        }
+    }
+
+    /// As [`PlainRow::vector`].
+    #[inline(always)]
+    fn vector<S: Simd>(&self, s: S, at: usize, to: &mut [f32]) {
+        let here = at..at + to.len();
+        let mut value = load_some(s, &self.values[here.clone()]);
+        let mut gate = load_some(s, &self.gates[here.clone()]);
+        if let Some((of_values, of_gates)) = self.bias {
+            value = s.add(value, load_some(s, &of_values[here.clone()]));
+            gate = s.add(gate, load_some(s, &of_gates[here]));
+        }
+        store_some(s, s.mul(value, Gelu::value(s, gate)), to);
     }
 }
 

@@ -54,6 +54,7 @@ impl Operand<'_> {
             8 => self.pack_panels::<T, 8>(values, panels, k, to, panel_stride),
             12 => self.pack_panels::<T, 12>(values, panels, k, to, panel_stride),
             16 => self.pack_panels::<T, 16>(values, panels, k, to, panel_stride),
+            24 => self.pack_panels::<T, 24>(values, panels, k, to, panel_stride),
             32 => self.pack_panels::<T, 32>(values, panels, k, to, panel_stride),
             _ => unreachable!("no micro-kernel has groups of {group}"),
         }
@@ -350,7 +351,7 @@ mod tests {
     proptest! {
         #[test]
         fn panels_hold_the_lines(
-            group in prop::sample::select(vec![4_usize, 6, 8, 12, 16, 32]),
+            group in prop::sample::select(vec![4_usize, 6, 8, 12, 16, 24, 32]),
             (count, k) in (1_usize..70, 0_usize..40),
             (start, end) in (0.0..=1.0, 0.0..=1.0),
             layout in 0_usize..3,

@@ -156,7 +156,7 @@ mod x86 {
         }
     }
 
-    kernel!(AVX512, "AVX-512, bf16", #[target_feature(enable = "avx512f,avx512bf16")], Pairs512, 12 x 2);
+    kernel!(AVX512, "AVX-512 BF16", #[target_feature(enable = "avx512f,avx512bf16")], Pairs512, 12 x 2);
 
     /// The loop, compiled for AVX-512.
     #[target_feature(enable = "avx512f")]

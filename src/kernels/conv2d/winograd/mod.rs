@@ -41,6 +41,8 @@ const BLOCK: usize = 256;
 /// Panels of the weights of a piece of work: with a block's channels they stay in the second cache.
 const PANELS: usize = 32;
 
+pub use self::plan::tiles;
+
 /// A 3 × 3 convolution with stride 1.
 pub struct Winograd<'a> {
     pub source: Source,

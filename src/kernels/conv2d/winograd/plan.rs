@@ -49,12 +49,17 @@ pub struct Plan {
     pub sum_row: usize,
 }
 
+/// Tiles of all pictures.
+pub fn tiles(source: &Source) -> usize {
+    source.batch * source.out_height.div_ceil(RESULTS) * source.out_width.div_ceil(RESULTS)
+}
+
 impl Plan {
     pub fn new(source: &Source, out_channels: usize, micro: &Micro) -> Self {
         let (rows, cols) = (micro.rows, micro.cols);
         let tile_rows = source.out_height.div_ceil(RESULTS);
         let tile_cols = source.out_width.div_ceil(RESULTS);
-        let tiles = source.batch * tile_rows * tile_cols;
+        let tiles = tiles(source);
         let (tile_panels, channel_panels) = (tiles.div_ceil(cols), out_channels.div_ceil(rows));
         let input_panel = PRODUCTS * source.channels * cols;
         let weight_panel = PRODUCTS * source.channels * rows;
