@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use atelier::app::{self, Handles, Launch, Wake};
-use atelier::domain::{Result, ScheduleId};
+use atelier::domain::{Command, Result, ScheduleId};
 use atelier::library::{self, JobKeeper, LoadedSettings, Paths};
 use atelier::pipeline::Assets;
 use atelier::sampling::{self, ModelKind};
@@ -62,19 +62,21 @@ fn open_window() -> Result<()> {
         wildcards_dir: paths.wildcards_dir.clone(),
         token: settings.hub_token.clone(),
     };
+    let device = cli::asked_device(&settings)?;
     let launch = Launch { settings, settings_problem: problem, catalog, paths };
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
         let named = pictures.clone();
+        let engine = engine::spawn(
+            JobKeeper::new(pictures.clone()),
+            Box::new(move || Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)),
+            Box::new(move || for_engine()),
+        )?;
+        // Before anything else is asked of it; opening a card takes a moment, for which the window need not wait.
+        engine.send(Command::UseDevice(device))?;
         Ok(Handles {
-            engine: engine::spawn(
-                JobKeeper::new(pictures.clone()),
-                Box::new(move || {
-                    Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)
-                }),
-                Box::new(move || for_engine()),
-            )?,
+            engine,
             queue: library::queue::spawn(pictures.clone(), Box::new(move || for_queue()))?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,

@@ -10,11 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::batch_rows::{Made, Maker, Target};
+use super::device::DeviceArgs;
 use super::generate::{note, safety_mode};
 use super::size::Size;
 use crate::dataset::table::{Results, check_rows, read, read_results};
 use crate::domain::batch::{CheckedRow, Plan, RowRange, RowResult, RowStatus, Selection, Setup, Shard, Table};
-use crate::domain::{GenerateRequest, ModelRef, Result, SafetyMode, SamplerId, ScheduleId, UserError};
+use crate::domain::{GenerateRequest, ModelRef, Precision, Result, SafetyMode, SamplerId, ScheduleId, UserError};
 use crate::engine::shelf::{self, Places};
 use crate::hub::{Hub, HubConfig};
 use crate::library::{Paths, PictureStore, load_settings};
@@ -57,6 +58,8 @@ pub struct Args {
     /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
     #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
     safety: SafetyMode,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print one line of JSON a row.
     #[arg(long)]
     json: bool,
@@ -254,7 +257,8 @@ impl Batch {
         by_model(&mut to_make);
         let (wrong, there) = (log.failed, selected.len() - to_make.len() - log.failed);
         log.bar.set_length(to_make.len() as u64);
-        let mut maker = Maker::new(target, assets, args.safety, results.path());
+        let placement = args.device.open(Precision::Fast)?;
+        let mut maker = Maker::new(target, assets, placement, args.safety, results.path());
         for (row, request) in to_make {
             log.bar.set_message(format!("row {}", row + 1));
             let Made { result, paths, notices } = maker.make(row, &request)?;

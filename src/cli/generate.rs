@@ -7,12 +7,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::device::DeviceArgs;
 use super::extras::Extras;
 use super::size::Size;
 use super::styles;
 use crate::domain::{
-    Cancel, Extend, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, SamplerId, ScheduleId,
-    UserError,
+    Cancel, Extend, GenerateRequest, ImageFormat, ModelRef, Precision, Recipe, Result, SafetyMode, SamplerId,
+    ScheduleId, UserError,
 };
 use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, read_picture, write_atomically};
 use crate::models::{self, Model};
@@ -61,6 +62,8 @@ pub struct Args {
     /// What becomes of pictures that the model's safety checker flags: off, flag, blur or black.
     #[arg(long, default_value = "blur", value_name = "MODE", value_parser = safety_mode)]
     safety: SafetyMode,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print one line of JSON a picture.
     #[arg(long)]
     json: bool,
@@ -87,7 +90,9 @@ pub fn run(mut args: Args) -> Result<()> {
     let mut target = open_target(args.out.as_deref(), args.count)?;
     let draw = Draw { json: args.json, safety: args.safety, bar: progress_bar(args.json) };
     draw.say(&format!("Loading {model_ref}"));
-    let mut model = models::open(&model_ref, args.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
+    let placement = args.device.open(Precision::Fast)?;
+    let vae = args.extras.vae.as_deref();
+    let mut model = models::open_on(placement, &model_ref, vae, &Cancel::default(), &mut |_| ())?;
     let request = request(args, model_ref, &model)?;
     // Pictures that go elsewhere can be made by users without a home.
     let assets = Paths::from_env().map_or_else(

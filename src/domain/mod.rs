@@ -2,6 +2,7 @@
 
 mod adapters;
 pub mod batch;
+mod device;
 mod error;
 mod event;
 mod family;
@@ -26,6 +27,7 @@ pub mod template;
 pub mod training;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
+pub use device::{ComputeType, DeviceChoice, DeviceUse};
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Command, Event, StepPreview};
 pub use family::{Capabilities, FamilyId, ModelInfo};

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place, PromptAction,
-    QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, ViewerAction, Weigh,
+    AdapterAction, BatchAction, CompareAction, DeviceAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place,
+    PromptAction, QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, ViewerAction, Weigh,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -145,6 +145,8 @@ pub enum Action {
     SetTheme(Theme),
     /// What becomes of flagged pictures.
     SetSafety(SafetyMode),
+    /// What computes.
+    Device(DeviceAction),
     /// Show the hidden picture in view, or hide it again.
     ToggleReveal,
     /// Choose where pictures go.
@@ -507,6 +509,7 @@ impl Action {
             ),
             Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
             Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),
+            Self::Device(action) => action.info(),
             Self::SetSafety(mode) => info(mode.label(), mode.description(), None),
             Self::ToggleReveal => info("Show it", "Show this picture although it may be unsafe", None),
             Self::ChoosePicturesFolder => {

@@ -22,6 +22,7 @@ impl State {
 
     fn hear(&mut self, event: Event) -> Vec<Effect> {
         match event {
+            Event::DeviceOpened(used) => self.device_opened(used),
             Event::ModelLoading { model } => self.model_loading(model),
             Event::ModelReady(info) => self.model_ready(info),
             Event::ModelFailed { model, error } => {
@@ -140,6 +141,10 @@ impl State {
             Command::Preload(model) => self.on_event(Event::ModelFailed { model, error }),
             Command::SeeStep { request, step, .. } => {
                 self.on_event(Event::StepSeen { request, step, picture: Err(error) })
+            }
+            Command::UseDevice(_) => {
+                self.notices.error(error);
+                Vec::new()
             }
             Command::Shutdown => Vec::new(),
         }

@@ -5,6 +5,7 @@ mod batch;
 mod batch_table;
 mod canvas;
 mod compare;
+mod device;
 mod draft;
 mod draft_fields;
 mod extras;

@@ -18,6 +18,7 @@ pub fn settings_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             ui.add_space(3.0 * theme::UNIT);
             section_ui(ui, "Look", |ui| look_ui(ui, state, actions));
             section_ui(ui, "Pictures", |ui| pictures_ui(ui, state, actions));
+            section_ui(ui, "Computing", |ui| super::device::device_ui(ui, state, actions));
             section_ui(ui, "Safety", |ui| safety_ui(ui, state, actions));
             section_ui(ui, "Where things are", |ui| folders_ui(ui, state));
             section_ui(ui, "Keys", keys_ui);

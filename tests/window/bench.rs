@@ -222,7 +222,11 @@ impl Bench {
             .try_iter()
             .filter_map(|command| match command {
                 Command::Generate(job) => Some(*job),
-                Command::Replay { .. } | Command::Preload(_) | Command::SeeStep { .. } | Command::Shutdown => None,
+                Command::Replay { .. }
+                | Command::Preload(_)
+                | Command::UseDevice(_)
+                | Command::SeeStep { .. }
+                | Command::Shutdown => None,
             })
             .collect();
         assert!(jobs.len() <= 1, "one job at a time is sent, not {}", jobs.len());
