@@ -10,11 +10,15 @@ mod window {
     mod device;
     mod gallery;
     mod gallery_many;
+    mod grid;
     mod looks;
     mod models;
+    mod palette;
     mod prompt;
     mod queue;
     mod shell;
     mod timeline;
+    mod tour;
     mod viewer;
+    mod whole;
 }

@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(tiling((64, 64), 2 << 30), Some(48));
         assert_eq!(tiling((64, 64), 0), Some(24));
         assert_eq!(tiling((192, 192), 24 << 30), Some(96));
-        assert_eq!(tiling((192, 192), 3 << 30), Some(48));
+        assert_eq!(tiling((192, 192), 3 << 30), Some(72));
     }
 
     #[test]

@@ -381,6 +381,7 @@ impl Model {
             elapsed_secs,
             safety,
             machine: Some(self.machine()),
+            grid: None,
             not_understood: Vec::new(),
         }
     }

@@ -36,7 +36,7 @@ fn working(settings: Settings, size: [f32; 2]) -> Bench {
     bench
 }
 
-fn snapshot(bench: &mut Bench, name: &str) {
+pub fn snapshot(bench: &mut Bench, name: &str) {
     let options = SnapshotOptions::new().threshold(1.2).max_failed_pixels(400);
     bench.harness.snapshot_options(name, &options);
 }
@@ -222,4 +222,20 @@ fn steps_and_branches() {
 fn jobs_that_were_left() {
     let mut bench = queue::with_left_over();
     snapshot(&mut bench, "create_queue");
+}
+
+#[test]
+fn the_palette_over_a_session() {
+    let mut bench = working(Settings::default(), [1280.0, 800.0]);
+    bench.press(Modifiers::COMMAND, Key::P);
+    bench.harness.event(egui::Event::Text("sa".to_owned()));
+    bench.harness.run();
+    snapshot(&mut bench, "palette");
+}
+
+#[test]
+fn the_tour_at_the_first_start() {
+    let mut bench = Bench::start(Settings::default(), [1024.0, 700.0], 1.0);
+    bench.click("Next");
+    snapshot(&mut bench, "tour");
 }

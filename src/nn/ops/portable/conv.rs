@@ -83,7 +83,7 @@ fn padded(x: &Tensor, way: ConvWay) -> Result<Tensor> {
 fn of_input(x: &Tensor, weight: &Tensor, grad: &Tensor, way: ConvWay) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
     let (_, _, kernel_height, kernel_width) = weight.dims4()?;
-    let turned = weight.transpose(0, 1)?.flip(&[2, 3])?.contiguous()?;
+    let turned = weight.transpose(0, 1)?.contiguous()?.flip(&[2, 3])?.contiguous()?;
     let grad = spread(&spread(grad, 2, way.stride)?, 3, way.stride)?;
     let (_, _, grad_height, grad_width) = grad.dims4()?;
     let padding = way.padding;

@@ -39,7 +39,7 @@ fn beside(parameter: &Tensor, x: &Tensor) -> Result<Tensor> {
 /// A weight where an activation is, in its numbers.
 fn weight_beside(weight: &Weight, x: &Tensor) -> Result<Tensor> {
     match weight {
-        Weight::Tensor(tensor) => beside(tensor, x),
+        Weight::Tensor(tensor) => beside(&plain(tensor), x),
         Weight::Stored(stored, shape) => {
             let dims = shape.dims();
             let tensor = match stored.numbers() {
