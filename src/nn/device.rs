@@ -2,6 +2,7 @@
 //! used: nothing here fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -157,6 +158,22 @@ fn works(device: &Device, dtype: DType) -> Result<()> {
     match sum.flatten_all()?.to_vec1::<f32>()?.as_slice() {
         [sum] if *sum == 324.0 => Ok(()),
         other => candle_core::bail!("a product came to {other:?} instead of 324"),
+    }
+}
+
+/// Fails as a card without memory does where a map on the processor is larger than `ATELIER_PORTABLE_BYTES` says: so it is
+/// tested what becomes of a job then.
+///
+/// # Errors
+/// As above.
+pub(super) fn within_memory(map: &Tensor) -> Result<()> {
+    static MOST: OnceLock<Option<usize>> = OnceLock::new();
+    let most = MOST.get_or_init(|| std::env::var("ATELIER_PORTABLE_BYTES").ok()?.parse().ok());
+    match most {
+        Some(most) if map.device().is_cpu() && map.elem_count() * map.dtype().size_in_bytes() > *most => {
+            candle_core::bail!("out of memory")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 use atelier::domain::{Cancel, DeviceChoice, ModelRef, Precision};
 use atelier::models::embeddings::{AddedCondition, Condition};
@@ -48,11 +49,16 @@ pub fn load_on(placement: Placement, name: &str) -> Result<Model, String> {
 
 /// Where the tests compute, in f32: the processor, or what `ATELIER_DEVICE` names, such as `cuda:0` or `cpu:portable`.
 pub fn placement() -> Placement {
-    let Ok(asked) = std::env::var("ATELIER_DEVICE") else { return Placement::processor() };
-    let asked: DeviceChoice = asked.parse().expect("a device");
-    let placement = Placement::on(Backend::open(asked), Precision::Exact);
-    assert!(!placement.used().is_refused(), "{}", placement.used());
-    placement
+    // Opened once: a card's context takes a second and some hundred MB.
+    static PLACEMENT: OnceLock<Placement> = OnceLock::new();
+    let open = || {
+        let Ok(asked) = std::env::var("ATELIER_DEVICE") else { return Placement::processor() };
+        let asked: DeviceChoice = asked.parse().expect("a device");
+        let placement = Placement::on(Backend::open(asked), Precision::Exact);
+        assert!(!placement.used().is_refused(), "{}", placement.used());
+        placement
+    };
+    PLACEMENT.get_or_init(open).clone()
 }
 
 /// How much wider tolerances are on the device of the tests. On the processor, and by the operations of cards there, they are

@@ -7,6 +7,7 @@ use super::super::given::given;
 use super::super::weight::Weight;
 use super::simple::enlarged;
 use super::{beside, plain, tracked, weight_beside};
+use crate::nn::device::within_memory;
 
 /// See [`super::super::conv2d`]; shapes are checked there.
 pub fn conv2d(
@@ -61,7 +62,9 @@ fn convolved(x: &Tensor, weight: &Tensor, way: ConvWay) -> Result<Tensor> {
     let padding = way.padding;
     let is_even = [padding.bottom, padding.left, padding.right].iter().all(|side| *side == padding.top);
     let (x, rest) = if is_even { (x.clone(), padding.top) } else { (padded(x, way)?, 0) };
-    library_conv2d(&x.contiguous()?, &weight.contiguous()?, rest, way.stride)
+    let out = library_conv2d(&x.contiguous()?, &weight.contiguous()?, rest, way.stride)?;
+    within_memory(&out)?;
+    Ok(out)
 }
 
 /// The library's, which has none in 16 bits on a processor.
