@@ -93,6 +93,7 @@ fn open_window(begun: Instant) -> Result<()> {
         wildcards_dir: paths.wildcards_dir.clone(),
         token: settings.hub_token.clone(),
     };
+    let device = cli::asked_device(&settings)?;
     let launch = Launch { settings, settings_problem: problem, catalog, paths, threads, begun };
     let precision = launch.settings.shell.precision;
     app::run(&launch, move |wake: Wake| {
@@ -104,6 +105,8 @@ fn open_window(begun: Instant) -> Result<()> {
             Box::new(move || Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)),
             Box::new(move || for_engine()),
         )?;
+        // Before anything else is asked of it; opening a card takes a moment, for which the window need not wait.
+        engine.send(Command::UseDevice(device))?;
         engine.send(Command::SetPrecision(precision))?;
         Ok(Handles {
             engine,

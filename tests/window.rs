@@ -7,6 +7,7 @@ mod window {
     pub mod bench;
     mod canvas;
     pub mod create;
+    mod device;
     mod gallery;
     mod gallery_many;
     mod grid;

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::batch_rows::{Made, Maker, Target};
+use super::device::DeviceArgs;
 use super::generate::{note, safety_mode};
 use super::precision::HowExactly;
 use super::progress::bar_unless;
@@ -21,6 +22,7 @@ use crate::engine::shelf::{self, Places};
 use crate::hub::{Hub, HubConfig};
 use crate::library::{Paths, PictureStore, load_settings};
 use crate::models::capabilities_of;
+use crate::nn::precision_now;
 use crate::pipeline::Assets;
 
 /// How the progress of it is shown.
@@ -64,6 +66,8 @@ pub struct Args {
     safety: SafetyMode,
     #[command(flatten)]
     pub how_exactly: HowExactly,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print one line of JSON a row.
     #[arg(long)]
     json: bool,
@@ -261,7 +265,8 @@ impl Batch {
         by_model(&mut to_make);
         let (wrong, there) = (log.failed, selected.len() - to_make.len() - log.failed);
         log.bar.set_length(to_make.len() as u64);
-        let mut maker = Maker::new(target, assets, args.safety, results.path());
+        let placement = args.device.open(precision_now())?;
+        let mut maker = Maker::new(target, assets, placement, args.safety, results.path());
         for (row, request) in to_make {
             log.bar.set_message(format!("row {}", row + 1));
             let Made { result, paths, notices } = maker.make(row, &request)?;

@@ -11,7 +11,7 @@ use crate::domain::batch::{RowResult, RowStatus, request_key};
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Picture, Recipe, Result, SafetyMode, UserError};
 use crate::library::names::slug;
 use crate::library::{PictureStore, encode_picture, read_info, write_atomically};
-use crate::models::{self, Model};
+use crate::models::{self, Model, Placement};
 use crate::pipeline::{self, Assets};
 
 /// Where pictures go.
@@ -39,6 +39,7 @@ type Wanted = (ModelRef, Option<PathBuf>);
 pub struct Maker {
     target: Target,
     assets: Assets,
+    placement: Placement,
     safety: SafetyMode,
     /// The folder of the results file.
     beside: PathBuf,
@@ -50,9 +51,9 @@ pub struct Maker {
 impl Maker {
     /// Nothing is loaded yet.
     #[must_use]
-    pub fn new(target: Target, assets: Assets, safety: SafetyMode, results: &Path) -> Self {
+    pub fn new(target: Target, assets: Assets, placement: Placement, safety: SafetyMode, results: &Path) -> Self {
         let beside = results.parent().unwrap_or(Path::new("")).to_path_buf();
-        Self { target, assets, safety, beside, model: None, broken: HashMap::new() }
+        Self { target, assets, placement, safety, beside, model: None, broken: HashMap::new() }
     }
 
     /// Makes a row's pictures. What goes wrong is in the result.
@@ -131,7 +132,7 @@ impl Maker {
         if let Some(error) = self.broken.get(&wanted) {
             return Err(error.clone());
         }
-        match models::open(&wanted.0, wanted.1.as_deref(), &Cancel::default(), &mut |_| ()) {
+        match models::open_on(self.placement.clone(), &wanted.0, wanted.1.as_deref(), &Cancel::default(), &mut |_| ()) {
             Ok(model) => Ok((wanted, model)),
             Err(error) => {
                 self.broken.insert(wanted, error.clone());

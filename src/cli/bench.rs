@@ -7,6 +7,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
+use super::device::DeviceArgs;
 use super::precision::HowExactly;
 use super::size::Size;
 use crate::domain::{Cancel, GenerateRequest, ModelRef, Result, UserError};
@@ -33,6 +34,8 @@ pub struct Args {
     runs: u32,
     #[command(flatten)]
     how_exactly: HowExactly,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Another program to run in turn with each part, as `COMMAND MODEL PART`; it prints a line of JSON with `best_s`.
     /// See benches/peers.py. Give it once for each.
     #[arg(long, value_name = "COMMAND")]
@@ -85,8 +88,10 @@ struct Measured {
 /// # Errors
 /// When the model cannot be loaded, the size does not fit it, or a peer fails.
 pub fn run(args: &Args) -> Result<()> {
+    let precision = args.how_exactly.precision();
+    let placement = args.device.open(precision)?;
     let begun = Instant::now();
-    let model = models::open(&ModelRef::parse(&args.model), None, &Cancel::default(), &mut |_| ())?;
+    let model = models::open_on(placement, &ModelRef::parse(&args.model), None, &Cancel::default(), &mut |_| ())?;
     let load_s = begun.elapsed().as_secs_f64();
     let family = &model.family.capabilities;
     let size = args.size.unwrap_or(Size { width_px: family.native_side_px, height_px: family.native_side_px });
@@ -98,14 +103,20 @@ pub fn run(args: &Args) -> Result<()> {
     let parts = if args.part.is_empty() { Part::ALL.to_vec() } else { args.part.clone() };
     // Beside a first picture the model's hash is worked out; it is not what is measured.
     model.wait_for_hash();
-    let precision = args.how_exactly.precision();
     let mut measured = Vec::new();
     for part in parts {
         let seconds = with_precision(precision, || bench.fastest(part, args.runs))?;
         let beside = |command: &String| Ok((command.clone(), peer(command, &args.model, part)?));
         measured.push(Measured { part, seconds, peers: args.peer.iter().map(beside).collect::<Result<_>>()? });
     }
-    print(args.json, load_s, operands(precision), &measured)
+    // What the kernels make of their operands; elsewhere the numbers of the network.
+    let place = model.unet.place();
+    let dtype = if place.is_kernels() {
+        operands(precision).to_owned()
+    } else {
+        format!("{} on {}", place.compute(), model.placement().used().used)
+    };
+    print(args.json, load_s, &dtype, &measured)
         .map_err(|error| UserError::failed(format!("Could not print the result: {error}")))
 }
 

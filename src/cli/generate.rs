@@ -13,6 +13,7 @@ use super::what::What;
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, UserError, Variation};
 use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, write_atomically};
 use crate::models::{self, Model};
+use crate::nn::precision_now;
 use crate::pipeline::{self, Assets, Progress};
 
 /// How the progress of it is shown.
@@ -60,7 +61,9 @@ pub fn run(args: Args) -> Result<()> {
     let mut target = open_target(out.as_deref(), count)?;
     let draw = Draw { json, safety, bar: bar_unless(json, BAR) };
     draw.say(&format!("Loading {model_ref}"));
-    let mut model = models::open(&model_ref, what.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
+    let placement = what.device.open(precision_now())?;
+    let vae = what.extras.vae.as_deref();
+    let mut model = models::open_on(placement, &model_ref, vae, &Cancel::default(), &mut |_| ())?;
     let request = what.request(model_ref, &model, count)?;
     let assets = assets();
     for index in 0..request.count.max(1) {

@@ -17,7 +17,8 @@ use crate::domain::grid::{Axes, Axis, FIELDS, Field, Grid};
 use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Picture, Recipe, Result, SafetyMode, UserError};
 use crate::library::sheet::{SheetCell, compose};
 use crate::library::{encode_picture, write_atomically};
-use crate::models::{self, Model};
+use crate::models::{self, Model, Placement};
+use crate::nn::precision_now;
 use crate::pipeline::{self, Assets, Progress};
 
 /// Arguments of `atelier grid`.
@@ -65,20 +66,23 @@ pub fn run(args: Args) -> Result<()> {
     let bar = bar_unless(json, BAR);
     bar.set_message(format!("Loading {model_ref}"));
     bar.tick();
-    let model = models::open(&model_ref, what.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
+    let placement = what.device.open(precision_now())?;
+    let vae = what.extras.vae.as_deref();
+    let model = models::open_on(placement.clone(), &model_ref, vae, &Cancel::default(), &mut |_| ())?;
     let family = model.family;
     let grid = Grid { base: what.request(model_ref.clone(), &model, 1)?, axes };
     let problems = grid.problems(&|model| (*model == model_ref).then_some(&family.capabilities));
     if !problems.is_empty() {
         return Err(UserError::input(problems.join(". ")));
     }
-    let maker = Maker { model: Some(model), refused: None, assets: assets(), target, safety, json, bar };
+    let maker = Maker { model: Some(model), placement, refused: None, assets: assets(), target, safety, json, bar };
     maker.run(&grid)
 }
 
 /// Makes one picture after the other.
 struct Maker {
     model: Option<Model>,
+    placement: Placement,
     /// What could not be loaded last, and why: it is not tried again for each of its pictures.
     refused: Option<(ModelRef, Option<PathBuf>, UserError)>,
     assets: Assets,
@@ -149,7 +153,7 @@ impl Maker {
         if !self.model.as_ref().is_some_and(is_it) {
             // The old one is dropped first: two may not fit into memory.
             self.model = None;
-            match models::open(model, vae.as_deref(), &Cancel::default(), &mut |_| ()) {
+            match models::open_on(self.placement.clone(), model, vae.as_deref(), &Cancel::default(), &mut |_| ()) {
                 Ok(opened) => self.model = Some(opened),
                 Err(error) => self.refused = Some((model.clone(), vae.clone(), error.clone())),
             }

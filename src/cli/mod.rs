@@ -4,6 +4,7 @@ mod batch;
 mod batch_rows;
 mod bench;
 mod dataset;
+mod device;
 mod extras;
 mod gallery;
 mod generate;
@@ -18,6 +19,8 @@ mod starter;
 mod styles;
 mod train;
 mod what;
+
+pub use device::asked_device;
 
 use clap::{Parser, Subcommand};
 
@@ -53,6 +56,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure this machine: seconds for each part of a picture.
     Bench(bench::Args),
+    /// Say what computes: a graphics card or the processor, and why.
+    Device(device::Args),
     /// Make the model inside Atelier again: draw its pictures, train it, judge it.
     Starter(starter::Args),
 }
@@ -75,6 +80,7 @@ impl Cli {
             Some(Command::Dataset(args)) => dataset::run(args),
             Some(Command::Train(args)) => train::run(&args),
             Some(Command::Bench(args)) => bench::run(&args),
+            Some(Command::Device(args)) => device::run(&args),
             Some(Command::Starter(args)) => starter::run(args),
         }
     }

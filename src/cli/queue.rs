@@ -8,6 +8,8 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use serde_json::json;
 
+use super::device::asked_device;
+use crate::domain::Command as EngineCommand;
 use crate::domain::{
     Event, GenerateRequest, ImageFormat, JobId, Priority, QueuedJob, Result, SafetyMode, ScheduleId, UserError,
 };
@@ -182,7 +184,8 @@ impl Runner {
         let named = pictures.clone();
         let look_up = move || Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir);
         let engine = engine::spawn(keeper, Box::new(look_up), wake(&sender))?;
-        engine.send(crate::domain::Command::SetPrecision(settings.shell.precision))?;
+        engine.send(EngineCommand::UseDevice(asked_device(&settings)?))?;
+        engine.send(EngineCommand::SetPrecision(settings.shell.precision))?;
         let queue = library::queue::spawn(pictures, wake(&sender))?;
         let catalog = Catalog {
             families: models::FAMILIES.iter().map(|family| &family.capabilities).collect(),

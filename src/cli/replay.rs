@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::device::DeviceArgs;
 use crate::domain::{
-    Cancel, FieldDifference, ImageFormat, ModelRef, Outcome, Recipe, Result, UserError, replay_reasons,
+    Cancel, FieldDifference, ImageFormat, ModelRef, Outcome, Precision, Recipe, Result, UserError, replay_reasons,
 };
 use crate::library::{Paths, read_info, read_picture};
-use crate::models::{self, Model};
+use crate::models::{self, Model, Placement};
 use crate::pipeline::{self, Assets, Replayed};
 
 /// Arguments of `atelier replay`.
@@ -21,6 +22,8 @@ pub struct Args {
     /// The model to use instead of the one that the recipe names: `starter`, a folder or a file.
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print one line of JSON a picture.
     #[arg(long)]
     json: bool,
@@ -41,10 +44,11 @@ pub fn run(args: &Args) -> Result<()> {
     for (path, recipe) in args.pictures.iter().zip(&recipes) {
         pipeline::check_files(&recipe.request, &assets).map_err(|error| error.path(path))?;
     }
+    let placement = args.device.open(Precision::Fast)?;
     let mut loaded: Option<Model> = None;
     let mut differing = 0;
     for (path, recipe) in args.pictures.iter().zip(&recipes) {
-        let model = load(&mut loaded, recipe)?;
+        let model = load(&mut loaded, recipe, &placement)?;
         let original = read_picture(path)?;
         let request = recipe.request.single(0);
         let replayed = pipeline::with_precision(recipe.precision(), || {
@@ -81,12 +85,12 @@ fn recipe_of(path: &Path, other_model: Option<&ModelRef>) -> Result<Recipe> {
 }
 
 /// The model of a recipe: that of the picture before, where it is the same. The old one goes first: two may not fit.
-fn load<'a>(loaded: &'a mut Option<Model>, recipe: &Recipe) -> Result<&'a mut Model> {
+fn load<'a>(loaded: &'a mut Option<Model>, recipe: &Recipe, placement: &Placement) -> Result<&'a mut Model> {
     let (model, vae) = (&recipe.request.model, recipe.request.vae.as_deref());
     let is_it = |loaded: &Model| loaded.info.model == *model && loaded.other_vae.as_deref() == vae;
     match loaded.take().filter(is_it) {
         Some(same) => Ok(loaded.insert(same)),
-        None => Ok(loaded.insert(models::open(model, vae, &Cancel::default(), &mut |_| ())?)),
+        None => Ok(loaded.insert(models::open_on(placement.clone(), model, vae, &Cancel::default(), &mut |_| ())?)),
     }
 }
 

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::device::DeviceArgs;
 use super::progress::bar_unless;
 use crate::domain::training::{Control, Forecast, PRESETS, Preset, TrainingConfig, TrainingEvent, suit};
-use crate::domain::{ModelRef, Result, UserError, bytes_text};
+use crate::domain::{ModelRef, Precision, Result, UserError, bytes_text};
 use crate::library::write_atomically;
-use crate::models::family_of;
+use crate::models::{Placement, family_of};
 use crate::train::{self, config};
 
 /// Arguments of `atelier train`.
@@ -26,6 +27,8 @@ pub struct Args {
     /// Go on with a training that was stopped or killed, from its last checkpoint.
     #[arg(long, conflicts_with_all = ["from_diffusers", "settings", "presets"])]
     resume: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print every event as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -91,7 +94,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         (None, None) => return Err(UserError::input("There are no settings").hint("give a file or a --preset")),
     };
-    carry_out(&config, args.resume, args.json)
+    carry_out(&config, args.resume, args.device.open(Precision::Fast)?, args.json)
 }
 
 /// Prints settings, or writes them to a file.
@@ -141,11 +144,11 @@ fn from_preset(args: &Args, name: &str) -> Result<(TrainingConfig, &'static Pres
     Ok((config, preset))
 }
 
-fn carry_out(config: &TrainingConfig, resume: bool, as_json: bool) -> Result<()> {
+fn carry_out(config: &TrainingConfig, resume: bool, placement: Placement, as_json: bool) -> Result<()> {
     let stop = stopped_by_signals();
     let bar = bar_unless(as_json, "{msg} {wide_bar} {pos} of {len}");
     let (mut failed, mut is_told) = (None, false);
-    let outcome = train::run(config, resume, &mut |event| {
+    let outcome = train::run_on(placement, config, resume, &mut |event| {
         let told = if as_json { say(&format!("{}\n", line(&event))) } else { show(&bar, &event) };
         // Nobody listens any more: the training ends well all the same.
         let is_lost = told.is_err();

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::device::DeviceArgs;
 use super::extras::Extras;
 use super::size::Size;
 use super::styles;
@@ -43,6 +44,8 @@ pub struct What {
     /// Seed of the first picture [default: a new one].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 impl What {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Cancel, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Outcome, Picture, PictureEntry, Precision, Recipe,
-    UserError,
+    Cancel, DeviceChoice, DeviceUse, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Outcome, Picture, PictureEntry,
+    Precision, Recipe, UserError,
 };
 
 /// What the window asks of the engine.
@@ -36,6 +36,8 @@ pub enum Command {
         /// Stops it.
         cancel: Cancel,
     },
+    /// Compute elsewhere from now on. Answered with `DeviceOpened`; models are loaded again when they are needed.
+    UseDevice(DeviceChoice),
     /// End the worker thread after the job in hand (cancel that one first).
     Shutdown,
 }
@@ -55,6 +57,8 @@ pub struct StepPreview {
 /// `Done`, `Cancelled` and `Failed`.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// What computes from now on, and why.
+    DeviceOpened(DeviceUse),
     /// A model is being loaded.
     ModelLoading {
         /// Which one.

@@ -2,6 +2,7 @@
 
 mod adapters;
 pub mod batch;
+mod device;
 mod digest;
 mod error;
 mod event;
@@ -30,6 +31,7 @@ pub mod training;
 mod variation;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
+pub use device::{ComputeType, DeviceChoice, DeviceUse};
 pub use digest::{fnv1a, hex};
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Command, Event, StepPreview};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::batch::BatchMemory;
-use super::{FamilyId, GenerateRequest, Precision, SafetyMode, Secret};
+use super::{DeviceChoice, FamilyId, GenerateRequest, Precision, SafetyMode, Secret};
 
 /// Dark or light.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +159,8 @@ pub struct Settings {
     /// What to sign in to the hub with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_token: Option<Secret>,
+    /// What computes.
+    pub device: DeviceChoice,
     /// The batch that was open; `None` where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchMemory>,

@@ -3,6 +3,7 @@
 
 mod handle;
 mod keep;
+mod loaded;
 mod making;
 pub mod shelf;
 mod timelines;

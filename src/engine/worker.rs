@@ -12,12 +12,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
 use super::keep::Keep;
+use super::loaded::Loaded;
 use super::making::{Making, Recalling};
 use super::timelines::Timelines;
 use crate::domain::{
     Cancel, Command, Event, GenerateRequest, Job, ModelRef, Picture, PictureEntry, Precision, Recipe, Result, UserError,
 };
-use crate::models::{self, Model};
+use crate::models::is_out_of_memory;
 use crate::pipeline::{self, Assets};
 
 /// Wakes whoever reads the events.
@@ -40,8 +41,8 @@ pub fn spawn(keep: impl Keep + 'static, look_up: LookUp, wake: Wake) -> Result<E
     let (events, event_receiver) = bounded(EVENT_CAPACITY);
     let (keep, outbox): (Box<dyn Keep>, _) = (Box::new(keep), Outbox { events, wake });
     let worker = move || {
-        let precision = Precision::Exact;
-        Worker { commands, outbox, keep, look_up, model: None, timelines: Timelines::default(), precision }.run();
+        let (loaded, timelines) = (Loaded::default(), Timelines::default());
+        Worker { commands, outbox, keep, look_up, loaded, timelines, precision: Precision::Exact }.run();
     };
     let thread = std::thread::Builder::new()
         .name("atelier-engine".to_owned())
@@ -77,7 +78,7 @@ struct Worker {
     outbox: Outbox,
     keep: Box<dyn Keep>,
     look_up: LookUp,
-    model: Option<Model>,
+    loaded: Loaded,
     /// Every step of what was made lately.
     timelines: Timelines,
     /// How exactly pictures are computed.
@@ -91,7 +92,14 @@ impl Worker {
             let precision = self.precision;
             match command {
                 Command::Shutdown => break,
-                Command::SetPrecision(precision) => self.precision = precision,
+                Command::SetPrecision(precision) => {
+                    self.precision = precision;
+                    self.loaded.use_precision(precision);
+                }
+                Command::UseDevice(choice) => {
+                    let used = self.loaded.use_device(choice);
+                    self.outbox.send(Event::DeviceOpened(used));
+                }
                 Command::Preload(model) => self.preload(&model),
                 Command::Generate(job) => pipeline::with_precision(precision, || self.generate(&job)),
                 Command::Replay { job, original, precision } => {
@@ -128,25 +136,24 @@ impl Worker {
         let request = &job.request;
         self.load(&request.model, request.vae.as_deref(), &job.cancel)?;
         let assets = (self.look_up)();
-        (job.done..request.count).try_for_each(|index| self.make(job, &assets, index))
+        (job.done..request.count).try_for_each(|index| match self.make(job, &assets, index) {
+            // Models that wait for their turn are worth less than the picture in hand.
+            Err(error) if is_out_of_memory(&error) && self.loaded.drop_others() => self.make(job, &assets, index),
+            made => made,
+        })
     }
 
-    /// Makes the model of `model` the one in hand. The old one is dropped first: two may not fit into memory.
+    /// Makes the model of `model` the one in hand.
     fn load(&mut self, model: &ModelRef, vae: Option<&Path>, cancel: &Cancel) -> Result<()> {
-        let is_it = |loaded: &Model| loaded.info.model == *model && loaded.other_vae.as_deref() == vae;
-        if !self.model.as_ref().is_some_and(is_it) {
-            self.model = None;
-            self.outbox.send(Event::ModelLoading { model: model.clone() });
-            self.model = Some(models::open(model, vae, cancel, &mut |_| ())?);
-        }
-        if let Some(loaded) = &self.model {
-            self.outbox.send(Event::ModelReady(loaded.info.clone()));
-        }
+        let outbox = &self.outbox;
+        let loading = &mut || outbox.send(Event::ModelLoading { model: model.clone() });
+        let info = self.loaded.load(model, vae, cancel, loading)?.info.clone();
+        self.outbox.send(Event::ModelReady(info));
         Ok(())
     }
 
     fn make(&mut self, job: &Job, assets: &Assets, index: u32) -> Result<()> {
-        let Some(model) = &mut self.model else { return Err(UserError::failed("The model is not loaded")) };
+        let model = self.loaded.in_hand()?;
         let request = job.request.single(index);
         let begun = Instant::now();
         let mut making = Making::new(&self.outbox, self.keep.as_mut(), &self.timelines, job, index);
@@ -186,7 +193,7 @@ impl Worker {
             }
             self.load(&request.model, request.vae.as_deref(), cancel)?;
             let assets = (self.look_up)();
-            let Some(model) = &mut self.model else { return Err(UserError::failed("The model is not loaded")) };
+            let model = self.loaded.in_hand()?;
             let mut recalling = Recalling { keep: self.keep.as_mut(), timelines: &self.timelines };
             seen = Some(pipeline::see_step(model, &request, step, &assets, cancel, &mut recalling)?);
             Ok(())

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::clip::ClipTextEncoder;
-use super::load::Model;
+use super::load::{Model, Part};
 use super::unet::UNet;
+use super::vae::AutoencoderKl;
 use crate::domain::{Result, UserError};
-use crate::nn::{Params, Weight};
+use crate::nn::{Params, Place, Weight};
 use crate::weights::lora::{
     Adapter, Component, Contribution, Fit, FitReport, LoraFile, ModelModules, Module, merge, read,
 };
@@ -184,7 +185,8 @@ impl Model {
             let mut kept = part.weights.clone();
             kept.retain(|path, _| !changed.contains(path) && !part.changed.contains(path));
             let params =
-                Params::changed(part.file.clone(), kept, move |path, values| change(component, &uses, path, values));
+                Params::changed(part.file.clone(), kept, move |path, values| change(component, &uses, path, values))
+                    .at(&self.place_of(component));
             let network = self.rebuild(component, &params)?;
             dressed.push((component, network, params.frozen(), changed));
         }
@@ -197,6 +199,48 @@ impl Model {
         }
         self.wardrobe.worn = mix.to_vec();
         Ok(reports())
+    }
+
+    /// Where a part computes.
+    #[must_use]
+    pub fn place_of(&self, component: Component) -> Place {
+        let part = match component {
+            Component::UNet => Part::UNet,
+            Component::TextEncoder | Component::TextEncoder2 => Part::TextEncoder,
+        };
+        self.placement.place(self.info.family, part)
+    }
+
+    /// Makes a part anew in wider numbers, after its values left the range of those that it had; `false` where it computes in
+    /// f32 already. Adapters are off then, and are to be put on again.
+    ///
+    /// # Errors
+    /// When the device has not enough memory, or the part's file cannot be read any more.
+    pub fn widen(&mut self, part: Part) -> Result<bool> {
+        if !self.placement.widen(self.info.family, part) {
+            return Ok(false);
+        }
+        let components: &[Component] = match part {
+            Part::TextEncoder => &[Component::TextEncoder, Component::TextEncoder2],
+            Part::UNet => &[Component::UNet],
+            Part::Vae => {
+                let params = Params::from_file(self.vae_file.clone()).at(&self.placement.place(self.info.family, part));
+                self.vae = AutoencoderKl::new(&params, &self.vae.config().clone());
+                params.finish("VAE")?;
+                &[]
+            }
+        };
+        for component in components {
+            let Some(i) = self.wardrobe.parts.iter().position(|part| part.component == *component) else { continue };
+            let params = Params::from_file(self.wardrobe.parts[i].file.clone()).at(&self.place_of(*component));
+            let network = self.rebuild(*component, &params)?;
+            self.replace(network);
+            let part = &mut self.wardrobe.parts[i];
+            part.weights = params.frozen();
+            part.changed.clear();
+            self.wardrobe.worn.clear();
+        }
+        Ok(true)
     }
 
     /// Puts a part that was made anew in its place.

@@ -4,7 +4,7 @@ use candle_core::{Device, IndexOp, Result as TensorResult, Tensor};
 use serde::Deserialize;
 
 use crate::domain::{Result, UserError};
-use crate::nn::{Embedding, LayerNorm, Linear, Params, ops};
+use crate::nn::{Embedding, LayerNorm, Linear, Params, Place, ops};
 
 /// The activation between the two layers of an encoder layer's feed-forward part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -175,6 +175,7 @@ pub struct ClipTextEncoder {
     /// Vectors of words beyond the vocabulary, `[words][hidden_size]`.
     words: Vec<Vec<f32>>,
     config: ClipTextConfig,
+    place: Place,
 }
 
 impl ClipTextEncoder {
@@ -198,6 +199,7 @@ impl ClipTextEncoder {
                 .map(|width| Linear::no_bias(&params.pp("text_projection"), config.hidden_size, width)),
             words: Vec::new(),
             config: config.clone(),
+            place: params.place().clone(),
         }
     }
 
@@ -215,6 +217,12 @@ impl ClipTextEncoder {
         }
         self.words = words;
         Ok(())
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Its structure.
@@ -240,7 +248,7 @@ impl ClipTextEncoder {
         if !flat.iter().any(|id| taught(*id).is_some()) {
             return Ok(embedded);
         }
-        let mut values: Vec<f32> = embedded.flatten_all()?.to_vec1()?;
+        let mut values: Vec<f32> = self.place.leave(&embedded)?.flatten_all()?.to_vec1()?;
         for (vector, id) in values.chunks_exact_mut(width).zip(&flat) {
             if let Some(word) = taught(*id) {
                 vector.copy_from_slice(word);
@@ -254,13 +262,20 @@ impl ClipTextEncoder {
     /// # Errors
     /// When an id is neither in the vocabulary nor a taught word, or a row is empty or too long.
     pub fn forward(&self, ids: &[Vec<u32>]) -> TensorResult<TextEncoding> {
+        self.place.run(|| self.computed(ids))
+    }
+
+    fn computed(&self, ids: &[Vec<u32>]) -> TensorResult<TextEncoding> {
         let tokens = ids.first().map_or(0, Vec::len);
         let positions = self.position_embedding.narrow(0, 0, tokens)?;
-        let mut x = self.embed(ids)?.broadcast_add(&positions)?;
-        let mut hidden_states = vec![x.clone()];
+        let leave = |x: &Tensor| self.place.leave(x);
+        // Trained ones are in f32.
+        let positions = self.place.enter(&positions)?;
+        let mut x = self.place.enter(&self.embed(ids)?)?.broadcast_add(&positions)?;
+        let mut hidden_states = vec![leave(&x)?];
         for layer in &self.layers {
             x = layer.forward(&x)?;
-            hidden_states.push(x.clone());
+            hidden_states.push(leave(&x)?);
         }
         let last_hidden_state = self.final_layer_norm.forward(&x)?;
         let ends = ids
@@ -270,7 +285,12 @@ impl ClipTextEncoder {
             .collect::<TensorResult<Vec<_>>>()?;
         let pooled = Tensor::stack(&ends, 0)?;
         let text_embeds = self.text_projection.as_ref().map(|projection| projection.forward(&pooled)).transpose()?;
-        Ok(TextEncoding { hidden_states, last_hidden_state, pooled, text_embeds })
+        Ok(TextEncoding {
+            hidden_states,
+            last_hidden_state: leave(&last_hidden_state)?,
+            pooled: leave(&pooled)?,
+            text_embeds: text_embeds.as_ref().map(leave).transpose()?,
+        })
     }
 
     /// The output of the layer that stands `skip` before the last, behind the final norm ("clip skip"; 0 is
@@ -280,7 +300,10 @@ impl ClipTextEncoder {
     /// When there are not as many layers.
     pub fn skip_layers(&self, encoding: &TextEncoding, skip: usize) -> TensorResult<Tensor> {
         match encoding.hidden_states.iter().rev().nth(skip) {
-            Some(hidden) => self.final_layer_norm.forward(hidden),
+            Some(hidden) => {
+                let hidden = self.place.enter(hidden)?;
+                self.place.run(|| self.place.leave(&self.final_layer_norm.forward(&hidden)?))
+            }
             None => candle_core::bail!("the text encoder has fewer than {skip} layers"),
         }
     }

@@ -8,7 +8,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::unet_config::UNetConfig;
 use crate::nn::probe::Probe;
-use crate::nn::{Linear, Params, ops};
+use crate::nn::{Linear, Params, Place, ops};
 
 /// What a `UNet` is told besides latents and timesteps.
 #[derive(Clone)]
@@ -26,7 +26,8 @@ pub struct Condition {
 pub struct AddedCondition {
     /// The pooled text, `[batch, width]`.
     pub text_embeds: Tensor,
-    /// Original height and width, top and left of the crop, target height and width, all in px: `[batch, 6]`.
+    /// Original height and width, top and left of the crop, target height and width, all in px: `[batch, 6]`, on the
+    /// processor.
     pub time_ids: Tensor,
 }
 
@@ -51,6 +52,20 @@ impl Condition {
             _ => candle_core::bail!("only one of two conditions says sizes"),
         };
         Ok(Self { text: Tensor::cat(&[&self.text, &other.text], 0)?, added, guidance_scale: self.guidance_scale })
+    }
+
+    /// The same where a network computes, so that it need not travel at every step.
+    ///
+    /// # Errors
+    /// When the device has no memory left.
+    pub fn brought_to(&self, place: &Place) -> Result<Self> {
+        let added = match &self.added {
+            Some(added) => {
+                Some(AddedCondition { text_embeds: place.enter(&added.text_embeds)?, time_ids: added.time_ids.clone() })
+            }
+            None => None,
+        };
+        Ok(Self { text: place.enter(&self.text)?, added, guidance_scale: self.guidance_scale })
     }
 
     /// `count` rows from row `first` on.
@@ -100,6 +115,7 @@ pub(super) struct Embeddings {
     width: usize,
     flip_sin_to_cos: bool,
     freq_shift: f64,
+    place: Place,
 }
 
 struct AddedEmbedding {
@@ -127,19 +143,23 @@ impl Embeddings {
             width,
             flip_sin_to_cos: config.flip_sin_to_cos,
             freq_shift: config.freq_shift,
+            place: params.place().clone(),
         }
     }
 
     /// The activated embedding of a batch, `[batch, time_embed_dim]`.
     pub fn forward(&self, timesteps: &[f64], condition: &Condition) -> Result<Tensor> {
         let waves = waves(timesteps, self.width, self.flip_sin_to_cos, self.freq_shift);
-        let mut x = self.time_proj.see(Tensor::from_vec(waves, (timesteps.len(), self.width), &Device::Cpu)?);
+        // In f32 up to here, as in diffusers: 981 is not a number of bf16.
+        let waves = Tensor::from_vec(waves, (timesteps.len(), self.width), &Device::Cpu)?;
+        let mut x = self.time_proj.see(self.place.enter(&waves)?);
         if let (Some((projection, width)), Some(scale)) = (&self.cond_proj, condition.guidance_scale) {
-            x = (x + projection.forward(&guidance_waves(scale, timesteps.len(), *width)?)?)?;
+            let waves = self.place.enter(&guidance_waves(scale, timesteps.len(), *width)?)?;
+            x = (x + projection.forward(&waves)?)?;
         }
         let mut embedding = self.time_embedding.forward(&x)?;
         match (&self.added, &condition.added) {
-            (Some(network), Some(added)) => embedding = (embedding + network.forward(added)?)?,
+            (Some(network), Some(added)) => embedding = (embedding + network.forward(added, &self.place)?)?,
             (Some(_), None) => candle_core::bail!("this UNet must be told sizes and the pooled text"),
             (None, _) => {}
         }
@@ -148,14 +168,15 @@ impl Embeddings {
 }
 
 impl AddedEmbedding {
-    fn forward(&self, added: &AddedCondition) -> Result<Tensor> {
+    fn forward(&self, added: &AddedCondition, place: &Place) -> Result<Tensor> {
         let (batch, count) = added.time_ids.dims2()?;
         let numbers: Vec<f64> = added.time_ids.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         // The published networks have the cosines first here whatever the timestep's embedding does.
         let waves = waves(&numbers, self.width, true, 0.0);
-        let waves = self.add_time_proj.see(Tensor::from_vec(waves, (batch * count, self.width), &Device::Cpu)?);
+        let waves = Tensor::from_vec(waves, (batch * count, self.width), &Device::Cpu)?;
+        let waves = self.add_time_proj.see(place.enter(&waves)?);
         let waves = waves.reshape((batch, count * self.width))?;
-        self.add_embedding.forward(&Tensor::cat(&[&added.text_embeds, &waves], 1)?)
+        self.add_embedding.forward(&Tensor::cat(&[&place.enter(&added.text_embeds)?, &waves], 1)?)
     }
 }
 

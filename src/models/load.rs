@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::adapters::{Dressed, Wardrobe};
 use super::clip::{ClipTextConfig, ClipTextEncoder};
 use super::family::{self, Family, TextUse};
+use super::forecast::{WorkForecast, weights_bytes};
+use super::placement::Placement;
 use super::preview::PreviewFactors;
 use super::safety::Safety;
 use super::source::Source;
@@ -14,11 +16,13 @@ use super::tokenizer::ClipTokenizer;
 use super::unet::UNet;
 use super::unet_config::UNetConfig;
 use super::vae::{AutoencoderKl, VaeConfig};
+use super::vae_tiling::Tiling;
 use super::words::Word;
 use crate::domain::{
-    Cancel, GenerateRequest, ModelInfo, ModelRef, PredictionType, Recipe, Result, SchedulerConfig, UserError, Verdict,
+    Cancel, GenerateRequest, Machine, ModelInfo, ModelRef, PredictionType, Recipe, Result, SchedulerConfig, UserError,
+    Verdict,
 };
-use crate::nn::{Params, Weight};
+use crate::nn::{Params, Place, Weight};
 use crate::weights::layout::Component;
 use crate::weights::lora;
 use crate::weights::{Fingerprint, ModelFiles, TensorFile};
@@ -48,6 +52,21 @@ pub enum Part {
     UNet,
     /// The autoencoder.
     Vae,
+}
+
+impl Part {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+    /// All of them, in the order in which a picture needs them.
+    pub const ALL: [Self; Self::COUNT] = [Self::TextEncoder, Self::UNet, Self::Vae];
+
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::TextEncoder => 0,
+            Self::UNet => 1,
+            Self::Vae => 2,
+        }
+    }
 }
 
 /// A part is about to be loaded.
@@ -86,6 +105,8 @@ pub struct Model {
     pub preview: PreviewFactors,
     /// Where its autoencoder is from, if not from the model itself.
     pub other_vae: Option<PathBuf>,
+    /// Where its parts compute.
+    pub(super) placement: Placement,
     /// What names it in recipes.
     pub(super) fingerprint: Fingerprint,
     /// Its text files, among them those of parts that are loaded when they are needed.
@@ -150,6 +171,20 @@ pub fn open(
     cancel: &Cancel,
     progress: &mut dyn FnMut(LoadStep),
 ) -> Result<Model> {
+    open_on(Placement::processor(), model, vae_path, cancel, progress)
+}
+
+/// As [`open()`], to compute elsewhere. What does not fit into the device's memory stays in its file.
+///
+/// # Errors
+/// As there, and when the device has not enough memory all the same.
+pub fn open_on(
+    mut placement: Placement,
+    model: &ModelRef,
+    vae_path: Option<&Path>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(LoadStep),
+) -> Result<Model> {
     let source = Source::open(model, vae_path)?;
     let files = &source.files;
     let mut next = |part| {
@@ -189,10 +224,20 @@ pub fn open(
     check_fit(family, &unet_config, &vae_config, (&first, second.as_ref()), &preview)
         .map_err(at("model_index.json"))?;
 
+    let id = family.capabilities.family;
+    if let Some(memory) = placement.memory() {
+        let weights = weights_bytes(&source, family, &placement)?;
+        let side = family.capabilities.native_side_px as usize / vae_config.scale();
+        let [unet, vae] = [Part::UNet, Part::Vae].map(|part| placement.numbers(id, part));
+        let work = WorkForecast::of(&unet_config, &vae_config).picture_bytes((side, side), unet, vae);
+        placement.fit(weights, memory.free.saturating_sub(work));
+    }
+
     next(Part::TextEncoder)?;
     let mut dressed = Vec::new();
     let mut text = |component, tokenizer, config| {
-        let (part, weights) = load_text(&source, component, tokenizer, config)?;
+        let place = placement.place(id, Part::TextEncoder);
+        let (part, weights) = load_text(&source, component, tokenizer, config, &place)?;
         dressed.push(weights);
         Ok::<_, UserError>(part)
     };
@@ -200,13 +245,13 @@ pub fn open(
     let text_2 = second.as_ref().map(|config| text(Component::TextEncoder2, "tokenizer_2", config)).transpose()?;
     next(Part::UNet)?;
     let file = source.weights(Component::Unet)?;
-    let params = Params::from_file(file.clone());
+    let params = Params::from_file(file.clone()).at(&placement.place(id, Part::UNet));
     let unet = UNet::new(&params, &unet_config);
     params.finish("UNet")?;
     dressed.push(Dressed::new(lora::Component::UNet, file.clone(), &params));
     next(Part::Vae)?;
     let vae_file = source.weights(Component::Vae)?;
-    let vae_params = Params::from_file(vae_file.clone());
+    let vae_params = Params::from_file(vae_file.clone()).at(&placement.place(id, Part::Vae));
     let vae = AutoencoderKl::new(&vae_params, &vae_config);
     vae_params.finish("VAE")?;
 
@@ -230,6 +275,7 @@ pub fn open(
         scheduler_json,
         preview,
         other_vae: vae_path.map(Path::to_path_buf),
+        placement,
         // Not before: the hash would take a processor from the loading.
         fingerprint: Fingerprint::of(file),
         files: source.files,
@@ -266,6 +312,7 @@ fn load_text(
     component: Component,
     tokenizer: &str,
     config: &ClipTextConfig,
+    place: &Place,
 ) -> Result<(TextPart, Dressed)> {
     let folder = source.files.path(tokenizer);
     let tokenizer = load_tokenizer(&source.files, tokenizer, config)?;
@@ -276,7 +323,7 @@ fn load_text(
     // The projection stands beside `text_model`, everything else in it.
     let bare = |name: &str| name.strip_prefix("text_model.").unwrap_or(name).to_owned();
     let file = source.weights(component)?.renamed(bare);
-    let params = Params::from_file(file.clone());
+    let params = Params::from_file(file.clone()).at(place);
     let encoder = ClipTextEncoder::new(&params, config);
     params.finish("text encoder")?;
     let component = match component {
@@ -333,7 +380,7 @@ impl Model {
             version: concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned(),
             elapsed_secs,
             safety,
-            machine: Some(crate::nn::machine()),
+            machine: Some(self.machine()),
             grid: None,
             not_understood: Vec::new(),
         }
@@ -342,6 +389,51 @@ impl Model {
     /// Waits until the hash is known that names it in recipes. It is worked out on a thread of its own.
     pub fn wait_for_hash(&self) {
         self.fingerprint.get();
+    }
+
+    /// What computes, for recipes.
+    fn machine(&self) -> Machine {
+        let place = self.unet.place();
+        if place.is_kernels() {
+            return crate::nn::machine();
+        }
+        let used = self.placement.used();
+        let device = used.name.as_ref().map_or_else(|| used.used.to_string(), |name| format!("{}, {name}", used.used));
+        Machine { device, kernels: "candle".to_owned(), precision: place.compute().to_string(), threads: 0 }
+    }
+
+    /// Where its parts compute.
+    #[must_use]
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Bytes that its weights take where it computes, as far as they do not stay in their file.
+    #[must_use]
+    pub fn device_bytes(&self) -> u64 {
+        let of = |part: Part, elements: u64| {
+            let is_there = !self.placement.streams(part);
+            if is_there { elements * self.placement.numbers(self.info.family, part).bytes() } else { 0 }
+        };
+        let part_of = |component| match component {
+            lora::Component::UNet => Part::UNet,
+            lora::Component::TextEncoder | lora::Component::TextEncoder2 => Part::TextEncoder,
+        };
+        let own: u64 = self.wardrobe.parts.iter().map(|part| of(part_of(part.component), part.elements())).sum();
+        let all: u64 = self.wardrobe.parts.iter().map(Dressed::elements).sum();
+        own + of(Part::Vae, self.info.parameters.saturating_sub(all))
+    }
+
+    /// How latents of these sides are decoded: at once, or in tiles, which depends on the memory that is free.
+    #[must_use]
+    pub fn tiling(&self, sides: (usize, usize)) -> Option<Tiling> {
+        match self.placement.memory() {
+            Some(memory) => {
+                let work = WorkForecast::of(self.unet.config(), self.vae.config());
+                work.tiling(sides, self.vae.place().compute(), memory.free)
+            }
+            None => Tiling::for_size(sides.0, sides.1),
+        }
     }
 
     /// Lets the system take back the memory of a part's weights where they lie in a file, when the part has nothing to do

@@ -36,7 +36,7 @@ impl Model {
     /// When the model has no such part.
     pub fn adapt(&mut self, component: Component, low_rank: BTreeMap<String, LowRank>) -> Result<()> {
         let part = self.dressed(component)?;
-        let params = Params::adapted(part.file.clone(), part.weights.clone(), low_rank);
+        let params = Params::adapted(part.file.clone(), part.weights.clone(), low_rank).at(&self.place_of(component));
         let network = self.rebuild(component, &params)?;
         self.replace(network);
         Ok(())
@@ -47,7 +47,7 @@ impl Model {
     /// # Errors
     /// When the model has no such part, or its file is broken.
     pub fn train_whole(&mut self, component: Component) -> Result<BTreeMap<String, Var>> {
-        let params = Params::trainable(self.dressed(component)?.file.clone());
+        let params = Params::trainable(self.dressed(component)?.file.clone()).at(&self.place_of(component));
         let network = self.rebuild(component, &params)?;
         self.replace(network);
         Ok(params.trainable_vars())

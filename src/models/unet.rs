@@ -10,7 +10,7 @@ use super::transformer::{SpatialTransformer, TransformerSize, spread};
 use super::unet_config::{BlockType, UNetConfig};
 use crate::nn::checkpoint::{Run, checkpointed, kept};
 use crate::nn::probe::Probe;
-use crate::nn::{Conv2d, GroupNorm, Params, gradients_are_wanted};
+use crate::nn::{Conv2d, GroupNorm, Params, Place, gradients_are_wanted};
 
 /// A residual block with a transformer behind it, where the level has attention.
 struct Layer {
@@ -122,6 +122,7 @@ pub struct UNet {
     conv_out: (Conv2d, Probe),
     /// Whether a training computes blocks again instead of keeping what they are made of.
     checkpointing: bool,
+    place: Place,
 }
 
 /// Sizes that every level of a network shares.
@@ -232,6 +233,7 @@ impl UNet {
             conv_out: (Conv2d::new(&conv_out, (channels[0], config.out_channels), 3, 1, 1), conv_out_probe),
             config: config.clone(),
             checkpointing: false,
+            place: params.place().clone(),
         }
     }
 
@@ -239,6 +241,12 @@ impl UNet {
     /// [`crate::nn::checkpoint`].
     pub fn set_checkpointing(&mut self, checkpointing: bool) {
         self.checkpointing = checkpointing;
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Its structure.
@@ -256,7 +264,12 @@ impl UNet {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, latents: &Tensor, timesteps: &[f64], condition: &Condition) -> Result<Tensor> {
-        let context = &condition.text;
+        self.place.run(|| self.place.leave(&self.computed(&self.place.enter(latents)?, timesteps, condition)?))
+    }
+
+    /// The same on the network's own device.
+    fn computed(&self, latents: &Tensor, timesteps: &[f64], condition: &Condition) -> Result<Tensor> {
+        let context = &self.place.enter(&condition.text)?;
         let rows = context.dim(0)?;
         let timesteps: Vec<f64> = timesteps.iter().copied().cycle().take(rows).collect();
         let embedding = &self.embeddings.forward(&timesteps, condition)?;

@@ -9,7 +9,7 @@ use super::resnet::{Downsample, ResnetBlock, ResnetSize, Upsample};
 use super::transformer::Attention;
 use crate::domain::{Result, UserError};
 use crate::nn::probe::Probe;
-use crate::nn::{Conv2d, GroupNorm, Params, ops};
+use crate::nn::{Conv2d, GroupNorm, Params, Place, ops};
 
 /// All norms of the autoencoder have this epsilon.
 const EPS: f64 = 1e-6;
@@ -325,6 +325,7 @@ pub struct AutoencoderKl {
     quant_conv: Option<(Conv2d, Probe)>,
     post_quant_conv: Option<(Conv2d, Probe)>,
     decoder: Decoder,
+    place: Place,
 }
 
 /// The normal distribution of a picture's latents.
@@ -358,8 +359,15 @@ impl AutoencoderKl {
             quant_conv: config.use_quant_conv.then(|| one_by_one("quant_conv", 2 * config.latent_channels)),
             post_quant_conv: config.use_post_quant_conv.then(|| one_by_one("post_quant_conv", config.latent_channels)),
             decoder: Decoder::new(&params.pp("decoder"), config),
+            place: params.place().clone(),
             config: config.clone(),
         }
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Its structure.
@@ -374,10 +382,13 @@ impl AutoencoderKl {
     /// # Errors
     /// When the shape does not fit.
     pub fn encode(&self, image: &Tensor) -> TensorResult<LatentDistribution> {
-        let mut moments = self.encoder.forward(image)?;
-        if let Some((conv, probe)) = &self.quant_conv {
-            moments = probe.see(conv.forward(&moments)?);
-        }
+        let moments = self.place.run(|| {
+            let moments = self.encoder.forward(&self.place.enter(image)?)?;
+            match &self.quant_conv {
+                Some((conv, probe)) => self.place.leave(&probe.see(conv.forward(&moments)?)),
+                None => self.place.leave(&moments),
+            }
+        })?;
         let channels = self.config.latent_channels;
         Ok(LatentDistribution {
             mean: moments.narrow(1, 0, channels)?,
@@ -391,9 +402,13 @@ impl AutoencoderKl {
     /// # Errors
     /// When the shape does not fit.
     pub fn decode(&self, latents: &Tensor) -> TensorResult<Tensor> {
-        match &self.post_quant_conv {
-            Some((conv, probe)) => self.decoder.forward(&probe.see(conv.forward(latents)?)),
-            None => self.decoder.forward(latents),
-        }
+        self.place.run(|| {
+            let latents = self.place.enter(latents)?;
+            let picture = match &self.post_quant_conv {
+                Some((conv, probe)) => self.decoder.forward(&probe.see(conv.forward(&latents)?)),
+                None => self.decoder.forward(&latents),
+            };
+            self.place.leave(&picture?)
+        })
     }
 }

@@ -61,6 +61,12 @@ impl Tiling {
         Ok(Self { tile, overlap })
     }
 
+    /// The longest side of a tile, in latents.
+    #[must_use]
+    pub fn side(self) -> usize {
+        self.tile
+    }
+
     /// The tiling for a picture of this many latents; `None` where it is small enough to be done at once.
     #[must_use]
     pub fn for_size(latent_height: usize, latent_width: usize) -> Option<Self> {

@@ -8,12 +8,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, TensorId, Var, bail,
-};
+use candle_core::{DType, Result, Tensor, TensorId, Var, bail};
+
+use super::ops::given::{Back, given};
+use super::place;
 
 /// A part of a network: its inputs to its result.
 pub type Run = Arc<dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync>;
@@ -32,16 +33,15 @@ pub fn checkpointed(inputs: &[&Tensor], run: Run) -> Result<Tensor> {
     let tracked: Vec<usize> = (0..inputs.len()).filter(|i| inputs[*i].track_op()).collect();
     let detached: Vec<Tensor> = inputs.iter().map(|input| input.detach()).collect();
     // What is inside may be trained, so that a graph is made in any case; with the result it goes.
-    let out = Mutex::new(Some(run(&detached)?.detach().contiguous()?));
-    let part = Part { run, inputs: detached, tracked: tracked.clone(), out };
-    match *tracked.as_slice() {
+    let out = run(&detached)?.detach().contiguous()?;
+    let part = Part { run, inputs: detached, tracked: tracked.clone(), is_portable: place::is_portable() };
+    if tracked.is_empty() {
         // The library follows a graph to variables: this one stands for those inside.
-        [] => Var::from_vec(vec![0f32], 1, &Device::Cpu)?.apply_op1(part),
-        [a] => inputs[a].apply_op1(part),
-        [a, b] => inputs[a].apply_op2(inputs[b], part),
-        [a, b, c] => inputs[a].apply_op3(inputs[b], inputs[c], part),
-        _ => bail!("a part of a network with {} inputs cannot be computed again", tracked.len()),
+        let standing = Var::zeros(1, DType::F32, out.device())?;
+        return given(&[standing.as_tensor()], &out, Box::new(move |_, grad| part.gradients(grad).map(|_| vec![None])));
     }
+    let back: Back = Box::new(move |_, grad| part.gradients(grad));
+    given(&tracked.iter().map(|i| inputs[*i]).collect::<Vec<_>>(), &out, back)
 }
 
 /// The result of `run` on `inputs`, all of which is kept for the way back. Gradients are those of [`checkpointed`] to the
@@ -89,23 +89,11 @@ struct Part {
     inputs: Vec<Tensor>,
     /// Which of them are the operation's arguments.
     tracked: Vec<usize>,
-    /// The result, until the operation has given it.
-    out: Mutex<Option<Tensor>>,
+    /// Whether the operations are those of graphics cards, as they were the first time.
+    is_portable: bool,
 }
 
 impl Part {
-    fn result(&self) -> Result<(CpuStorage, Shape)> {
-        let taken = self.out.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(out) = taken else { bail!("a part of a network gives its result once") };
-        let (storage, layout) = out.storage_and_layout();
-        match (&*storage, layout.contiguous_offsets()) {
-            (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
-                Ok((CpuStorage::F32(values[start..end].to_vec()), out.shape().clone()))
-            }
-            _ => bail!("a part of a network gave other values than f32 on a CPU"),
-        }
-    }
-
     /// Gradients of the tracked inputs, in their order.
     fn gradients(&self, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let mut inputs = self.inputs.clone();
@@ -117,7 +105,8 @@ impl Part {
         }
         // The sum's gradient is one, so that the product's is what came in.
         let grad = grad.detach();
-        let mut store = ((self.run)(&inputs)? * &grad)?.sum_all()?.backward()?;
+        let out = place::with_portable(self.is_portable, || (self.run)(&inputs))?;
+        let mut store = (out * &grad)?.sum_all()?.backward()?;
         // The product's other side gets one too, and that holds all that the part is made of.
         store.remove(&grad);
         let gradients = vars
@@ -145,67 +134,10 @@ impl Part {
     }
 }
 
-impl CustomOp1 for Part {
-    fn name(&self) -> &'static str {
-        "checkpointed part"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.result()
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(self.gradients(grad)?.into_iter().next().flatten())
-    }
-}
-
-impl CustomOp2 for Part {
-    fn name(&self) -> &'static str {
-        "checkpointed part of two"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.result()
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self.gradients(grad)?.into_iter();
-        Ok((gradients.next().flatten(), gradients.next().flatten()))
-    }
-}
-
-impl CustomOp3 for Part {
-    fn name(&self) -> &'static str {
-        "checkpointed part of three"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.result()
-    }
-
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self.gradients(grad)?.into_iter();
-        Ok((gradients.next().flatten(), gradients.next().flatten(), gradients.next().flatten()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     fn var(values: &[f32]) -> Var {

@@ -180,8 +180,8 @@ impl GroupNorm {
     #[must_use]
     pub fn new(params: &Params, groups: usize, channels: usize, eps: f64) -> Self {
         Self {
-            weight: params.get("weight", &[channels], Init::Ones),
-            bias: params.get("bias", &[channels], Init::Zeros),
+            weight: params.get_exact("weight", &[channels], Init::Ones),
+            bias: params.get_exact("bias", &[channels], Init::Zeros),
             groups,
             eps,
         }
@@ -242,8 +242,8 @@ impl LayerNorm {
     #[must_use]
     pub fn new(params: &Params, width: usize, eps: f64) -> Self {
         Self {
-            weight: params.get("weight", &[width], Init::Ones),
-            bias: params.get("bias", &[width], Init::Zeros),
+            weight: params.get_exact("weight", &[width], Init::Ones),
+            bias: params.get_exact("bias", &[width], Init::Zeros),
             eps,
         }
     }

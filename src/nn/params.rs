@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var, WithDType};
+use half::{bf16, f16};
+use rayon::prelude::*;
 
 use super::engine_error;
 use super::low_rank::LowRank;
 use super::ops::Weight;
-use crate::domain::{Result, UserError};
+use super::place::Place;
+use crate::domain::{ComputeType, Result, UserError};
 use crate::weights::{Numbers, TensorFile, Values};
 
 /// How a weight begins where there is no file, in `PyTorch`'s default manner.
@@ -68,6 +71,7 @@ struct Shared {
 pub struct Params {
     shared: Arc<Shared>,
     prefix: String,
+    place: Place,
 }
 
 impl Params {
@@ -112,14 +116,26 @@ impl Params {
 
     fn build(source: Source, train: bool, low_rank: BTreeMap<String, LowRank>) -> Self {
         let shared = Shared { source, train, low_rank, record: Mutex::default() };
-        Self { shared: Arc::new(shared), prefix: String::new() }
+        Self { shared: Arc::new(shared), prefix: String::new(), place: Place::default() }
+    }
+
+    /// The same weights for a network that computes elsewhere.
+    #[must_use]
+    pub fn at(self, place: &Place) -> Self {
+        Self { place: place.clone(), ..self }
+    }
+
+    /// Where the network computes.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The same weights under layers that are changed too.
     #[cfg(test)]
     pub(super) fn with_low_rank(self, low_rank: BTreeMap<String, LowRank>) -> Self {
         let shared = Arc::into_inner(self.shared).expect("nothing was built of it");
-        Self { shared: Arc::new(Shared { low_rank, ..shared }), prefix: self.prefix }
+        Self { shared: Arc::new(Shared { low_rank, ..shared }), prefix: self.prefix, place: self.place }
     }
 
     /// The change by which this layer is trained, if it is.
@@ -131,7 +147,7 @@ impl Params {
     /// The weights of a sub-module.
     #[must_use]
     pub fn pp(&self, name: impl Display) -> Self {
-        Self { shared: Arc::clone(&self.shared), prefix: self.path(&name.to_string()) }
+        Self { shared: Arc::clone(&self.shared), prefix: self.path(&name.to_string()), place: self.place.clone() }
     }
 
     /// The path of this module, such as `down_blocks.0.resnets.1`.
@@ -140,33 +156,43 @@ impl Params {
         &self.prefix
     }
 
-    /// One weight, `[…shape]`, f32 on the CPU. Where it is missing or misshapen, zeros stand in for it and
-    /// [`Params::finish`] reports it.
+    /// One weight, `[…shape]`, in the numbers of its place (f32 where it is trained). Where it is missing or misshapen,
+    /// zeros stand in for it and [`Params::finish`] reports it.
     #[must_use]
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
-        match self.take(name, shape, init, false) {
+        match self.take(name, shape, init, Kept::Narrow) {
             Weight::Tensor(tensor) => tensor,
             // Only what was asked for as it is stored is left there.
             Weight::Stored(..) => placeholder(),
         }
     }
 
-    /// The same for a large weight, which stays where and as the file has it if it is neither trained nor changed.
+    /// The same in f32 everywhere: for norms, which are computed in it.
     #[must_use]
-    pub fn get_stored(&self, name: &str, shape: &[usize], init: Init) -> Weight {
-        self.take(name, shape, init, true)
+    pub fn get_exact(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
+        match self.take(name, shape, init, Kept::Exact) {
+            Weight::Tensor(tensor) => tensor,
+            Weight::Stored(..) => placeholder(),
+        }
     }
 
-    fn take(&self, name: &str, shape: &[usize], init: Init, in_place: bool) -> Weight {
+    /// The same for a large weight, which stays where and as the file has it if it is neither trained nor changed, and is
+    /// used by the processor's kernels or brought over for each use.
+    #[must_use]
+    pub fn get_stored(&self, name: &str, shape: &[usize], init: Init) -> Weight {
+        self.take(name, shape, init, Kept::Stored)
+    }
+
+    fn take(&self, name: &str, shape: &[usize], init: Init, kept: Kept) -> Weight {
         let path = self.path(name);
         let elements = shape.iter().product::<usize>();
         let made = match &self.shared.source {
-            Source::File(file) => self.read(file, &path, shape, in_place && !self.shared.train),
-            Source::Changed(file, kept, change) => match kept.get(&path).filter(|weight| weight.dims() == shape) {
+            Source::File(file) => self.read(file, &path, shape, kept),
+            Source::Changed(file, known, change) => match known.get(&path).filter(|weight| weight.dims() == shape) {
                 Some(weight) => Some(weight.clone()),
-                None => self.read_changed(file, change, &path, shape),
+                None => self.read_changed(file, change, &path, shape, kept),
             },
-            Source::Fresh(initialiser) => self.tensor(initialiser(&path, elements, init), shape),
+            Source::Fresh(initialiser) => self.tensor(initialiser(&path, elements, init), shape, kept),
         };
         let made = made.unwrap_or_else(|| {
             let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu);
@@ -194,15 +220,25 @@ impl Params {
         }
     }
 
-    /// A weight in memory.
-    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> Option<Weight> {
-        self.noted(Tensor::from_vec(values, shape, &Device::Cpu).map(Weight::Tensor).map_err(engine_error))
+    /// A weight in memory, where the network computes.
+    fn tensor(&self, values: Vec<f32>, shape: &[usize], kept: Kept) -> Option<Weight> {
+        let made = Tensor::from_vec(values, shape, &Device::Cpu).and_then(|tensor| self.brought(&tensor, kept));
+        self.noted(made.map(Weight::Tensor).map_err(engine_error))
     }
 
-    fn read(&self, file: &TensorFile, path: &str, shape: &[usize], in_place: bool) -> Option<Weight> {
+    /// A tensor of the processor where the network computes, in the numbers in which it is used.
+    fn brought(&self, tensor: &Tensor, kept: Kept) -> candle_core::Result<Tensor> {
+        if self.place.is_kernels() {
+            return Ok(tensor.clone());
+        }
+        // What is trained is kept in f32 and rounded where it is used.
+        if self.shared.train || kept == Kept::Exact { self.place.carry(tensor) } else { self.place.enter(tensor) }
+    }
+
+    fn read(&self, file: &TensorFile, path: &str, shape: &[usize], kept: Kept) -> Option<Weight> {
         self.expect(file, path, shape)?;
-        if !in_place {
-            return self.tensor(self.read_f32(file, path)?, shape);
+        if kept != Kept::Stored || self.shared.train {
+            return self.tensor(self.read_f32(file, path)?, shape, kept);
         }
         let noted = |numbers: Numbers<'_>| {
             if !numbers.are_finite() {
@@ -211,7 +247,13 @@ impl Params {
         };
         if let Some(stored) = file.in_place(path) {
             noted(stored.numbers());
-            return Some(Weight::Stored(stored, shape.into()));
+            if self.place.is_kernels() || self.place.is_streamed() {
+                return Some(Weight::Stored(stored, shape.into()));
+            }
+            // Straight from the file into the numbers that are computed with: nothing else is held meanwhile.
+            let made = narrowed(stored.numbers(), shape, &self.place).map(Weight::Tensor).map_err(engine_error);
+            stored.release();
+            return self.noted(made);
         }
         // What cannot be read where it lies is copied, in its own 16 bits.
         let values = self.noted(file.read(path))?;
@@ -230,6 +272,7 @@ impl Params {
                 Tensor::from_vec(values, shape, &Device::Cpu)
             }
         };
+        let made = made.and_then(|tensor| self.brought(&tensor, kept));
         self.noted(made.map(Weight::Tensor).map_err(engine_error))
     }
 
@@ -260,11 +303,18 @@ impl Params {
         result.map_err(|error| self.record().failed.get_or_insert(error).clone()).ok()
     }
 
-    fn read_changed(&self, file: &TensorFile, change: &Change, path: &str, shape: &[usize]) -> Option<Weight> {
+    fn read_changed(
+        &self,
+        file: &TensorFile,
+        change: &Change,
+        path: &str,
+        shape: &[usize],
+        kept: Kept,
+    ) -> Option<Weight> {
         self.expect(file, path, shape)?;
         let mut values = self.read_f32(file, path)?;
         self.noted(change(path, &mut values))?;
-        self.tensor(values, shape)
+        self.tensor(values, shape, kept)
     }
 
     /// Whether the file has a tensor of this name here: for parts that a configuration does not announce.
@@ -335,6 +385,41 @@ impl Params {
         // A panic elsewhere leaves the record as good as it was.
         self.shared.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How a weight is kept where a network computes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// In the numbers that are computed with.
+    Narrow,
+    /// In f32.
+    Exact,
+    /// As it is stored, where that can be used.
+    Stored,
+}
+
+/// Numbers of a file as a tensor of a place, converted by all threads where they are stored otherwise.
+fn narrowed(numbers: Numbers<'_>, shape: &[usize], place: &Place) -> candle_core::Result<Tensor> {
+    match (numbers, place.compute()) {
+        (Numbers::F32(values), ComputeType::F32) => Tensor::from_slice(values, shape, place.device()),
+        (Numbers::F16(values), ComputeType::F16) => Tensor::from_slice(values, shape, place.device()),
+        (Numbers::Bf16(values), ComputeType::Bf16) => Tensor::from_slice(values, shape, place.device()),
+        (Numbers::F32(values), ComputeType::F16) => converted(values, |v| f16::from_f32(*v), shape, place),
+        (Numbers::F32(values), ComputeType::Bf16) => converted(values, |v| bf16::from_f32(*v), shape, place),
+        (Numbers::F16(values), ComputeType::F32) => converted(values, |v| v.to_f32(), shape, place),
+        (Numbers::F16(values), ComputeType::Bf16) => converted(values, |v| bf16::from_f32(v.to_f32()), shape, place),
+        (Numbers::Bf16(values), ComputeType::F32) => converted(values, |v| v.to_f32(), shape, place),
+        (Numbers::Bf16(values), ComputeType::F16) => converted(values, |v| f16::from_f32(v.to_f32()), shape, place),
+    }
+}
+
+fn converted<A: Sync, B: WithDType + Send>(
+    values: &[A],
+    convert: impl Fn(&A) -> B + Sync + Send,
+    shape: &[usize],
+    place: &Place,
+) -> candle_core::Result<Tensor> {
+    Tensor::from_vec(values.par_iter().map(convert).collect::<Vec<B>>(), shape, place.device())
 }
 
 /// Buffers that published files carry along and no network reads.

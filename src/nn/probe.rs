@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Result, Tensor};
 
 type Observer = Box<dyn FnMut(&str, &Tensor)>;
 
@@ -32,8 +32,12 @@ impl Probe {
     #[must_use]
     pub fn see(&self, tensor: Tensor) -> Tensor {
         OBSERVER.with_borrow_mut(|observer| {
-            if let Some(observer) = observer {
-                observer(&self.0, &tensor);
+            // Whoever looks sees f32 on the processor.
+            let seen = || -> Result<Tensor> { tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32) };
+            if let Some(observer) = observer
+                && let Ok(seen) = seen()
+            {
+                observer(&self.0, &seen);
             }
         });
         tensor

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::ops::{self, Convolved, GroupNormWay, Normed};
@@ -88,6 +88,15 @@ pub(super) fn group_norm(x: &Tensor, norm: Normed) -> Result<Tensor> {
         bail!("{} statistics do not fit {:?} in {groups} groups", moments.len(), x.dims())
     }
     let (weight, bias) = (weight.to_vec1::<f32>()?, bias.to_vec1::<f32>()?);
+    if ops::takes(x) {
+        let of = |plane: usize| {
+            let (mean, variance) = moments[plane / (channels / groups)];
+            let scale = f64::from(weight[plane % channels]) / (variance + eps).sqrt();
+            (scale as f32, (f64::from(bias[plane % channels]) - mean * scale) as f32)
+        };
+        let (scales, shifts): (Vec<f32>, Vec<f32>) = (0..batch * channels).map(of).unzip();
+        return ops::normed_by(x, &scales, &shifts, silu);
+    }
     let mut values: Vec<f32> = x.flatten_all()?.to_vec1()?;
     values.par_chunks_mut((height * width).max(1)).enumerate().for_each(|(plane, values)| {
         let (mean, variance) = moments[plane / (channels / groups)];
@@ -124,6 +133,13 @@ pub(super) fn norm_conv2d(
 fn measured(x: &Tensor, groups: usize) -> Result<Moments> {
     let (batch, channels, height, width) = x.dims4()?;
     let count = channels / groups.max(1) * height * width;
+    if ops::takes(x) && groups > 0 && channels % groups == 0 {
+        let rows = x.to_dtype(DType::F32)?.contiguous()?.reshape((batch * groups, ()))?;
+        let mean = rows.mean_keepdim(1)?;
+        let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(1)?.to_vec1::<f32>()?;
+        let moments = mean.flatten_all()?.to_vec1::<f32>()?.into_iter().zip(variance);
+        return Ok(Moments(moments.map(|(mean, variance)| (f64::from(mean), f64::from(variance))).collect()));
+    }
     let values: Vec<f32> = x.flatten_all()?.to_vec1()?;
     let moments = values.par_chunks(count.max(1)).map(|group| {
         let mean = group.iter().map(|value| f64::from(*value)).sum::<f64>() / count as f64;

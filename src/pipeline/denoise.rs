@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
+use super::finite;
 use super::start::Start;
 use crate::domain::{Cancel, Result, UserError};
+use crate::models::Part;
 use crate::models::embeddings::Condition;
 use crate::models::unet::UNet;
 use crate::nn::engine_error;
@@ -159,7 +161,7 @@ impl Denoiser<'_> {
         let Conditioning { prompts, negative, guidance_scale, guidance_rescale } = &self.conditioning;
         let [batch, channels, height, width] = shape;
         let Moment { input, seen, timestep, step } = at;
-        let run = || -> candle_core::Result<Vec<f32>> {
+        let evaluate = || -> candle_core::Result<(Vec<f32>, usize)> {
             let mut latents = Tensor::from_slice(input, (batch, channels, height, width), &Device::Cpu)?;
             if let Some(seen) = seen {
                 latents = Tensor::cat(&[&latents, seen], 1)?;
@@ -172,16 +174,18 @@ impl Denoiser<'_> {
             let predictions: Vec<f32> =
                 self.unet.forward(&latents, &vec![timestep; batch], &condition)?.flatten_all()?.to_vec1()?;
             let one = predictions.len() / told.len();
-            if negative.is_none() {
-                return Ok(predictions[..one].to_vec());
-            }
-            let (uncond, conds) = predictions.split_at(one);
-            let weighted: Vec<(f64, &[f32])> =
-                prompts.iter().map(|(weight, _)| *weight).zip(conds.chunks_exact(one)).collect();
-            let cond = guidance::compose(uncond, &weighted);
-            Ok(guidance::guide(uncond, &cond, batch, *guidance_scale, *guidance_rescale))
+            Ok((predictions, one))
         };
-        run().map_err(engine_error)
+        let (predictions, one) = evaluate().map_err(engine_error)?;
+        finite::check(&predictions, Part::UNet, self.unet.place())?;
+        if negative.is_none() {
+            return Ok(predictions[..one].to_vec());
+        }
+        let (uncond, conds) = predictions.split_at(one);
+        let weighted: Vec<(f64, &[f32])> =
+            prompts.iter().map(|(weight, _)| *weight).zip(conds.chunks_exact(one)).collect();
+        let cond = guidance::compose(uncond, &weighted);
+        Ok(guidance::guide(uncond, &cond, batch, *guidance_scale, *guidance_rescale))
     }
 }
 

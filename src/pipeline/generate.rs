@@ -5,6 +5,7 @@ use std::cell::Cell;
 use candle_core::{Device, Tensor};
 
 use super::denoise::{Denoiser, Moment, StepDone, step_of};
+use super::finite;
 use super::prompt::condition;
 use super::snapshot::Snapshot;
 use super::source::{keep_rest, resized, source};
@@ -13,9 +14,9 @@ use super::upscale::upscale;
 use super::watch::{Beside, Progress, Reached, Watch};
 use crate::domain::{Cancel, Fork, GenerateRequest, Picture, Result, UserError};
 use crate::models::image::{picture_from_tensor, tensor_from_picture};
-use crate::models::vae_tiling::{Tiling, decode_tiled};
-use crate::models::{Model, Part};
-use crate::nn::engine_error;
+use crate::models::vae_tiling::decode_tiled;
+use crate::models::{Model, Part, smaller_tiling};
+use crate::nn::{engine_error, is_out_of_memory};
 use crate::sampling::{self, Branch, Sampler, StartNoise, TorchCpuRng, calls_after, step_after, take_over};
 
 /// A finished picture.
@@ -160,15 +161,30 @@ fn pass(
     Ok(Generated { picture: finish().map_err(engine_error)?, notices })
 }
 
-/// Latents of `shape` to px.
-fn decode(model: &Model, latents: Vec<f32>, shape: [usize; 4], cancel: &Cancel) -> Result<Tensor> {
+/// Latents of `shape` to px: at once, or in tiles, smaller ones while the device's memory is not enough.
+///
+/// # Errors
+/// When the autoencoder fails, or `cancel` was set.
+pub(super) fn decode(model: &Model, latents: Vec<f32>, shape: [usize; 4], cancel: &Cancel) -> Result<Tensor> {
     let [.., height, width] = shape;
     let scaled = || Tensor::from_vec(latents, &shape, &Device::Cpu)? / model.vae.config().scaling_factor;
     let scaled = scaled().map_err(engine_error)?;
-    match Tiling::for_size(height, width) {
-        Some(tiling) => decode_tiled(&model.vae, &scaled, tiling, cancel, &mut |_, _| ()),
-        None => model.vae.decode(&scaled).map_err(engine_error),
-    }
+    let mut tiling = model.tiling((height, width));
+    let decoded = loop {
+        let decoded = match tiling {
+            Some(tiling) => decode_tiled(&model.vae, &scaled, tiling, cancel, &mut |_, _| ()),
+            None => model.vae.decode(&scaled).map_err(engine_error),
+        };
+        match decoded {
+            Err(error) if is_out_of_memory(&error) => match smaller_tiling((height, width), tiling) {
+                Some(smaller) => tiling = Some(smaller),
+                None => return Err(error),
+            },
+            decoded => break decoded?,
+        }
+    };
+    finite::check_tensor(&decoded, Part::Vae, model.vae.place())?;
+    Ok(decoded)
 }
 
 /// What a picture of `request` was expected to become when `snapshot` was taken of it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::assets::Assets;
+use super::finite::in_range;
 use super::generate::{Origin, come_to, generate_watched, picture_of};
 use super::snapshot::{Snapshot, name_of};
 use super::watch::{Beside, Progress, Watch};
@@ -72,7 +73,9 @@ pub fn make_watched(
     };
     notices.extend(outfit.put_on(model)?);
     let origin = Origin { key: &key, parent: parent.as_ref() };
-    let generated = generate_watched(model, &request, origin, cancel, watch)?;
+    let generated = in_range(model, &mut |sentence| notices.push(sentence), |model| {
+        generate_watched(model, &request, origin, cancel, watch)
+    })?;
     notices.extend(generated.notices);
     let safety = if is_checked { model.check_safety(&generated.picture)? } else { None };
     Ok(Made { picture: generated.picture, request, safety, notices })
@@ -98,7 +101,7 @@ pub fn see_step(
 ) -> Result<Picture> {
     let request = request.single(0);
     let snapshot = at_step(model, &request, step, assets, cancel, watch)?;
-    picture_of(model, &request, &snapshot, cancel)
+    in_range(model, &mut |_| (), |model| picture_of(model, &request, &snapshot, cancel))
 }
 
 /// Where the picture of `request`, whose wildcards are drawn, is after a step: as it is still known, else made again,
@@ -121,7 +124,8 @@ fn at_step(
         None => None,
     };
     outfit.put_on(model)?;
-    come_to(model, request, step, Origin { key: &key, parent: parent.as_ref() }, cancel, &mut Beside(watch))
+    let origin = Origin { key: &key, parent: parent.as_ref() };
+    in_range(model, &mut |_| (), |model| come_to(model, request, step, origin, cancel, &mut Beside(watch)))
 }
 
 /// Names what a picture is made of: the request, the program, the numbers it multiplies, and the files that go into it as

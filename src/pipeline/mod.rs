@@ -4,6 +4,7 @@ mod assets;
 mod count;
 mod denoise;
 mod extend;
+mod finite;
 mod generate;
 mod make;
 mod prompt;

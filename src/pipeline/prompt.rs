@@ -5,11 +5,12 @@ use std::ops::Range;
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::denoise::{Conditioning, Scheduled};
+use super::finite;
 use crate::domain::prompt::{Chunks, Piece, Prompt, PromptPart, SpecialIds, apply_emphasis, chunks, find_word};
 use crate::domain::{GenerateRequest, Result};
 use crate::models::embeddings::{AddedCondition, Condition};
 use crate::models::text::{Ids, Sizes, encode_ids, nothing_said};
-use crate::models::{Model, TextPart};
+use crate::models::{Model, Part, TextPart};
 use crate::nn::engine_error;
 
 /// What the network is told of a request's prompts at each of `steps` steps, and what of them could not be followed.
@@ -116,7 +117,10 @@ impl Encoder<'_> {
         let condition = encode_ids(self.model, &ids, self.sizes, self.clip_skip)?;
         // Weights are of the words, which are the same for both encoders.
         let weights: Vec<&[f32]> = text[0].chunks.iter().map(|chunk| chunk.weights.as_slice()).collect();
-        joined(&condition, &weights).map_err(engine_error)
+        let joined = joined(&condition, &weights).map_err(engine_error)?;
+        finite::check_tensor(&joined.text, Part::TextEncoder, self.model.text.encoder.place())?;
+        // Once, and not at every step.
+        joined.brought_to(self.model.unet.place()).map_err(engine_error)
     }
 }
 

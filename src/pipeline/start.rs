@@ -6,7 +6,9 @@
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 
+use super::finite;
 use crate::domain::{Result, UserError};
+use crate::models::Part;
 use crate::models::vae::AutoencoderKl;
 use crate::nn::engine_error;
 use crate::sampling::Sampler;
@@ -93,7 +95,9 @@ impl Start {
                 let noise = Tensor::from_vec(noise, &shape, &Device::Cpu)?;
                 (vae.encode(picture)?.sample(&noise)? * vae.config().scaling_factor)?.flatten_all()?.to_vec1()
             };
-            run().map_err(engine_error)
+            let latents = run().map_err(engine_error)?;
+            finite::check(&latents, Part::Vae, vae.place())?;
+            Ok(latents)
         };
         let Some(mask) = &source.mask else {
             if is_inpainting {

@@ -8,18 +8,17 @@
 
 use std::cell::RefCell;
 
-use candle_core::{Device, Tensor};
-
 use super::denoise::{Denoiser, Moment, StepDone};
-use super::generate::Generated;
+use super::finite;
+use super::generate::{Generated, decode};
 use super::prompt::condition;
 use super::source::enlarged;
 use super::start::{Start, first_call, steps_left};
 use super::watch::Progress;
 use crate::domain::{Cancel, GenerateRequest, InitImage, Picture, Result, UserError};
-use crate::models::Model;
 use crate::models::image::{picture_from_tensor, tensor_from_picture};
-use crate::models::vae_tiling::{Tiling, decode_tiled, encode_tiled};
+use crate::models::vae_tiling::encode_tiled;
+use crate::models::{Model, Part};
 use crate::nn::engine_error;
 use crate::sampling::{self, StartNoise, TorchCpuRng};
 
@@ -54,12 +53,7 @@ pub(super) fn upscale(
         return Err(UserError::cancelled());
     }
     progress(Progress::Decoding);
-    let scaled = || Tensor::from_vec(latents, &shape, &Device::Cpu)? / config.scaling_factor;
-    let scaled = scaled().map_err(engine_error)?;
-    let decoded = match Tiling::for_size(height, width) {
-        Some(tiling) => decode_tiled(&model.vae, &scaled, tiling, cancel, &mut |_, _| ())?,
-        None => model.vae.decode(&scaled).map_err(engine_error)?,
-    };
+    let decoded = decode(model, latents, shape, cancel)?;
     Ok(Generated { picture: picture_from_tensor(&decoded, 0).map_err(engine_error)?, notices })
 }
 
@@ -69,10 +63,11 @@ fn latents_of(model: &Model, picture: &Picture, cancel: &Cancel) -> Result<Vec<f
     let unit = config.scale() as u32;
     let tensor = tensor_from_picture(picture).map_err(engine_error)?;
     let sides = ((picture.height_px / unit) as usize, (picture.width_px / unit) as usize);
-    let found = match Tiling::for_size(sides.0, sides.1) {
+    let found = match model.tiling(sides) {
         Some(tiling) => encode_tiled(&model.vae, &tensor, tiling, cancel, &mut |_, _| ())?,
         None => model.vae.encode(&tensor).map_err(engine_error)?,
     };
+    finite::check_tensor(&found.mean, Part::Vae, model.vae.place())?;
     (found.mean * config.scaling_factor).and_then(|scaled| scaled.flatten_all()?.to_vec1()).map_err(engine_error)
 }
 

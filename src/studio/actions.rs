@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, DialogAnswer, Extra, GalleryAction, GridAction, Key, Place, PromptAction, QueueAction,
-    ShelfAction, ShellAction, Shortcut, SourceAction, TimelineAction, VariationAction, ViewerAction,
+    AdapterAction, BatchAction, DeviceAction, DialogAnswer, Extra, GalleryAction, GridAction, Key, Place, PromptAction,
+    QueueAction, ShelfAction, ShellAction, Shortcut, SourceAction, TimelineAction, VariationAction, ViewerAction,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -150,6 +150,8 @@ pub enum Action {
     SetTheme(Theme),
     /// What becomes of flagged pictures.
     SetSafety(SafetyMode),
+    /// What computes.
+    Device(DeviceAction),
     /// Show the hidden picture in view, or hide it again.
     ToggleReveal,
     /// Choose where pictures go.
@@ -280,6 +282,7 @@ impl Action {
             ),
             Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
             Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),
+            Self::Device(action) => action.info(),
             Self::SetTheme(Theme::System) => info("As the system", "Dark or light, as the system is set up", None),
             Self::SetSafety(mode) => info(mode.label(), mode.description(), None),
             Self::ToggleReveal => info("Show it", "Show this picture although it may be unsafe", None),

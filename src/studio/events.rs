@@ -23,6 +23,7 @@ impl State {
 
     fn hear(&mut self, event: Event) -> Vec<Effect> {
         match event {
+            Event::DeviceOpened(used) => self.device_opened(used),
             Event::ModelLoading { model } => self.model_loading(model),
             Event::ModelReady(info) => self.model_ready(info),
             Event::ModelFailed { model, error } => {
@@ -149,6 +150,10 @@ impl State {
             }
             Command::SetPrecision(_) => {
                 self.notices.error(error.hint("the precision is as it was until the next start"));
+                Vec::new()
+            }
+            Command::UseDevice(_) => {
+                self.notices.error(error);
                 Vec::new()
             }
             Command::Shutdown => Vec::new(),

@@ -11,6 +11,7 @@ mod batch_run;
 #[cfg(test)]
 mod batch_tests;
 mod compare;
+mod device;
 mod draft;
 mod effects;
 mod errors;
@@ -69,6 +70,7 @@ pub use adapters::{AdapterAction, Adapters, can_be_named};
 pub use batch::{Batch, RowCounts, RowState, Run};
 pub use batch_actions::BatchAction;
 pub use compare::{Compare, CompareAction, CompareMode, Side};
+pub use device::{DeviceAction, DeviceDesk};
 pub use draft::{Draft, Seeds, Size};
 pub use effects::{DialogAnswer, DialogRequest, Effect};
 pub use errors::{ErrorLog, ErrorRecord};

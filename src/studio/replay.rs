@@ -174,7 +174,8 @@ impl State {
     /// Takes in what the engine says of a picture that is made again; gives back what it says of anything else.
     pub(super) fn on_replay_event(&mut self, event: Event) -> Option<Event> {
         let job = match &event {
-            Event::ModelLoading { .. }
+            Event::DeviceOpened(_)
+            | Event::ModelLoading { .. }
             | Event::ModelReady(_)
             | Event::ModelFailed { .. }
             | Event::Steps { .. }

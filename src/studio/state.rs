@@ -14,8 +14,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths, QueueCommand};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, Grids, ModelStatus, Models, Notices,
-    PromptDesk, Queue, Seeds, Shelf, Shell, Size, Source, Timeline, Variations, View, Viewer,
+    Adapters, Batch, DeviceDesk, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, Grids, ModelStatus, Models,
+    Notices, PromptDesk, Queue, Seeds, Shelf, Shell, Size, Source, Timeline, Variations, View, Viewer,
 };
 
 /// The places of the window.
@@ -133,6 +133,8 @@ pub struct State {
     pub pictures_dir: Option<PathBuf>,
     /// What becomes of pictures that a model's safety checker flags.
     pub safety: SafetyMode,
+    /// What computes.
+    pub device: DeviceDesk,
     pub(super) revealed: HashSet<Revealed>,
     /// Models whose family the library was told, by their hashes.
     pub(super) families_told: HashSet<(String, FamilyId)>,
@@ -158,6 +160,7 @@ impl State {
             pictures_dir,
             model_folders,
             safety,
+            device,
             shell,
             keep_steps,
             hub_token,
@@ -195,6 +198,7 @@ impl State {
             full_screen: false,
             pictures_dir,
             safety,
+            device: DeviceDesk::new(device),
             revealed: HashSet::new(),
             families_told: HashSet::new(),
             dialog: None,
@@ -235,6 +239,7 @@ impl State {
             pictures_dir: self.pictures_dir.clone(),
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
+            device: self.device.choice,
             keep_steps: self.timeline.keeps_steps,
             shell: self.shell.settings.clone(),
             hub_token: self.shelf.saved_token.clone(),

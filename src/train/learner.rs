@@ -105,7 +105,7 @@ impl Learner {
                     if layers.is_empty() {
                         return Err(UserError::input(format!("The {component} has no layer that lora.targets names")));
                     }
-                    let begun = begin(&modules, &layers, &config.lora, config.seed)?;
+                    let begun = begin(&modules, &layers, &config.lora, config.seed, &model.place_of(component))?;
                     model.adapt(component, begun.changes)?;
                     parameters.add("", begun.vars, group)?;
                     pairs.extend(begun.pairs);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Var};
+use candle_core::Var;
 
 use super::draws;
 use crate::domain::training::{LoraSettings, Targets};
 use crate::domain::{Result, UserError};
-use crate::nn::{LowRank, engine_error};
+use crate::nn::{LowRank, Place, engine_error};
 use crate::weights::lora::{Component, ModelModules, Module, SaveForm, SavedPair, pair_names};
 
 /// Ends of the paths of layers, by what is targeted: of the `UNet`, of text encoders.
@@ -65,11 +65,17 @@ pub(super) struct Begun {
 }
 
 /// Begins changes of some layers: `down` uniform within ±1/√inputs, as peft and kohya do (`kaiming_uniform(a = √5)`), and
-/// `up` zero, so that at first nothing is changed.
+/// `up` zero, so that at first nothing is changed. They are in f32, where the layers compute.
 ///
 /// # Errors
 /// When a layer cannot be named.
-pub(super) fn begin(modules: &ModelModules, layers: &[Module], settings: &LoraSettings, seed: u64) -> Result<Begun> {
+pub(super) fn begin(
+    modules: &ModelModules,
+    layers: &[Module],
+    settings: &LoraSettings,
+    seed: u64,
+    place: &Place,
+) -> Result<Begun> {
     let mut begun = Begun { changes: BTreeMap::new(), vars: BTreeMap::new(), pairs: Vec::new() };
     let rank = settings.rank as usize;
     for module in layers {
@@ -82,8 +88,8 @@ pub(super) fn begin(modules: &ModelModules, layers: &[Module], settings: &LoraSe
         let mut rng = draws::weights(seed, &down_name);
         let values: Vec<f32> =
             (0..rank * module.columns()).map(|_| (bound * (2.0 * rng.uniform() - 1.0)) as f32).collect();
-        let down = Var::from_slice(&values, down_shape, &Device::Cpu).map_err(engine_error)?;
-        let up = Var::zeros(up_shape, candle_core::DType::F32, &Device::Cpu).map_err(engine_error)?;
+        let down = Var::from_slice(&values, down_shape, place.device()).map_err(engine_error)?;
+        let up = Var::zeros(up_shape, candle_core::DType::F32, place.device()).map_err(engine_error)?;
         let scale = settings.alpha / f64::from(settings.rank);
         let change = LowRank { down: down.as_tensor().clone(), up: up.as_tensor().clone(), scale };
         begun.changes.insert(module.path.clone(), change);
@@ -111,7 +117,7 @@ mod tests {
         let layers = [module("mid_block.attentions.0.proj_in", &[8, 4, 1, 1]), module("a.to_q", &[6, 16])];
         let modules = ModelModules::new(layers.clone());
         let settings = LoraSettings { rank: 2, alpha: 1.0, targets: Targets::Linear };
-        let begun = begin(&modules, &layers, &settings, 5).unwrap();
+        let begun = begin(&modules, &layers, &settings, 5, &Place::default()).unwrap();
         assert_eq!(begun.vars.len(), 4);
         let change = &begun.changes["mid_block.attentions.0.proj_in"];
         assert_eq!((change.down.dims(), change.up.dims()), (&[2, 4, 1, 1][..], &[8, 2, 1, 1][..]));
@@ -121,7 +127,7 @@ mod tests {
         let up: Vec<f32> = begun.changes["a.to_q"].up.flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(up, [0.0; 12]);
         // The order in which layers come does not matter.
-        let again = begin(&modules, &layers[..1], &settings, 5).unwrap();
+        let again = begin(&modules, &layers[..1], &settings, 5, &Place::default()).unwrap();
         let same: Vec<f32> =
             again.changes["mid_block.attentions.0.proj_in"].down.flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(down, same);

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result as TensorResult, bail};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result as TensorResult, Tensor, Var, bail};
 
 use super::{Gradients, Parameters};
 use crate::domain::{Result, UserError};
@@ -83,7 +83,12 @@ impl AdamW {
                 step_size: (lr / (1.0 - beta1.powi(step))) as f32,
                 moments: RefCell::new(moments),
             };
-            parameter.var.inplace_op2(gradient, &update).map_err(engine_error)?;
+            let var = &parameter.var;
+            if var.device().is_cpu() {
+                var.inplace_op2(gradient, &update).map_err(engine_error)?;
+            } else {
+                update.elsewhere(var, gradient).map_err(engine_error)?;
+            }
         }
         Ok(())
     }
@@ -102,6 +107,32 @@ struct Update<'a> {
     moments: RefCell<&'a mut Moments>,
 }
 
+impl Update<'_> {
+    /// The update of a variable of another device: its values come, are changed, and go back. What the optimizer remembers
+    /// stays here, two numbers of memory that the card does not need.
+    fn elsewhere(&self, var: &Var, gradient: &Tensor) -> TensorResult<()> {
+        let mut values: Vec<f32> = var.flatten_all()?.to_vec1()?;
+        self.apply(&mut values, &gradient.flatten_all()?.to_vec1::<f32>()?)?;
+        var.set(&Tensor::from_vec(values, var.shape(), var.device())?)
+    }
+
+    fn apply(&self, values: &mut [f32], gradient: &[f32]) -> TensorResult<()> {
+        let mut moments = self.moments.borrow_mut();
+        let Moments { m, v } = &mut **moments;
+        if m.len() != values.len() || v.len() != values.len() || gradient.len() != values.len() {
+            bail!("AdamW's moments are of another parameter")
+        }
+        for (((value, g), m), v) in values.iter_mut().zip(gradient).zip(m).zip(v) {
+            let g = g * self.scale;
+            *m += self.mean_weight * (g - *m);
+            *v = *v * self.square_keep + self.square_weight * g * g;
+            let denominator = v.sqrt() / self.root_of_correction + self.eps;
+            *value = *value * self.keep - self.step_size * (*m / denominator);
+        }
+        Ok(())
+    }
+}
+
 impl InplaceOp2 for Update<'_> {
     fn name(&self) -> &'static str {
         "adamw"
@@ -114,19 +145,7 @@ impl InplaceOp2 for Update<'_> {
         let (Some((start, end)), Some((from, to))) = (l1.contiguous_offsets(), l2.contiguous_offsets()) else {
             bail!("AdamW needs contiguous values")
         };
-        let mut moments = self.moments.borrow_mut();
-        let Moments { m, v } = &mut **moments;
-        if m.len() != end - start || v.len() != end - start || to - from != end - start {
-            bail!("AdamW's moments are of another parameter")
-        }
-        for (((value, g), m), v) in values[start..end].iter_mut().zip(&gradient[from..to]).zip(m).zip(v) {
-            let g = g * self.scale;
-            *m += self.mean_weight * (g - *m);
-            *v = *v * self.square_keep + self.square_weight * g * g;
-            let denominator = v.sqrt() / self.root_of_correction + self.eps;
-            *value = *value * self.keep - self.step_size * (*m / denominator);
-        }
-        Ok(())
+        self.apply(&mut values[start..end], &gradient[from..to])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{CpuStorage, Result as TensorResult, Storage, Tensor, Var, bail};
+use candle_core::{CpuStorage, DType, Device, Result as TensorResult, Storage, Tensor, Var, bail};
 
 use crate::domain::{Result, UserError};
 use crate::nn::{checkpoint, engine_error};
@@ -27,7 +27,7 @@ impl Default for Group {
 pub struct Parameter {
     /// Its path, such as `unet.conv_in.weight`.
     pub name: String,
-    /// Its values, f32 on a CPU, shared with the network that was built from them.
+    /// Its values, f32, shared with the network that was built from them.
     pub var: Var,
     /// How it is optimized.
     pub group: Group,
@@ -125,7 +125,9 @@ impl Gradients {
         let mut without = Vec::new();
         for parameter in &parameters.list {
             match store.remove(&parameter.var) {
-                Some(gradient) => list.push(gradient.contiguous().map_err(engine_error)?),
+                // Gradients are added up, measured and used on the processor, wherever the network is: a card need not hold
+                // them, nor what the optimizer remembers.
+                Some(gradient) => list.push(on_processor(&gradient).map_err(engine_error)?),
                 None => without.push(parameter.name.as_str()),
             }
         }
@@ -152,14 +154,33 @@ impl Gradients {
         Ok(())
     }
 
-    /// All of them, in order, contiguous.
+    /// Multiplies all of them.
+    ///
+    /// # Errors
+    /// Never on a CPU, where all of them are.
+    pub fn scale(&mut self, factor: f64) -> Result<()> {
+        for gradient in &mut self.list {
+            *gradient = (&*gradient * factor).map_err(engine_error)?;
+        }
+        Ok(())
+    }
+
+    /// All of them, in order, contiguous f32 on a CPU.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Tensor> {
         self.list.iter()
     }
 }
 
-/// Looks at the values of a contiguous f32 tensor on a CPU without copying them.
+/// A tensor as contiguous f32 on a CPU: itself, where it is that.
+fn on_processor(tensor: &Tensor) -> TensorResult<Tensor> {
+    tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()
+}
+
+/// Looks at the values of a contiguous f32 tensor, without copying them where they are on a CPU.
 pub(super) fn with_values<T>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> T) -> TensorResult<T> {
+    if !tensor.device().is_cpu() {
+        return Ok(look(&tensor.flatten_all()?.to_vec1()?));
+    }
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(look(&values[start..end])),
@@ -169,7 +190,6 @@ pub(super) fn with_values<T>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> T) ->
 
 #[cfg(test)]
 pub(super) mod tests {
-    use candle_core::Device;
 
     use super::*;
 

@@ -11,15 +11,16 @@ use super::examples::Examples;
 use super::forecast::forecast;
 use super::journal::Journal;
 use super::learner::{Learner, check_family};
+use super::loss_scale::{LossScale, Verdict};
 use super::sample::sample;
 use super::{
-    AdamWConfig, Checkpoints, EmaConfig, Gradients, LrSchedule, LrShape, Trainer, Update, config, on_deep_stack,
-    outputs, starter,
+    AdamWConfig, Checkpoints, EmaConfig, Gradients, LrSchedule, LrShape, Trainer, Update, config, global_norm,
+    on_deep_stack, outputs, starter,
 };
 use crate::domain::training::{Control, Schedule, TrainingConfig, TrainingEvent, TrainingStep, ValidationSettings};
-use crate::domain::{Cancel, Result, UserError};
+use crate::domain::{Cancel, ComputeType, Result, UserError};
 use crate::library::write_atomically;
-use crate::models::{self, Part};
+use crate::models::{self, Part, Placement};
 use crate::nn::{engine_error, without_gradients};
 
 /// How often a training that waits asks whether to go on.
@@ -49,8 +50,18 @@ pub type Tell<'a> = dyn FnMut(TrainingEvent) -> Control + Send + 'a;
 /// When settings, model or data set cannot be used; when the folder holds a training and `resume` does not say to go on
 /// with it; when the loss is not finite any more: the weights before that are written first.
 pub fn run(config: &TrainingConfig, resume: bool, tell: &mut Tell<'_>) -> Result<Outcome> {
+    run_on(Placement::processor(), config, resume, tell)
+}
+
+/// As [`run()`], with the networks elsewhere. What is trained, its gradients and what the optimizer remembers stay in f32;
+/// in f16 the loss is scaled. On a card no two runs have the same bits.
+///
+/// # Errors
+/// As there, and when the device has not enough memory.
+pub fn run_on(placement: Placement, config: &TrainingConfig, resume: bool, tell: &mut Tell<'_>) -> Result<Outcome> {
     config::check(config)?;
-    on_deep_stack(move || Run::new(config, resume, tell)?.run_to_the_end())
+    let placement = placement.for_training();
+    on_deep_stack(move || Run::new(placement, config, resume, tell)?.run_to_the_end())
 }
 
 /// What is told to a person, and what they answered last.
@@ -93,10 +104,12 @@ struct Run<'a, 'b> {
     identity: serde_json::Value,
     /// After which step the last checkpoint was written.
     saved: u64,
+    /// Where a network computes in f16.
+    scale: Option<LossScale>,
 }
 
 impl<'a, 'b> Run<'a, 'b> {
-    fn new(config: &'a TrainingConfig, resume: bool, tell: &'a mut Tell<'b>) -> Result<Self> {
+    fn new(placement: Placement, config: &'a TrainingConfig, resume: bool, tell: &'a mut Tell<'b>) -> Result<Self> {
         let mut voice = Voice { tell, answer: Control::Continue };
         let checkpoints = Checkpoints::new(&config.output.join("checkpoints"), config.checkpoints.keep as usize);
         if checkpoints.any()? && !resume {
@@ -108,7 +121,7 @@ impl<'a, 'b> Run<'a, 'b> {
         for notice in &examples.notices {
             voice.tell(TrainingEvent::Notice(notice.clone()));
         }
-        let model = models::open(&config.model, None, &Cancel::default(), &mut |_| ())?;
+        let model = models::open_on(placement, &config.model, None, &Cancel::default(), &mut |_| ())?;
         check_family(&model)?;
         let batches = Batches::new(config, examples, &model)?;
         batches.prepare(&model, &mut |what, done, total| {
@@ -140,7 +153,9 @@ impl<'a, 'b> Run<'a, 'b> {
         write_atomically(&config.output.join("settings.toml"), settings.as_bytes())?;
         let journal = Journal::open(&config.output.join("log.jsonl"), trainer.step)?;
         let saved = trainer.step;
-        Ok(Self { config, voice, learner, trainer, batches, checkpoints, journal, identity, saved })
+        let is_f16 = learner.model.unet.place().compute() == ComputeType::F16;
+        let scale = is_f16.then(LossScale::default);
+        Ok(Self { config, voice, learner, trainer, batches, checkpoints, journal, identity, saved, scale })
     }
 
     fn run_to_the_end(mut self) -> Result<Outcome> {
@@ -188,14 +203,28 @@ impl<'a, 'b> Run<'a, 'b> {
         Ok(Outcome { step, steps, files })
     }
 
-    /// Loss and gradients of the next update.
+    /// Loss and gradients of the next update. In f16 it is computed again with a smaller factor while they leave the range.
     fn gradients(&mut self) -> Result<(f64, Gradients)> {
+        loop {
+            let factor = self.scale.map_or(1.0, |scale| scale.factor());
+            let (loss, mut gradients) = self.scaled_gradients(factor)?;
+            let Some(scale) = &mut self.scale else { return Ok((loss, gradients)) };
+            gradients.scale(1.0 / factor)?;
+            if scale.judge(global_norm(&gradients)?.is_finite()) != Verdict::LeaveOut {
+                return Ok((loss, gradients));
+            }
+        }
+    }
+
+    /// The same, with gradients multiplied by a factor.
+    fn scaled_gradients(&mut self, factor: f64) -> Result<(f64, Gradients)> {
         let parts = u64::from(self.config.steps.accumulation);
         let mut sum: Option<(f64, Gradients)> = None;
         for part in 0..parts {
             let batch = self.batches.batch(&self.learner, self.trainer.step * parts + part)?;
             let loss = (self.learner.loss(&batch)? / parts as f64).map_err(engine_error)?;
             let value = f64::from(loss.to_scalar::<f32>().map_err(engine_error)?);
+            let loss = if factor == 1.0 { loss } else { (loss * factor).map_err(engine_error)? };
             let gradients = Gradients::of(&loss, &self.trainer.parameters)?;
             sum = Some(match sum {
                 None => (value, gradients),

@@ -24,6 +24,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
     Panel::bottom("generate").resizable(false).show_separator_line(true).frame(bottom).show(ui, |ui| {
         generate_ui(ui, state, actions);
         super::estimate::estimate_ui(ui, state);
+        super::device::device_status_ui(ui, state);
     });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(Margin { left: MARGIN, right: MARGIN, top: 16, bottom: 16 }).show(ui, |ui| {

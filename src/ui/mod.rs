@@ -6,6 +6,7 @@ mod batch_table;
 mod canvas;
 mod cheat_sheet;
 mod compare;
+mod device;
 mod draft;
 mod draft_fields;
 mod errors;

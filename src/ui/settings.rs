@@ -33,6 +33,7 @@ pub fn settings_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             section_ui(ui, "Pictures", |ui| pictures_ui(ui, state, actions));
             section_ui(ui, "While a picture is made", |ui| making_ui(ui, state, actions));
             section_ui(ui, "Models", |ui| models_ui(ui, state, actions));
+            section_ui(ui, "Computing", |ui| super::device::device_ui(ui, state, actions));
             section_ui(ui, "Safety", |ui| safety_ui(ui, state, actions));
             section_ui(ui, "Where things are", |ui| folders_ui(ui, state, actions));
             section_ui(ui, "Help", |ui| help_ui(ui, actions));

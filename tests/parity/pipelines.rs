@@ -11,7 +11,7 @@ use atelier::sampling;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
-use crate::models::{load, numbers, tensor, values};
+use crate::models::{load, numbers, slack, tensor, values};
 use crate::support::{self, Group, Tensors, max_abs, path, read_json};
 
 /// Absolute tolerance of a picture in 0..1.
@@ -157,7 +157,7 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
     let stored = golden.get("latents");
     assert_eq!(steps_seen.len(), stored.shape[0], "{name}: number of evaluations");
     let amplification = case["amplification"].as_f64().unwrap_or(0.0);
-    let tolerance = (1e-3 * max_abs(stored.floats()).max(1.0)).max(1e-5 * amplification);
+    let tolerance = slack() * (1e-3 * max_abs(stored.floats()).max(1.0)).max(1e-5 * amplification);
     for (i, actual) in steps_seen.iter().enumerate() {
         group.within(&format!("{name} latents after call {}", i + 1), actual, stored.row(i), tolerance);
     }
@@ -167,12 +167,12 @@ fn run(group: &mut Group, name: &str, case: &Value, model: &Model) {
     let decoded = model.vae.decode(&unscaled).expect("a picture");
     let unit = ((&decoded / 2.0).expect("halved") + 0.5).and_then(|t| t.clamp(0.0, 1.0)).expect("a picture in 0..1");
     let rows = unit.permute((0, 2, 3, 1)).and_then(|t| t.contiguous()).expect("rows of px"); // [b, h, w, 3]
-    group.within(&format!("{name} image"), &values(&rows), golden.get("image").floats(), IMAGE_TOLERANCE);
+    group.within(&format!("{name} image"), &values(&rows), golden.get("image").floats(), slack() * IMAGE_TOLERANCE);
     for index in 0..shape[0] {
         let file = if shape[0] == 1 { format!("{name}.png") } else { format!("{name}_{index}.png") };
         let expected = image::open(path(&format!("pipelines/{file}"))).expect("a PNG").to_rgba8();
         let actual = picture_from_tensor(&decoded, index).expect("a picture");
         let as_levels = |bytes: &[u8]| bytes.iter().map(|byte| f32::from(*byte)).collect::<Vec<f32>>();
-        group.within(&file, &as_levels(&actual.rgba), &as_levels(expected.as_raw()), PNG_LEVELS);
+        group.within(&file, &as_levels(&actual.rgba), &as_levels(expected.as_raw()), slack() * PNG_LEVELS);
     }
 }

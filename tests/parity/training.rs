@@ -9,7 +9,7 @@ use atelier::train::{
 };
 use serde_json::Value;
 
-use crate::models::{load, tensor, values};
+use crate::models::{load, slack, tensor, values};
 use crate::support::{self, Group, Tensors, folder, max_abs, read_json};
 
 /// Tolerances of the reference's README: absolute, in f32 on a CPU.
@@ -25,7 +25,7 @@ const CONTEXT_TOLERANCE: f64 = 3e-5;
 const MEAN_PARAMETER_TOLERANCE: f64 = 1e-6;
 
 fn gradient_tolerance(want: &[f32]) -> f64 {
-    1e-5 + 1e-3 * max_abs(want)
+    slack() * (1e-5 + 1e-3 * max_abs(want))
 }
 
 #[test]
@@ -196,14 +196,14 @@ fn compare_gradients(group: &mut Group, case: &Case, kind: &str) -> Result<()> {
     if let (Some(prediction), Some(context)) = (case.wanted.find("prediction"), case.wanted.find("context")) {
         let batch = case.batch()?;
         let got = values(&case.learner.prediction(&batch)?);
-        group.within(&format!("{name} prediction"), &got, prediction.floats(), LATENT_TOLERANCE);
+        group.within(&format!("{name} prediction"), &got, prediction.floats(), slack() * LATENT_TOLERANCE);
         let got = values(&batch.condition.text);
-        group.within(&format!("{name} context"), &got, context.floats(), CONTEXT_TOLERANCE);
+        group.within(&format!("{name} context"), &got, context.floats(), slack() * CONTEXT_TOLERANCE);
     }
     let (loss, gradients) = case.gradients()?;
     group.case();
     let want = case.wanted.get(&format!("loss.{kind}")).floats();
-    group.within(&format!("{name} loss {kind}"), &[loss], want, LOSS_TOLERANCE);
+    group.within(&format!("{name} loss {kind}"), &[loss], want, slack() * LOSS_TOLERANCE);
     let mut compared = 0;
     for (parameter, gradient) in case.trainer.parameters.iter().zip(gradients.iter()) {
         let (path, got) = (case.wanted_name(&parameter.name), values(gradient));
@@ -240,14 +240,19 @@ fn compare_batch(group: &mut Group, case: &Case) {
     let encoded = vae.encode(&tensor(batch, "pixel_values")).expect("latents");
     let latents =
         (encoded.sample(&tensor(batch, "vae_noise")).expect("latents") * vae.config().scaling_factor).expect("latents");
-    group.within(&format!("{name} latents"), &values(&latents), batch.get("latents").floats(), LATENT_TOLERANCE);
+    group.within(
+        &format!("{name} latents"),
+        &values(&latents),
+        batch.get("latents").floats(),
+        slack() * LATENT_TOLERANCE,
+    );
     let (latents, noise) = (tensor(batch, "latents"), tensor(batch, "noise"));
     for (what, got) in [
         ("noisy_latents", loss.add_noise(&latents, &noise, &case.timesteps)),
         ("target", loss.target(&latents, &noise, &case.timesteps)),
     ] {
         let got = values(&got.expect("a tensor"));
-        group.within(&format!("{name} {what}"), &got, batch.get(what).floats(), LOSS_TOLERANCE);
+        group.within(&format!("{name} {what}"), &got, batch.get(what).floats(), slack() * LOSS_TOLERANCE);
     }
     let snr: Vec<f64> = case.timesteps.iter().map(|timestep| loss.snr(*timestep)).collect();
     group.within_relative(&format!("{name} snr"), &snr, batch.get("snr").floats(), 1e-5);
@@ -275,7 +280,7 @@ fn updates(group: &mut Group, case: &mut Case) -> Result<()> {
         }
     }
     group.case();
-    group.within(&format!("{name} losses"), &losses, case.wanted.get("losses").floats(), LOSS_TOLERANCE);
+    group.within(&format!("{name} losses"), &losses, case.wanted.get("losses").floats(), slack() * LOSS_TOLERANCE);
     let want = case.wanted.get("grad_norms_before_clip").floats();
     group.within(&format!("{name} norms"), &norms, want, gradient_tolerance(want));
     for (label, ema) in &averages {
@@ -294,8 +299,8 @@ fn compare_parameters(group: &mut Group, case: &Case, label: &str, all: &[Vec<f3
         let path = case.wanted_name(&parameter.name);
         let Some(want) = case.wanted.find(&format!("{label}.{path}")).map(support::Stored::floats) else { continue };
         let what = format!("{} {label} {path}", case.name);
-        group.within(&what, got, want, PARAMETER_TOLERANCE);
+        group.within(&what, got, want, slack() * PARAMETER_TOLERANCE);
         let sum: f64 = got.iter().zip(want).map(|(got, want)| f64::from((got - want).abs())).sum();
-        group.error(&format!("{what} on average"), sum / want.len() as f64, MEAN_PARAMETER_TOLERANCE);
+        group.error(&format!("{what} on average"), sum / want.len() as f64, slack() * MEAN_PARAMETER_TOLERANCE);
     }
 }

@@ -30,7 +30,7 @@ impl Worker {
         pipeline::check_files(&request, &assets)?;
         let original = read_picture(original)?;
         self.load(&request.model, request.vae.as_deref(), &job.cancel)?;
-        let Some(model) = &mut self.model else { return Err(UserError::failed("The model is not loaded")) };
+        let model = self.loaded.in_hand()?;
         let (begun, outbox) = (Instant::now(), &self.outbox);
         let replayed =
             pipeline::replay(model, &request, &original, &assets, job.is_checked, &job.cancel, &mut |progress| {

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
+use super::portable;
 use crate::kernels::activation as kernel;
 
 /// An activation of one element at a time.
@@ -22,6 +23,9 @@ struct Geglu {
 /// # Errors
 /// When the tensor is not f32 on a CPU.
 pub fn silu(x: &Tensor) -> Result<Tensor> {
+    if portable::takes(x) {
+        return portable::silu(x);
+    }
     let op = Elementwise { name: "silu", forward: kernel::silu_forward, backward: kernel::silu_backward };
     x.contiguous()?.apply_op1(op)
 }
@@ -31,6 +35,9 @@ pub fn silu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the tensor is not f32 on a CPU.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    if portable::takes(x) {
+        return portable::gelu(x);
+    }
     let op = Elementwise { name: "gelu", forward: kernel::gelu_forward, backward: kernel::gelu_backward };
     x.contiguous()?.apply_op1(op)
 }
@@ -40,6 +47,9 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the tensor is not f32 on a CPU.
 pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    if portable::takes(x) {
+        return portable::quick_gelu(x);
+    }
     let op =
         Elementwise { name: "quick_gelu", forward: kernel::quick_gelu_forward, backward: kernel::quick_gelu_backward };
     x.contiguous()?.apply_op1(op)
@@ -54,6 +64,9 @@ pub fn geglu(x: &Tensor) -> Result<Tensor> {
         Some(width) if width % 2 == 0 => width / 2,
         _ => bail!("geglu: input {:?} cannot be halved", x.dims()),
     };
+    if portable::takes(x) {
+        return portable::geglu(x);
+    }
     x.contiguous()?.apply_op1(Geglu { rows: x.elem_count() / (2 * width).max(1), width })
 }
 

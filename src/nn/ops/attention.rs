@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
+use super::portable;
 use crate::kernels::attention::Attention;
 
 struct Op(Attention);
@@ -19,6 +20,9 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, causal: bool)
     let (_, keys, _) = k.dims3()?;
     if heads == 0 || width % heads != 0 || k.dims() != [batch, keys, width] || v.dims() != k.dims() {
         bail!("attention: {:?}, {:?} and {:?} do not fit {heads} heads", q.dims(), k.dims(), v.dims())
+    }
+    if portable::takes(q) {
+        return portable::attention(q, k, v, heads, causal);
     }
     let head_dim = width / heads;
     let scale = 1.0 / (head_dim as f32).sqrt();

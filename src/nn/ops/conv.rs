@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 
 use super::Padding;
 use super::host::{self, Host};
+use super::portable;
 use super::weight::Weight;
 use crate::kernels::conv2d::Conv2d;
 use crate::kernels::values::Values;
@@ -35,6 +36,9 @@ pub fn conv2d(
     way: ConvWay,
 ) -> Result<Tensor> {
     let op = Conv::new(x, weight, bias, residual, way)?;
+    if portable::takes(x) {
+        return portable::conv2d(x, weight, bias, residual, way);
+    }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let (bias, residual) = (bias.map(Tensor::contiguous).transpose()?, residual.map(Tensor::contiguous).transpose()?);
     if !weight.track_op() && !host::tracked([&x].into_iter().chain(&bias).chain(&residual)) {

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
+use super::portable;
 use crate::kernels::layout as kernel;
 
 /// Rows and columns of each picture change places; the result has the given shape.
@@ -19,6 +20,9 @@ struct Transpose {
 /// When it has another shape, or the tensor is not f32 on a CPU.
 pub fn to_tokens(x: &Tensor) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
+    if portable::takes(x) {
+        return portable::to_tokens(x);
+    }
     let pixels = height * width;
     let shape = Shape::from((batch, pixels, channels));
     x.contiguous()?.apply_op1(Transpose { batch, rows: channels, cols: pixels, shape })
@@ -32,6 +36,9 @@ pub fn from_tokens(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (batch, tokens, channels) = x.dims3()?;
     if tokens != height * width {
         bail!("from_tokens: {tokens} tokens are not {height} × {width} px")
+    }
+    if portable::takes(x) {
+        return portable::from_tokens(x, height, width);
     }
     let shape = Shape::from((batch, channels, height, width));
     x.contiguous()?.apply_op1(Transpose { batch, rows: tokens, cols: channels, shape })

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 use super::activation::geglu;
 use super::host::{self, Host};
 use super::layout::{from_tokens, to_tokens};
+use super::portable;
 use super::weight::Weight;
 use crate::kernels::gemm::Activation;
 use crate::kernels::linear::{self as kernel, linear_backward_weight, sum_rows};
@@ -27,6 +28,9 @@ pub fn linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, residual: Opti
     let op = Linear::of(x, weight, bias)?;
     if residual.is_some_and(|residual| *residual.shape() != op.shape) {
         bail!("linear: a residual of another shape than the result {:?}", op.shape)
+    }
+    if portable::takes(x) {
+        return portable::linear(x, weight, bias, residual);
     }
     if !weight.track_op() && !host::tracked([x].into_iter().chain(bias).chain(residual)) {
         return fused(x, weight, bias, residual, |layer, x, residual, out| {
@@ -63,7 +67,8 @@ pub fn linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, residual: Opti
 /// As [`linear()`], and when the weight has an odd number of rows.
 pub fn linear_geglu(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
     let op = Linear::of(x, weight, bias)?;
-    if weight.track_op() || host::tracked([x].into_iter().chain(bias)) || op.out_features % 2 != 0 {
+    let is_composed = portable::takes(x) || weight.track_op() || host::tracked([x].into_iter().chain(bias));
+    if is_composed || op.out_features % 2 != 0 {
         return geglu(&linear(x, weight, bias, None)?);
     }
     fused(x, weight, bias, None, |layer, x, _, out| {
@@ -82,7 +87,8 @@ pub fn linear_geglu(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Resul
 pub fn map_to_tokens_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let pixels = height * width;
-    if weight.track_op() || host::tracked([x].into_iter().chain(bias)) || weight.dims2()?.1 != channels {
+    let is_composed = portable::takes(x) || weight.track_op() || host::tracked([x].into_iter().chain(bias));
+    if is_composed || weight.dims2()?.1 != channels {
         return linear(&to_tokens(x)?, weight, bias, None);
     }
     fused(x, weight, bias, None, |layer, x, _, out| {
@@ -103,7 +109,8 @@ pub fn tokens_to_map_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, 
     if x.dims() != [batch, pixels, in_features] || out_features != channels {
         bail!("tokens {:?} and weight {:?} do not fit the map {:?}", x.dims(), weight.dims(), residual.dims())
     }
-    if weight.track_op() || host::tracked([x, residual].into_iter().chain(bias)) {
+    let is_tracked = weight.track_op() || host::tracked([x, residual].into_iter().chain(bias));
+    if portable::takes(x) || is_tracked {
         return from_tokens(&linear(x, weight, bias, None)?, height, width)? + residual;
     }
     fused(x, weight, bias, Some(residual), |layer, x, residual, out| {

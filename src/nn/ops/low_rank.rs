@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
 use super::linear::{Linear, linear};
+use super::portable;
 use super::weight::Weight;
 use crate::kernels::gemm::Activation;
 use crate::kernels::linear::{Linear as Kernel, linear_backward_weight};
@@ -39,6 +40,9 @@ pub fn low_rank_linear(
     let rank = down.dim(0)?;
     if down.dims() != [rank, base.in_features] || up.dims() != [base.out_features, rank] {
         bail!("a change of {:?} and {:?} does not fit weight {:?}", up.dims(), down.dims(), weight.dims())
+    }
+    if portable::takes(x) {
+        return portable::low_rank_linear(x, weight, bias, change, residual);
     }
     let changes = host::tracked([down, up]);
     if !changes && !host::tracked([x].into_iter().chain(bias).chain(residual)) && !weight.track_op() {

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
+use super::portable;
 use crate::kernels::norm::{GroupNorm, LayerNorm};
 
 /// Gradients of input, scale and shift.
@@ -29,6 +30,9 @@ struct Layer(LayerNorm);
 /// When the channels do not divide into the groups, or the tensors are not f32 on a CPU.
 pub fn group_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, way: GroupNormWay) -> Result<Tensor> {
     let op = Group(group_norm_shape(x, weight, bias, way)?);
+    if portable::takes(x) {
+        return portable::group_norm(x, weight, bias, way);
+    }
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
 }
 
@@ -54,6 +58,9 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
     let width = weight.dims1()?;
     if x.dims().last() != Some(&width) || bias.dims() != [width] {
         bail!("layer_norm: input {:?} does not fit weight {:?}", x.dims(), weight.dims())
+    }
+    if portable::takes(x) {
+        return portable::layer_norm(x, weight, bias, eps);
     }
     let op = Layer(LayerNorm { rows: x.elem_count() / width.max(1), width, eps: eps as f32 });
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)

@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 use super::conv::{Conv, ConvWay};
 use super::host::{self, Host};
 use super::norm::group_norm_shape;
+use super::portable;
 use super::weight::Weight;
 use super::{GroupNormWay, add_channels, conv2d, group_norm};
 use crate::kernels::elementwise::{self, sum_channels};
@@ -47,7 +48,7 @@ pub fn norm_conv2d(
 ) -> Result<Tensor> {
     let kernel = Conv::new(x, conv.weight, Some(conv.bias), residual, conv.way)?;
     let is_trained = conv.weight.track_op() || host::tracked([norm.weight, norm.bias, conv.bias]);
-    if is_trained || !norm.way.silu || !kernel.0.normalises() {
+    if portable::takes(x) || is_trained || !norm.way.silu || !kernel.0.normalises() {
         let shifted = shift.map(|shift| add_channels(x, shift)).transpose()?;
         let normed = group_norm(shifted.as_ref().unwrap_or(x), norm.weight, norm.bias, norm.way)?;
         return conv2d(&normed, conv.weight, Some(conv.bias), residual, conv.way);

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::host::{self, Host};
+use super::portable;
 use crate::kernels::upsample::{nearest_backward, nearest_forward};
 
 struct Nearest {
@@ -18,6 +19,9 @@ struct Nearest {
 /// When the tensor is not f32 on a CPU.
 pub fn upsample_nearest(x: &Tensor, to_height: usize, to_width: usize) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
+    if portable::takes(x) {
+        return portable::upsample_nearest(x, to_height, to_width);
+    }
     x.contiguous()?.apply_op1(Nearest { planes: batch * channels, from: (height, width), to: (to_height, to_width) })
 }
 

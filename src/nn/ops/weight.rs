@@ -3,6 +3,7 @@
 use candle_core::{Result, Shape, Tensor, bail};
 
 use super::host::{self, Host};
+use super::portable;
 use super::widen::widened;
 use crate::kernels::values::Values;
 use crate::weights::{Numbers, Stored};
@@ -60,6 +61,9 @@ impl Weight {
     /// When it is no matrix, or has no such row.
     pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         let (count, width) = self.dims2()?;
+        if portable::takes(ids) {
+            return portable::rows(self, ids);
+        }
         if let Self::Tensor(tensor) = self {
             return widened(&tensor.index_select(ids, 0)?);
         }
