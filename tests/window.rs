@@ -15,5 +15,6 @@ mod window {
     mod queue;
     mod shell;
     mod timeline;
+    mod train_dataset;
     mod viewer;
 }

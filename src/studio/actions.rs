@@ -7,7 +7,7 @@ use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleI
 
 use super::{
     AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place, PromptAction,
-    QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, ViewerAction, Weigh,
+    QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, TrainAction, ViewerAction, Weigh,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -107,6 +107,8 @@ pub enum Action {
     ChooseModel,
     /// Something in the Batch place.
     Batch(BatchAction),
+    /// Something in the Train place.
+    Train(TrainAction),
     /// Something in the Models place.
     Shelf(ShelfAction),
     /// Show the picture that is forming.
@@ -196,6 +198,7 @@ pub enum Key {
     Num4,
     Num0,
     Num5,
+    Num6,
     Minus,
     Plus,
     Space,
@@ -269,6 +272,7 @@ impl fmt::Display for Shortcut {
             Key::Num4 => f.write_str("4"),
             Key::Num0 => f.write_str("0"),
             Key::Num5 => f.write_str("5"),
+            Key::Num6 => f.write_str("6"),
             Key::Minus => f.write_str("−"),
             Key::Plus => f.write_str("+"),
             Key::OpenBracket => f.write_str("["),
@@ -354,6 +358,7 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::GoTo(Place::Create)),
     (Scope::Anywhere, Action::GoTo(Place::Gallery)),
     (Scope::Anywhere, Action::GoTo(Place::Batch)),
+    (Scope::Anywhere, Action::GoTo(Place::Train)),
     (Scope::Anywhere, Action::GoTo(Place::Models)),
     (Scope::Anywhere, Action::GoTo(Place::Settings)),
     (Scope::Anywhere, Action::RollSeed),
@@ -424,10 +429,13 @@ impl Action {
             Self::GoTo(Place::Batch) => {
                 info("Batch", "The rows of a table, made into pictures", Some(Shortcut::ctrl(Key::Num3)))
             }
-            Self::GoTo(Place::Models) => {
-                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num4)))
+            Self::GoTo(Place::Train) => {
+                info("Train", "Teach a model your own pictures", Some(Shortcut::ctrl(Key::Num4)))
             }
-            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num5))),
+            Self::GoTo(Place::Models) => {
+                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num5)))
+            }
+            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num6))),
             Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Some(Shortcut::plain(Key::F11))),
             Self::Quit => info("Quit", "Close the window", Some(Shortcut::ctrl(Key::Q))),
             Self::Generate => info("Generate", "Make pictures from these settings", Some(Shortcut::ctrl(Key::Enter))),
@@ -463,6 +471,7 @@ impl Action {
                 None,
             ),
             Self::Batch(action) => action.info(),
+            Self::Train(action) => action.info(),
             Self::Shelf(action) => action.info(),
             Self::Adapter(action) => action.info(),
             Self::Prompt(action) => action.info(),

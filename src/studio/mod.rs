@@ -51,6 +51,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod train;
 mod update;
 mod viewer;
 
@@ -84,5 +85,6 @@ pub use source::{BRUSH_PX, Gaze, MAX_FEATHER_PX, Source, SourceAction, Tool};
 pub use source_layout::{Area, Handle, SourceLayout};
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use timeline::{PictureSteps, SeenStep, Timeline, TimelineAction, TreeNode};
+pub use train::{DatasetAction, DatasetDesk, TrainAction, TrainState, TrainTab, TrainingAction, TrainingDesk};
 pub use update::ZIP_NAME;
 pub use viewer::{Viewer, ViewerAction, Zoom};

@@ -15,7 +15,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
-    Queue, Seeds, Shelf, Size, Source, Timeline, View, Viewer,
+    Queue, Seeds, Shelf, Size, Source, Timeline, TrainState, View, Viewer,
 };
 
 /// The places of the window.
@@ -28,6 +28,8 @@ pub enum Place {
     Gallery,
     /// The rows of a table, made into pictures.
     Batch,
+    /// Teach a model one's own pictures.
+    Train,
     /// Which models are here, and how more come.
     Models,
     /// Look, folders, about.
@@ -36,7 +38,7 @@ pub enum Place {
 
 impl Place {
     /// All of them, as they stand in the rail.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Gallery, Self::Batch, Self::Models, Self::Settings];
+    pub const ALL: [Self; 6] = [Self::Create, Self::Gallery, Self::Batch, Self::Train, Self::Models, Self::Settings];
 }
 
 /// What is built in, as data from the floors below.
@@ -111,6 +113,8 @@ pub struct State {
     pub shelf: Shelf,
     /// The Batch place.
     pub batch: Batch,
+    /// The Train place.
+    pub train: TrainState,
     /// The adapters and embeddings of the user's folders.
     pub adapters: Adapters,
     /// Writing prompts.
@@ -175,6 +179,7 @@ impl State {
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             batch: Batch::new(batch),
+            train: TrainState::default(),
             adapters: Adapters::default(),
             prompt: PromptDesk::new(&draft, styles),
             draft,
@@ -321,7 +326,7 @@ impl State {
                 picture: self.gallery.opened.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, picture)| picture),
                 film_key: None,
             }),
-            Place::Batch | Place::Models | Place::Settings => None,
+            Place::Batch | Place::Train | Place::Models | Place::Settings => None,
         }
     }
 

@@ -82,6 +82,7 @@ impl State {
                 self.mark_dirty();
             }
             Action::Batch(action) => return self.apply_batch(action),
+            Action::Train(action) => return self.apply_train(action),
             Action::Shelf(action) => return self.apply_shelf(action),
             Action::Adapter(action) => return self.apply_adapter(action),
             Action::Prompt(action) => return self.apply_prompt(action),

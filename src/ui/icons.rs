@@ -10,6 +10,7 @@ pub enum Icon {
     Create,
     Gallery,
     Batch,
+    Train,
     Models,
     Settings,
     Dice,
@@ -65,6 +66,11 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.line(&[(2.0, 6.0), (14.0, 6.0)]);
             pen.line(&[(2.0, 9.8), (14.0, 9.8)]);
             pen.line(&[(6.0, 6.0), (6.0, 13.5)]);
+        }
+        Icon::Train => {
+            // A loss that falls, on its axes.
+            pen.line(&[(2.5, 2.5), (2.5, 13.5), (13.5, 13.5)]);
+            pen.line(&[(5.0, 3.5), (6.0, 7.0), (7.8, 9.3), (10.2, 10.5), (13.5, 11.0)]);
         }
         Icon::Models => {
             // A cube, seen from a corner.

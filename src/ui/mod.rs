@@ -37,6 +37,7 @@ mod source_view;
 mod textures;
 pub mod theme;
 mod timeline;
+mod train;
 mod viewer;
 mod widgets;
 mod zoom;
@@ -97,6 +98,11 @@ impl Window {
                 CentralPanel::default()
                     .frame(Frame::new().fill(p.panel))
                     .show(ui, |ui| batch::batch_ui(ui, state, &mut self.textures, actions));
+            }
+            Place::Train => {
+                CentralPanel::default()
+                    .frame(Frame::new().fill(p.panel))
+                    .show(ui, |ui| train::train_ui(ui, state, &mut self.textures, actions));
             }
             Place::Models => {
                 CentralPanel::default()

@@ -123,6 +123,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num4 => egui::Key::Num4,
         Key::Num0 => egui::Key::Num0,
         Key::Num5 => egui::Key::Num5,
+        Key::Num6 => egui::Key::Num6,
         Key::Minus => egui::Key::Minus,
         Key::Plus => egui::Key::Plus,
         Key::Space => egui::Key::Space,

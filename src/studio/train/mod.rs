@@ -1,0 +1,73 @@
+//! The Train place: a data set is made ready in one tab, something is learnt from it in the other.
+
+mod dataset;
+mod training;
+
+use super::{Effect, Info, State};
+
+pub use dataset::{DatasetAction, DatasetDesk};
+pub use training::{TrainingAction, TrainingDesk};
+
+/// The tabs of the place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TrainTab {
+    /// Pictures and captions to learn from.
+    #[default]
+    Dataset,
+    /// What is learnt, and how far it is.
+    Training,
+}
+
+impl TrainTab {
+    /// All of them, as they stand over the place.
+    pub const ALL: [Self; 2] = [Self::Dataset, Self::Training];
+}
+
+/// What the Train place shows.
+#[derive(Clone, Debug, Default)]
+pub struct TrainState {
+    /// The tab that is shown.
+    pub tab: TrainTab,
+    /// The data set in hand.
+    pub dataset: DatasetDesk,
+    /// The training.
+    pub training: TrainingDesk,
+}
+
+/// An act of the user in the Train place.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrainAction {
+    /// Show another tab.
+    Show(TrainTab),
+    /// Something with the data set.
+    Dataset(DatasetAction),
+    /// Something with the training.
+    Training(TrainingAction),
+}
+
+impl TrainAction {
+    /// Text, tooltip and shortcut.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let info = |text, tooltip| Info { text, tooltip, shortcut: None };
+        match self {
+            Self::Show(TrainTab::Dataset) => info("Data set", "The pictures and captions to learn from"),
+            Self::Show(TrainTab::Training) => info("Training", "What is learnt from them, and how far it is"),
+            Self::Dataset(action) => action.info(),
+            Self::Training(action) => action.info(),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn apply_train(&mut self, action: TrainAction) -> Vec<Effect> {
+        match action {
+            TrainAction::Show(tab) => {
+                self.train.tab = tab;
+                Vec::new()
+            }
+            TrainAction::Dataset(action) => self.apply_dataset(action),
+            TrainAction::Training(action) => self.apply_training(action),
+        }
+    }
+}
