@@ -66,6 +66,7 @@ fn open_window() -> Result<()> {
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
+        let for_desk = Arc::clone(&wake);
         let named = pictures.clone();
         Ok(Handles {
             engine: engine::spawn(
@@ -78,6 +79,7 @@ fn open_window() -> Result<()> {
             queue: library::queue::spawn(pictures.clone(), Box::new(move || for_queue()))?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,
+            desk: engine::desk::spawn(Box::new(move || for_desk()))?,
             models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,
         })
     })

@@ -50,6 +50,16 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
             .set_title("Open a table")
             .add_filter("Tables", &["txt", "csv", "tsv", "jsonl", "ndjson", "json"])
             .pick_file(),
+        DialogRequest::TrainingSettings => {
+            dialog.set_title("Open a training's settings").add_filter("Settings", &["toml"]).pick_file()
+        }
+        DialogRequest::SaveTrainingSettings => dialog
+            .set_title("Save the training's settings")
+            .set_file_name("training.toml")
+            .add_filter("Settings", &["toml"])
+            .save_file(),
+        DialogRequest::TrainingFolder => dialog.set_title("Open a training's folder").pick_folder(),
+        DialogRequest::TrainingDataset => dialog.set_title("Choose pictures with captions").pick_folder(),
         DialogRequest::Styles => dialog.set_title("Import styles").add_filter("Styles", &["csv", "json"]).pick_file(),
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::ImportFolder => dialog.set_title("Import the pictures of a folder").pick_folder(),

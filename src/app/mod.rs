@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::domain::{Result, Settings, UserError};
-use crate::engine::{EngineHandle, ModelsHandle};
+use crate::engine::{DeskHandle, EngineHandle, ModelsHandle};
 use crate::library::{LibraryHandle, Paths, QueueHandle};
 use crate::studio::Catalog;
 
@@ -36,6 +36,8 @@ pub struct Handles {
     pub models: ModelsHandle,
     /// To the thread that reads tables and writes down what became of their rows.
     pub batch: BatchHandle,
+    /// To the thread that keeps the files of trainings.
+    pub desk: DeskHandle,
 }
 
 /// What the window starts with.
@@ -84,9 +86,10 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library, queue, models, batch }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, queue, models, batch, desk }) = leftover.borrow_mut().take() {
         models.shut_down();
         engine.shut_down();
+        desk.shut_down();
         batch.shut_down();
         library.shut_down();
         queue.shut_down();

@@ -91,6 +91,9 @@ impl App {
             while let Some(event) = handles.queue.try_event() {
                 effects.extend(self.state.on_queue_event(event));
             }
+            while let Some(event) = handles.desk.try_event() {
+                effects.extend(self.state.on_desk_event(event));
+            }
             while let Some(event) = handles.models.try_event() {
                 effects.extend(self.state.on_models_event(event));
             }
@@ -145,6 +148,12 @@ impl App {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.models.send(command.clone()) {
                         self.state.on_models_refused(command, error);
+                    }
+                }
+                Effect::Desk(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.desk.send(command.clone()) {
+                        self.state.on_desk_refused(&command, error);
                     }
                 }
                 Effect::Ask(request) => self.ask(ctx, &request),

@@ -1,6 +1,7 @@
 //! The worker thread: takes a command, does it, tells how it goes.
 
 mod replay;
+mod training;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use super::handle::{COMMAND_CAPACITY, EVENT_CAPACITY, EngineHandle};
 use super::keep::Keep;
 use super::making::{Making, Recalling};
 use super::timelines::Timelines;
+use crate::domain::training::TrainingCommand;
 use crate::domain::{
     Cancel, Command, Event, GenerateRequest, Job, ModelRef, Picture, PictureEntry, Recipe, Result, UserError,
 };
@@ -87,11 +89,26 @@ impl Worker {
         while let Ok(command) = self.commands.recv() {
             match command {
                 Command::Shutdown => break,
-                Command::Preload(model) => self.preload(&model),
-                Command::Generate(job) => self.generate(&job),
-                Command::Replay { job, original } => self.replay(&job, &original),
-                Command::SeeStep { request, step, cancel } => self.see_step(request, step, &cancel),
+                Command::Train(TrainingCommand::Begin { config, resume }) => {
+                    if self.train(&config, resume) {
+                        break;
+                    }
+                }
+                // It has ended meanwhile.
+                Command::Train(_) => {}
+                command => self.make_picture(command),
             }
+        }
+    }
+
+    /// Carries out what asks for pictures.
+    fn make_picture(&mut self, command: Command) {
+        match command {
+            Command::Preload(model) => self.preload(&model),
+            Command::Generate(job) => self.generate(&job),
+            Command::Replay { job, original } => self.replay(&job, &original),
+            Command::SeeStep { request, step, cancel } => self.see_step(request, step, &cancel),
+            Command::Train(_) | Command::Shutdown => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::batch::BatchCommand;
+use crate::domain::training::DeskCommand;
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
 use crate::library::{LibraryCommand, QueueCommand, SaveSource};
 
@@ -20,6 +21,8 @@ pub enum Effect {
     Models(ModelsCommand),
     /// Send to the batches' thread.
     Batch(BatchCommand),
+    /// Send to the thread that keeps trainings' files.
+    Desk(DeskCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
     Ask(DialogRequest),
     /// Put a picture on the clipboard.
@@ -51,6 +54,14 @@ pub enum DialogRequest {
     Vae,
     /// A table of a batch.
     BatchTable,
+    /// A file with a training's settings.
+    TrainingSettings,
+    /// Where to write a training's settings.
+    SaveTrainingSettings,
+    /// The folder of a training that was begun earlier.
+    TrainingFolder,
+    /// The pictures and captions of a training.
+    TrainingDataset,
     /// Another program's styles.
     Styles,
     /// Where new pictures go.

@@ -15,7 +15,7 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
-    Queue, Seeds, Shelf, Size, Source, Timeline, TrainState, View, Viewer,
+    Queue, Seeds, Shelf, Size, Source, Timeline, TrainState, TrainingDesk, View, Viewer,
 };
 
 /// The places of the window.
@@ -160,6 +160,7 @@ impl State {
             hub_token,
             batch,
             styles,
+            training,
         } = settings;
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
@@ -179,7 +180,7 @@ impl State {
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             batch: Batch::new(batch),
-            train: TrainState::default(),
+            train: TrainState { training: TrainingDesk::new(training, &paths.trainings_dir), ..TrainState::default() },
             adapters: Adapters::default(),
             prompt: PromptDesk::new(&draft, styles),
             draft,
@@ -213,6 +214,7 @@ impl State {
         effects.extend(table.map(|table| Effect::Batch(BatchCommand::Read(table))));
         effects.extend(self.follow_source());
         effects.extend(self.start_prompts());
+        effects.extend(self.start_training_desk());
         effects
     }
 
@@ -233,6 +235,7 @@ impl State {
             hub_token: self.shelf.saved_token.clone(),
             batch: self.batch.memory(),
             styles: self.prompt.styles.applied.clone(),
+            training: self.train.training.memory(),
         }
     }
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
 use atelier::domain::prompt::PromptQuery;
+use atelier::domain::training::{DeskCommand, DeskEvent};
 use atelier::domain::{
     Capabilities, CatalogueEntry, Command, Event, FamilyId, GalleryRow, GenerateRequest, Job, JobId, Marks, ModelInfo,
     ModelRef, ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId,
     ScheduleId, SearchResult, Settings,
 };
-use atelier::engine::{EngineHandle, ModelsHandle};
+use atelier::engine::{DeskHandle, EngineHandle, ModelsHandle};
 use atelier::library::{
     Counts, Found, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, LibraryHandle, Paths, QueueCommand,
     QueueEvent, QueueHandle, Ticket,
@@ -112,6 +113,8 @@ pub struct Bench {
     pub models_events: Sender<ModelsEvent>,
     pub batch_commands: Receiver<BatchCommand>,
     pub batch_events: Sender<BatchEvent>,
+    pub desk_commands: Receiver<DeskCommand>,
+    pub desk_events: Sender<DeskEvent>,
     pub script: Rc<RefCell<Script>>,
 }
 
@@ -133,12 +136,15 @@ impl Bench {
         let (models_events, models_event_receiver) = unbounded();
         let (batch_command_sender, batch_commands) = unbounded();
         let (batch_events, batch_event_receiver) = unbounded();
+        let (desk_command_sender, desk_commands) = unbounded();
+        let (desk_events, desk_event_receiver) = unbounded();
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
             queue: QueueHandle::new(queue_command_sender, queue_event_receiver, None),
             models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
             batch: BatchHandle::new(batch_command_sender, batch_event_receiver, None),
+            desk: DeskHandle::new(desk_command_sender, desk_event_receiver, None),
         };
         let script = Rc::new(RefCell::new(Script::default()));
         let dialogs = Box::new(ScriptedDialogs(Rc::clone(&script)));
@@ -171,6 +177,8 @@ impl Bench {
             models_events,
             batch_commands,
             batch_events,
+            desk_commands,
+            desk_events,
             queue_commands,
             queue_events,
             queue_log: Vec::new(),
@@ -222,7 +230,11 @@ impl Bench {
             .try_iter()
             .filter_map(|command| match command {
                 Command::Generate(job) => Some(*job),
-                Command::Replay { .. } | Command::Preload(_) | Command::SeeStep { .. } | Command::Shutdown => None,
+                Command::Replay { .. }
+                | Command::Preload(_)
+                | Command::SeeStep { .. }
+                | Command::Train(_)
+                | Command::Shutdown => None,
             })
             .collect();
         assert!(jobs.len() <= 1, "one job at a time is sent, not {}", jobs.len());

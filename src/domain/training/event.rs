@@ -26,6 +26,8 @@ pub struct Forecast {
     pub steps: u64,
     /// Time of a step in seconds, as it will about be on this machine.
     pub secs_per_step: f64,
+    /// The side of pictures that the model knows best, in px.
+    pub native_side_px: u32,
 }
 
 impl Forecast {

@@ -1,12 +1,23 @@
 //! The Train place: a data set is made ready in one tab, something is learnt from it in the other.
 
+mod album;
+mod curves;
 mod dataset;
 mod training;
+mod training_fields;
+mod training_run;
+#[cfg(test)]
+mod training_tests;
+mod training_update;
 
 use super::{Effect, Info, State};
 
+pub use album::{Album, AlbumPicture, Numbered};
+pub use curves::{Curve, Curves};
 pub use dataset::{DatasetAction, DatasetDesk};
-pub use training::{TrainingAction, TrainingDesk};
+pub use training::{Foresight, TrainingAction, TrainingDesk};
+pub use training_fields::{FIELDS, Field, FieldKind, FieldValue, OWN_FIELDS, Section, field};
+pub use training_run::{DrawnPicture, HardRow, TrainingRun, TrainingStage};
 
 /// The tabs of the place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,7 +75,10 @@ impl State {
         match action {
             TrainAction::Show(tab) => {
                 self.train.tab = tab;
-                Vec::new()
+                match tab {
+                    TrainTab::Training => self.training_shown(),
+                    TrainTab::Dataset => Vec::new(),
+                }
             }
             TrainAction::Dataset(action) => self.apply_dataset(action),
             TrainAction::Training(action) => self.apply_training(action),

@@ -2,6 +2,12 @@
 
 mod dataset;
 mod training;
+mod training_curves;
+mod training_fields;
+mod training_forecast;
+mod training_pictures;
+mod training_run;
+mod training_setup;
 
 use egui::{CentralPanel, Color32, Frame, Margin, Panel, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2};
 
