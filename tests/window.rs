@@ -16,5 +16,6 @@ mod window {
     mod shell;
     mod timeline;
     mod train_dataset;
+    mod training;
     mod viewer;
 }

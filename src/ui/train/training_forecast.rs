@@ -55,7 +55,7 @@ fn known_ui(ui: &mut Ui, forecast: &Forecast) {
     let p = palette(ui);
     let big = |text: String| RichText::new(text).font(theme::semibold(22.0)).color(p.text);
     let all = forecast.secs_per_step * forecast.steps as f64;
-    ui.label(big(format!("About {}", duration_text(all))));
+    ui.label(big(format!("About {}", about_text(all))));
     hint_ui(ui, format!("{} steps of {} on this computer", forecast.steps, duration_text(forecast.secs_per_step)));
     ui.add_space(3.0 * theme::UNIT);
     ui.label(big(format!("About {}", bytes_text(forecast.bytes()))));
@@ -117,5 +117,26 @@ fn start_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         .on_disabled_hover_text(blocked.unwrap_or_default());
     if response.clicked() {
         actions.push(act(TrainingAction::Begin));
+    }
+}
+
+/// A time as exactly as a forecast can tell it.
+fn about_text(secs: f64) -> String {
+    match secs {
+        secs if secs < 90.0 => format!("{secs:.0} s"),
+        secs if secs < 5400.0 => format!("{:.0} min", secs / 60.0),
+        secs if secs < 172_800.0 => format!("{:.1} h", secs / 3600.0),
+        secs => format!("{:.1} days", secs / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::about_text;
+
+    #[test]
+    fn a_time_is_told_in_its_size() {
+        let told = [30.4, 186.0, 7200.0, 400_000.0].map(about_text);
+        assert_eq!(told, ["30 s", "3 min", "2.0 h", "4.6 days"]);
     }
 }

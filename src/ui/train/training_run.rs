@@ -28,7 +28,9 @@ pub fn run_ui(ui: &mut Ui, state: &State, run: &TrainingRun, textures: &mut Text
         .show_separator_line(true)
         .frame(Frame::new().fill(p.panel).inner_margin(Margin { left: 12, right: 12, top: 12, bottom: 0 }))
         .show(ui, |ui| {
+            let room = ui.available_width();
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                ui.set_max_width(room);
                 curves_ui(ui, run);
                 notices_ui(ui, run);
                 rows_ui(ui, run, textures);
@@ -212,7 +214,7 @@ fn try_ui(ui: &mut Ui, run: &TrainingRun, actions: &mut Vec<Action>) {
             let field = TextEdit::singleline(&mut text)
                 .id(Id::unique("training sketch"))
                 .desired_width(ui.available_width() - button - 4.0 * theme::UNIT)
-                .vertical_align(Align::Center)
+                .align(egui::Align2::LEFT_CENTER)
                 .hint_text("Try any prompt with what it has learnt until now");
             let response = ui.add(field).accessible_name(name.text).on_hover_text(name.tooltip);
             if response.changed() {
