@@ -2,6 +2,7 @@
 //! carries out what the state asks for.
 
 mod batch;
+mod dataset;
 mod dialogs;
 mod display;
 mod fonts;
@@ -18,6 +19,7 @@ use crate::library::{LibraryHandle, Paths, QueueHandle};
 use crate::studio::Catalog;
 
 pub use batch::{BatchHandle, spawn as spawn_batch};
+pub use dataset::{CountTokens, DatasetHandle, spawn as spawn_dataset};
 pub use dialogs::{Answer, Dialogs, NativeDialogs};
 pub use window::{App, Parts};
 
@@ -36,6 +38,8 @@ pub struct Handles {
     pub models: ModelsHandle,
     /// To the thread that reads tables and writes down what became of their rows.
     pub batch: BatchHandle,
+    /// To the thread that reads, prepares and changes data sets.
+    pub dataset: DatasetHandle,
 }
 
 /// What the window starts with.
@@ -84,10 +88,11 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library, queue, models, batch }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, queue, models, batch, dataset }) = leftover.borrow_mut().take() {
         models.shut_down();
         engine.shut_down();
         batch.shut_down();
+        dataset.shut_down();
         library.shut_down();
         queue.shut_down();
     }

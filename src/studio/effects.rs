@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::DatasetDialog;
 use crate::domain::batch::BatchCommand;
+use crate::domain::dataset::DatasetCommand;
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
 use crate::library::{LibraryCommand, QueueCommand, SaveSource};
 
@@ -20,6 +22,8 @@ pub enum Effect {
     Models(ModelsCommand),
     /// Send to the batches' thread.
     Batch(BatchCommand),
+    /// Send to the data sets' thread.
+    Dataset(DatasetCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
     Ask(DialogRequest),
     /// Put a picture on the clipboard.
@@ -53,6 +57,8 @@ pub enum DialogRequest {
     BatchTable,
     /// Another program's styles.
     Styles,
+    /// Something for a data set.
+    Dataset(DatasetDialog),
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

@@ -85,6 +85,10 @@ pub use source::{BRUSH_PX, Gaze, MAX_FEATHER_PX, Source, SourceAction, Tool};
 pub use source_layout::{Area, Handle, SourceLayout};
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use timeline::{PictureSteps, SeenStep, Timeline, TimelineAction, TreeNode};
-pub use train::{DatasetAction, DatasetDesk, TrainAction, TrainState, TrainTab, TrainingAction, TrainingDesk};
+pub use train::{
+    DatasetAction, DatasetDesk, DatasetDialog, DatasetInHand, DatasetMode, DatasetPage, DatasetWork, DatasetWorkKind,
+    HandRow, PrepareForm, ProblemGroup, ProblemItem, RowChanges, RowFilter, RowFinder, SIDES, TrainAction, TrainState,
+    TrainTab, TrainingAction, TrainingDesk,
+};
 pub use update::ZIP_NAME;
 pub use viewer::{Viewer, ViewerAction, Zoom};

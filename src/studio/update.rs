@@ -333,6 +333,7 @@ impl State {
                     | DialogRequest::BatchTable
                     | DialogRequest::Vae
                     | DialogRequest::ImportFolder
+                    | DialogRequest::Dataset(_)
                     | DialogRequest::Styles => String::new(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
@@ -383,6 +384,7 @@ impl State {
                 self.chosen_extra(&request, path);
                 Vec::new()
             }
+            DialogRequest::Dataset(dialog) => self.chosen_for_dataset(dialog, path),
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::ImportFolder => self.take_in(vec![path]),
             DialogRequest::Styles => Self::import_styles(path),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, DatasetHandle, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
+use atelier::domain::dataset::{DatasetCommand, DatasetEvent};
 use atelier::domain::prompt::PromptQuery;
 use atelier::domain::{
     Capabilities, CatalogueEntry, Command, Event, FamilyId, GalleryRow, GenerateRequest, Job, JobId, Marks, ModelInfo,
@@ -112,6 +113,8 @@ pub struct Bench {
     pub models_events: Sender<ModelsEvent>,
     pub batch_commands: Receiver<BatchCommand>,
     pub batch_events: Sender<BatchEvent>,
+    pub dataset_commands: Receiver<DatasetCommand>,
+    pub dataset_events: Sender<DatasetEvent>,
     pub script: Rc<RefCell<Script>>,
 }
 
@@ -133,12 +136,15 @@ impl Bench {
         let (models_events, models_event_receiver) = unbounded();
         let (batch_command_sender, batch_commands) = unbounded();
         let (batch_events, batch_event_receiver) = unbounded();
+        let (dataset_command_sender, dataset_commands) = unbounded();
+        let (dataset_events, dataset_event_receiver) = unbounded();
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
             queue: QueueHandle::new(queue_command_sender, queue_event_receiver, None),
             models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
             batch: BatchHandle::new(batch_command_sender, batch_event_receiver, None),
+            dataset: DatasetHandle::new(dataset_command_sender, dataset_event_receiver, None),
         };
         let script = Rc::new(RefCell::new(Script::default()));
         let dialogs = Box::new(ScriptedDialogs(Rc::clone(&script)));
@@ -171,6 +177,8 @@ impl Bench {
             models_events,
             batch_commands,
             batch_events,
+            dataset_commands,
+            dataset_events,
             queue_commands,
             queue_events,
             queue_log: Vec::new(),

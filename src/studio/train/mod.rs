@@ -1,11 +1,20 @@
 //! The Train place: a data set is made ready in one tab, something is learnt from it in the other.
 
 mod dataset;
+mod dataset_events;
+mod dataset_form;
+mod dataset_hand;
+mod dataset_rows;
+#[cfg(test)]
+mod dataset_tests;
 mod training;
 
 use super::{Effect, Info, State};
 
-pub use dataset::{DatasetAction, DatasetDesk};
+pub use dataset::{DatasetAction, DatasetDesk, DatasetDialog, DatasetMode, DatasetPage, DatasetWork, DatasetWorkKind};
+pub use dataset_form::{PrepareForm, SIDES};
+pub use dataset_hand::{DatasetInHand, HandRow, ProblemGroup, ProblemItem};
+pub use dataset_rows::{RowChanges, RowFilter, RowFinder};
 pub use training::{TrainingAction, TrainingDesk};
 
 /// The tabs of the place.
