@@ -66,8 +66,8 @@ fn open_window() -> Result<()> {
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
-        let for_desk = Arc::clone(&wake);
-        let named = pictures.clone();
+        let (for_desk, for_dataset) = (Arc::clone(&wake), Arc::clone(&wake));
+        let (named, for_dataset_paths) = (pictures.clone(), pictures.clone());
         Ok(Handles {
             engine: engine::spawn(
                 JobKeeper::new(pictures.clone()),
@@ -80,9 +80,17 @@ fn open_window() -> Result<()> {
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,
             desk: engine::desk::spawn(Box::new(move || for_desk()))?,
+            dataset: app::spawn_dataset(for_dataset_paths, count_tokens()?, Arc::new(move || for_dataset()))?,
             models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,
         })
     })
+}
+
+/// Counts a caption's tokens as CLIP reads them, start and end included.
+fn count_tokens() -> Result<app::CountTokens> {
+    let tokenizer = models::clip_tokenizer()?;
+    // No text makes it fail; one that did would be counted as one that is read.
+    Ok(Box::new(move |caption| tokenizer.ids(caption).map_or(0, |ids| u32::try_from(ids.len()).unwrap_or(u32::MAX))))
 }
 
 /// A time in milliseconds since 1970 UTC as people here write it: `21 Nov 2026, 14:05`.

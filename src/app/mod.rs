@@ -2,6 +2,7 @@
 //! carries out what the state asks for.
 
 mod batch;
+mod dataset;
 mod dialogs;
 mod display;
 mod fonts;
@@ -18,6 +19,7 @@ use crate::library::{LibraryHandle, Paths, QueueHandle};
 use crate::studio::Catalog;
 
 pub use batch::{BatchHandle, spawn as spawn_batch};
+pub use dataset::{CountTokens, DatasetHandle, spawn as spawn_dataset};
 pub use dialogs::{Answer, Dialogs, NativeDialogs};
 pub use window::{App, Parts};
 
@@ -38,6 +40,8 @@ pub struct Handles {
     pub batch: BatchHandle,
     /// To the thread that keeps the files of trainings.
     pub desk: DeskHandle,
+    /// To the thread that reads, prepares and changes data sets.
+    pub dataset: DatasetHandle,
 }
 
 /// What the window starts with.
@@ -86,11 +90,12 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library, queue, models, batch, desk }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, queue, models, batch, desk, dataset }) = leftover.borrow_mut().take() {
         models.shut_down();
         engine.shut_down();
         desk.shut_down();
         batch.shut_down();
+        dataset.shut_down();
         library.shut_down();
         queue.shut_down();
     }

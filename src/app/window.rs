@@ -10,7 +10,9 @@ use eframe::Frame;
 use egui::{Context, ViewportCommand};
 
 use crate::domain::WindowPlace;
-use crate::studio::{Action, BatchAction, DialogAnswer, DialogRequest, Effect, GalleryAction, State};
+use crate::studio::{
+    Action, BatchAction, DatasetAction, DialogAnswer, DialogRequest, Effect, GalleryAction, State, TrainAction,
+};
 use crate::ui;
 
 use super::{Dialogs, Handles, Launch};
@@ -88,6 +90,9 @@ impl App {
             while let Some(event) = handles.batch.try_event() {
                 effects.extend(self.state.on_batch_event(event));
             }
+            while let Some(event) = handles.dataset.try_event() {
+                effects.extend(self.state.on_dataset_event(event));
+            }
             while let Some(event) = handles.queue.try_event() {
                 effects.extend(self.state.on_queue_event(event));
             }
@@ -113,6 +118,9 @@ impl App {
         for (id, picture) in self.state.gallery.take_thumbnails() {
             self.window.add_thumbnail(ctx, id, &self.state.shown_thumbnail(id, picture));
         }
+        for (ticket, row, picture) in self.state.train.dataset.take_thumbnails() {
+            self.window.add_row_thumbnail(ctx, ticket, row, &picture);
+        }
         self.perform(ctx, effects);
     }
 
@@ -136,6 +144,12 @@ impl App {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.batch.send(command.clone()) {
                         self.state.on_batch_refused(&command, error);
+                    }
+                }
+                Effect::Dataset(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.dataset.send(command.clone()) {
+                        self.state.on_dataset_refused(&command, error);
                     }
                 }
                 Effect::Queue(command) => {
@@ -243,6 +257,7 @@ impl eframe::App for App {
                 action,
                 Action::Gallery(GalleryAction::InView(_) | GalleryAction::FilmInView(_))
                     | Action::Batch(BatchAction::InView(_))
+                    | Action::Train(TrainAction::Dataset(DatasetAction::InView(_)))
                     | Action::WindowPlaced(_)
             );
             let effects = self.state.apply(action);

@@ -138,10 +138,12 @@ fn run_prepare(args: &PrepareArgs) -> Result<()> {
     ];
     let left_out = [
         (report.rows_unwanted, "are not what --where asks for"),
+        (report.rows_excluded, "are excluded in the source"),
         (report.rows_without_picture, "have no picture"),
         (report.rows_with_broken_picture, "have a picture that cannot be read"),
         (report.rows_behind_limit, "are behind --limit"),
         (report.rows_without_caption, "are taken without a caption"),
+        (report.rows_kept_by_hand, "stay as they were changed by hand in this folder"),
     ];
     for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
         out.push(format!("    {count} rows {why}"));

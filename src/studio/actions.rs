@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, CompareAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place, PromptAction,
-    QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, TrainAction, ViewerAction, Weigh,
+    AdapterAction, BatchAction, CompareAction, DatasetAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place,
+    PromptAction, QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, TrainAction, ViewerAction, Weigh,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -307,6 +307,8 @@ pub enum Scope {
     Large,
     /// Where two pictures are compared.
     Compare,
+    /// In Train, where a data set's captions are changed, unless text is being typed.
+    Dataset,
     /// In the gallery, grid and large view, unless a widget has the keyboard.
     Gallery,
     /// In the gallery's grid, unless a widget has the keyboard.
@@ -325,6 +327,8 @@ impl Scope {
         match (self, other) {
             (Self::Anywhere, _) | (_, Self::Anywhere) => true,
             (one, other) if one == other => true,
+            // It is a place of its own.
+            (Self::Dataset, other) | (other, Self::Dataset) => other == Self::Elsewhere,
             (one, other) if in_gallery(one) != in_gallery(other) => false,
             (Self::Compare, _) | (_, Self::Compare) => false,
             (one, other) if is_grid(one) && is_large(other) || is_large(one) && is_grid(other) => false,
@@ -380,6 +384,8 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Canvas, Action::Source(SourceAction::ToggleMask)),
     (Scope::Steps, Action::Timeline(TimelineAction::Previous)),
     (Scope::Steps, Action::Timeline(TimelineAction::Next)),
+    (Scope::Dataset, Action::Train(TrainAction::Dataset(DatasetAction::Undo))),
+    (Scope::Dataset, Action::Train(TrainAction::Dataset(DatasetAction::Redo))),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
     (Scope::Gallery, Action::Rescan),

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::DatasetDialog;
 use crate::domain::batch::BatchCommand;
+use crate::domain::dataset::DatasetCommand;
 use crate::domain::training::DeskCommand;
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
 use crate::library::{LibraryCommand, QueueCommand, SaveSource};
@@ -23,6 +25,8 @@ pub enum Effect {
     Batch(BatchCommand),
     /// Send to the thread that keeps trainings' files.
     Desk(DeskCommand),
+    /// Send to the data sets' thread.
+    Dataset(DatasetCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
     Ask(DialogRequest),
     /// Put a picture on the clipboard.
@@ -64,6 +68,8 @@ pub enum DialogRequest {
     TrainingDataset,
     /// Another program's styles.
     Styles,
+    /// Something for a data set.
+    Dataset(DatasetDialog),
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

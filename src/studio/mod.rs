@@ -86,9 +86,10 @@ pub use source_layout::{Area, Handle, SourceLayout};
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use timeline::{PictureSteps, SeenStep, Timeline, TimelineAction, TreeNode};
 pub use train::{
-    Album, AlbumPicture, Curve, Curves, DatasetAction, DatasetDesk, DrawnPicture, FIELDS, Field, FieldKind, FieldValue,
-    Foresight, HardRow, Numbered, OWN_FIELDS, Section, TrainAction, TrainState, TrainTab, TrainingAction, TrainingDesk,
-    TrainingRun, TrainingStage, field,
+    Album, AlbumPicture, Curve, Curves, DatasetAction, DatasetDesk, DatasetDialog, DatasetInHand, DatasetMode,
+    DatasetPage, DatasetWork, DatasetWorkKind, DrawnPicture, FIELDS, Field, FieldKind, FieldValue, Foresight, HandRow,
+    HardRow, Numbered, OWN_FIELDS, PrepareForm, ProblemGroup, ProblemItem, RowChanges, RowFilter, RowFinder, SIDES,
+    Section, TrainAction, TrainState, TrainTab, TrainingAction, TrainingDesk, TrainingRun, TrainingStage, field,
 };
 pub use update::ZIP_NAME;
 pub use viewer::{Viewer, ViewerAction, Zoom};

@@ -339,6 +339,7 @@ impl State {
                     | DialogRequest::TrainingSettings
                     | DialogRequest::TrainingFolder
                     | DialogRequest::TrainingDataset
+                    | DialogRequest::Dataset(_)
                     | DialogRequest::Styles => String::new(),
                     DialogRequest::SaveTrainingSettings => self.suggested_settings().display().to_string(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
@@ -390,6 +391,7 @@ impl State {
                 self.chosen_extra(&request, path);
                 Vec::new()
             }
+            DialogRequest::Dataset(dialog) => self.chosen_for_dataset(dialog, path),
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::ImportFolder => self.take_in(vec![path]),
             DialogRequest::Styles => Self::import_styles(path),

@@ -42,6 +42,7 @@ pub enum Icon {
     History,
     Styles,
     Compare,
+    Excluded,
 }
 
 /// Draws an icon into a square.
@@ -166,6 +167,10 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.rect(2.5, 3.0, 11.0, 10.0, 1);
             pen.line(&[(8.0, 1.5), (8.0, 14.5)]);
             pen.line(&[(10.0, 10.5), (11.5, 10.5)]);
+        }
+        Icon::Excluded => {
+            pen.ring(8.0, 8.0, 5.6);
+            pen.line(&[(4.0, 12.0), (12.0, 4.0)]);
         }
         Icon::Stack => {
             pen.rect(2.5, 5.5, 8.0, 8.0, 1);

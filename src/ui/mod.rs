@@ -68,6 +68,11 @@ impl Window {
         self.textures.insert(ctx, TextureKey::Thumbnail(id), picture);
     }
 
+    /// Takes over a thumbnail of a data set's row.
+    pub fn add_row_thumbnail(&mut self, ctx: &egui::Context, ticket: u64, row: usize, picture: &Picture) {
+        self.textures.insert(ctx, TextureKey::Row(ticket, row), picture);
+    }
+
     /// Draws the whole window and pushes what the user did.
     pub fn studio_ui(&mut self, ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         self.textures.begin_frame(state.gallery.generation);
@@ -118,6 +123,7 @@ impl Window {
         notices::notices_ui(ui.ctx(), state, actions);
         prompt_history::history_ui(ui.ctx(), state, actions);
         prompt_styles::editor_ui(ui.ctx(), state, actions);
+        train::settle_caption(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
         import::import_ui(ui.ctx(), state, &mut self.textures, actions);
         self.prompts.watch(ui.ctx(), actions);

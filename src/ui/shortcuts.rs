@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{Context, Modifiers, Popup};
 
-use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, SourceAction, State};
+use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, SourceAction, State, TrainTab};
 
 use super::textures::picture_from_colours;
 
@@ -66,6 +66,7 @@ fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool, writing: bool
         Scope::ChosenName => completion.is_some_and(|completion| completion.chosen.is_some()),
         Scope::Steps => create && !typing && !state.source.is_shown() && state.steps_in_view().is_some(),
         Scope::Picture => large,
+        Scope::Dataset => state.place == Place::Train && state.train.tab == TrainTab::Dataset && !writing,
         Scope::Large => large && !typing,
         Scope::Compare => comparing && !typing,
         Scope::Gallery => gallery && !typing,

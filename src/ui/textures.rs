@@ -25,6 +25,8 @@ pub enum TextureKey {
     Step(u64, u32, bool),
     /// A picture of a training, or of a row that it learns from, by its number.
     Training(u64),
+    /// A thumbnail of a data set, by that one's number and the row's place.
+    Row(u64, usize),
     /// What is shown instead of a flagged picture of the history.
     HiddenFull(PictureId, SafetyMode),
     /// What is shown instead of a flagged picture of this session.
@@ -91,6 +93,7 @@ impl Textures {
                         | TextureKey::Source(_)
                         | TextureKey::Step(..)
                         | TextureKey::Training(_)
+                        | TextureKey::Row(..)
                 )
             };
             self.cache.retain(|key, _| stays(key));

@@ -61,6 +61,14 @@ pub const MODAL_WIDTH: f32 = 640.0;
 pub const MODAL_REST_HEIGHT: f32 = 340.0;
 /// The smallest height of such a list.
 pub const MODAL_LIST_HEIGHT: f32 = 160.0;
+/// Smallest width of a picture with its caption beside it.
+pub const CARD_WIDTH: f32 = 340.0;
+/// Height of a picture with its caption beside it.
+pub const CARD_HEIGHT: f32 = 132.0;
+/// Room for the name before a bar.
+pub const BAR_NAME_WIDTH: f32 = 160.0;
+/// Room for the count behind a bar.
+pub const BAR_COUNT_WIDTH: f32 = 72.0;
 /// Gap between tiles.
 pub const TILE_GAP: f32 = 12.0;
 /// Width of a column of text, as in Settings.
@@ -98,7 +106,7 @@ pub const TRAINING_SIDE_WIDTH: f32 = 340.0;
 /// The same in a small window.
 pub const TRAINING_SIDE_WIDTH_NARROW: f32 = 280.0;
 /// Width of a column of a training's settings.
-pub const SETTING_WIDTH: f32 = 200.0;
+pub const SETTING_WIDTH: f32 = 190.0;
 /// Height of the large curve of a training.
 pub const CURVE_HEIGHT: f32 = 150.0;
 /// Height of its small ones.

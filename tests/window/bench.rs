@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, DatasetHandle, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
+use atelier::domain::dataset::{DatasetCommand, DatasetEvent};
 use atelier::domain::prompt::PromptQuery;
 use atelier::domain::training::{DeskCommand, DeskEvent};
 use atelier::domain::{
@@ -115,6 +116,8 @@ pub struct Bench {
     pub batch_events: Sender<BatchEvent>,
     pub desk_commands: Receiver<DeskCommand>,
     pub desk_events: Sender<DeskEvent>,
+    pub dataset_commands: Receiver<DatasetCommand>,
+    pub dataset_events: Sender<DatasetEvent>,
     pub script: Rc<RefCell<Script>>,
 }
 
@@ -138,6 +141,8 @@ impl Bench {
         let (batch_events, batch_event_receiver) = unbounded();
         let (desk_command_sender, desk_commands) = unbounded();
         let (desk_events, desk_event_receiver) = unbounded();
+        let (dataset_command_sender, dataset_commands) = unbounded();
+        let (dataset_events, dataset_event_receiver) = unbounded();
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
@@ -145,6 +150,7 @@ impl Bench {
             models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
             batch: BatchHandle::new(batch_command_sender, batch_event_receiver, None),
             desk: DeskHandle::new(desk_command_sender, desk_event_receiver, None),
+            dataset: DatasetHandle::new(dataset_command_sender, dataset_event_receiver, None),
         };
         let script = Rc::new(RefCell::new(Script::default()));
         let dialogs = Box::new(ScriptedDialogs(Rc::clone(&script)));
@@ -179,6 +185,8 @@ impl Bench {
             batch_events,
             desk_commands,
             desk_events,
+            dataset_commands,
+            dataset_events,
             queue_commands,
             queue_events,
             queue_log: Vec::new(),

@@ -3,6 +3,12 @@
 mod album;
 mod curves;
 mod dataset;
+mod dataset_events;
+mod dataset_form;
+mod dataset_hand;
+mod dataset_rows;
+#[cfg(test)]
+mod dataset_tests;
 mod training;
 mod training_fields;
 mod training_run;
@@ -14,7 +20,10 @@ use super::{Effect, Info, State};
 
 pub use album::{Album, AlbumPicture, Numbered};
 pub use curves::{Curve, Curves};
-pub use dataset::{DatasetAction, DatasetDesk};
+pub use dataset::{DatasetAction, DatasetDesk, DatasetDialog, DatasetMode, DatasetPage, DatasetWork, DatasetWorkKind};
+pub use dataset_form::{PrepareForm, SIDES};
+pub use dataset_hand::{DatasetInHand, HandRow, ProblemGroup, ProblemItem};
+pub use dataset_rows::{RowChanges, RowFilter, RowFinder};
 pub use training::{Foresight, TrainingAction, TrainingDesk};
 pub use training_fields::{FIELDS, Field, FieldKind, FieldValue, OWN_FIELDS, Section, field};
 pub use training_run::{DrawnPicture, HardRow, TrainingRun, TrainingStage};

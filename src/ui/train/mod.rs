@@ -1,6 +1,10 @@
 //! Train: its tabs at the top, the one that is shown below.
 
 mod dataset;
+mod dataset_captions;
+mod dataset_grid;
+mod dataset_prepare;
+mod dataset_problems;
 mod training;
 mod training_curves;
 mod training_fields;
@@ -11,7 +15,7 @@ mod training_setup;
 
 use egui::{CentralPanel, Color32, Frame, Margin, Panel, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2};
 
-use crate::studio::{Action, State, TrainAction, TrainTab};
+use crate::studio::{Action, DatasetAction, State, TrainAction, TrainTab};
 
 use super::textures::Textures;
 use super::theme::{self, palette};
@@ -28,7 +32,12 @@ pub fn train_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &m
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 5.0 * theme::UNIT;
                 for tab in TrainTab::ALL {
-                    tab_ui(ui, tab, state, actions);
+                    let action = Action::Train(TrainAction::Show(tab));
+                    let info = action.info();
+                    let response = dataset::underlined_ui(ui, Role::Tab, info.text, state.train.tab == tab);
+                    if response.on_hover_text(tooltip(&info)).clicked() {
+                        actions.push(action);
+                    }
                 }
             });
         });
@@ -38,26 +47,13 @@ pub fn train_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &m
     });
 }
 
-/// A tab: its name, underlined where it is shown.
-fn tab_ui(ui: &mut Ui, tab: TrainTab, state: &State, actions: &mut Vec<Action>) {
-    let p = palette(ui);
-    let action = Action::Train(TrainAction::Show(tab));
-    let info = action.info();
-    let chosen = state.train.tab == tab;
-    let text = RichText::new(info.text).font(theme::semibold(13.5));
-    let galley = egui::WidgetText::from(text).into_galley(ui, None, f32::INFINITY, egui::TextStyle::Body);
-    let size = vec2(galley.size().x, theme::CONTROL_HEIGHT);
-    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-    response.widget_info(|| WidgetInfo::selected(Role::Tab, true, chosen, info.text));
-    let colour = if chosen || response.hovered() { p.text } else { p.text_dim };
-    ui.painter().galley_with_override_text_color(rect.left_center() - vec2(0.0, galley.size().y / 2.0), galley, colour);
-    let line = if chosen { p.accent } else { Color32::TRANSPARENT };
-    ui.painter().hline(rect.x_range(), rect.bottom() - 1.0, Stroke::new(2.0, line));
-    if response.has_focus() {
-        let stroke = ui.visuals().widgets.active.bg_stroke;
-        ui.painter().rect_stroke(rect.expand(theme::UNIT), theme::ROUNDING, stroke, egui::StrokeKind::Inside);
-    }
-    if response.on_hover_text(tooltip(&info)).clicked() {
-        actions.push(action);
+/// Takes the caption over that was being typed, once its field has lost the keyboard, wherever that went.
+pub fn settle_caption(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
+    let hand = state.train.dataset.hand.as_ref();
+    let writing = hand.and_then(|hand| Some((hand.ticket, hand.changes.writing.as_ref()?.0)));
+    if let Some((ticket, row)) = writing
+        && !ctx.memory(|memory| memory.has_focus(dataset::caption_id(ticket, row)))
+    {
+        actions.push(Action::Train(TrainAction::Dataset(DatasetAction::Commit)));
     }
 }

@@ -31,7 +31,7 @@ pub fn curves_ui(ui: &mut Ui, run: &TrainingRun) {
         (&curves.smoothed, p.accent, 2.0),
         (&curves.validation, p.named, 2.0),
     ];
-    plot_ui(ui, "Loss", &lines, run, theme::CURVE_HEIGHT, ui.available_width() - theme::UNIT);
+    plot_ui(ui, "Loss", &lines, run, theme::CURVE_HEIGHT, ui.available_width());
     let gap = 3.0 * theme::UNIT;
     let width = ((ui.available_width() - gap) / 2.0).floor();
     let small: [(&str, &str, &Curve, fn(f64) -> String); 4] = [

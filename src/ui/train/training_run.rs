@@ -26,11 +26,13 @@ pub fn run_ui(ui: &mut Ui, state: &State, run: &TrainingRun, textures: &mut Text
         .exact_size(width)
         .resizable(false)
         .show_separator_line(true)
-        .frame(Frame::new().fill(p.panel).inner_margin(Margin { left: 12, right: 12, top: 12, bottom: 0 }))
+        .frame(Frame::new().fill(p.panel).inner_margin(Margin { left: 12, right: 0, top: 0, bottom: 0 }))
         .show(ui, |ui| {
-            let room = ui.available_width();
+            // The bar floats over the margin.
+            let room = ui.available_width() - 4.0 * theme::UNIT;
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                 ui.set_max_width(room);
+                ui.add_space(3.0 * theme::UNIT);
                 curves_ui(ui, run);
                 notices_ui(ui, run);
                 rows_ui(ui, run, textures);

@@ -206,7 +206,7 @@ fn name_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let name = field_name_ui(ui, &TrainingAction::Name(String::new()).info());
     let mut text = desk.config.name.clone();
     let field = TextEdit::singleline(&mut text).id(Id::unique("training name")).desired_width(f32::INFINITY);
-    let response = ui.add(field.align(egui::Align2::LEFT_CENTER)).labelled_by(name.id);
+    let response = ui.add(field.align(Align2::LEFT_CENTER)).labelled_by(name.id);
     if response.on_hover_text(desk.config.output.display().to_string()).changed() {
         actions.push(act(TrainingAction::Name(text)));
     }
@@ -224,7 +224,7 @@ fn dataset_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             .id(Id::unique("training data set"))
             .desired_width(ui.available_width() - button - 4.0 * theme::UNIT)
             .hint_text("pictures with captions");
-        if ui.add(field.align(egui::Align2::LEFT_CENTER)).labelled_by(name.id).changed() {
+        if ui.add(field.align(Align2::LEFT_CENTER)).labelled_by(name.id).changed() {
             actions.push(act(TrainingAction::Dataset(text.into())));
         }
         let info = choose.info();
@@ -247,7 +247,7 @@ fn caption_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         .id(Id::unique("training caption"))
         .desired_width(f32::INFINITY)
         .hint_text("as it stands");
-    if ui.add(field.align(egui::Align2::LEFT_CENTER)).labelled_by(name.id).changed() {
+    if ui.add(field.align(Align2::LEFT_CENTER)).labelled_by(name.id).changed() {
         actions.push(act(TrainingAction::Caption(text)));
     }
 }
