@@ -327,7 +327,14 @@ impl State {
                 }
             }
             DatasetAction::Train => {
-                return self.apply(Action::Train(TrainAction::Show(TrainTab::Training)));
+                let Some(hand) = &self.train.dataset.hand else { return Vec::new() };
+                // Captions that can be changed by hand are whole; others are made of columns.
+                let template = (!hand.can_be_edited).then(|| hand.form.template.clone());
+                let DatasetSource::Path(path) = hand.source.clone() else {
+                    self.notices.info("Prepare the collection first: a training reads it from a folder", None);
+                    return Vec::new();
+                };
+                return self.train_on(path, template.filter(|template| !template.is_empty()));
             }
             other => return self.do_with_hand(other),
         }

@@ -38,15 +38,10 @@ impl State {
     }
 
     /// Learns from a data set that was made ready, and shows the training.
-    pub(in crate::studio) fn train_on(
-        &mut self,
-        dataset: PathBuf,
-        kind: Option<String>,
-        caption: Option<String>,
-    ) -> Vec<Effect> {
+    pub(in crate::studio) fn train_on(&mut self, dataset: PathBuf, caption: Option<String>) -> Vec<Effect> {
         self.train.tab = TrainTab::Training;
         let config = &mut self.train.training.config;
-        (config.dataset, config.dataset_kind, config.caption) = (dataset, kind, caption);
+        (config.dataset, config.dataset_kind, config.caption) = (dataset, None, caption);
         self.training_changed()
     }
 
