@@ -129,6 +129,8 @@ fn template_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let Some(table) = &batch.table else { return };
     ui.add_enabled_ui(!is_running, |ui| {
         ui.horizontal_wrapped(|ui| {
+            // A name that does not fit goes to the next line as a whole.
+            ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
             ui.spacing_mut().item_spacing = vec2(theme::UNIT, theme::UNIT);
             ui.spacing_mut().button_padding = vec2(2.0 * theme::UNIT, 0.5 * theme::UNIT);
             ui.spacing_mut().interact_size.y = 6.0 * theme::UNIT;

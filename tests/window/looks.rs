@@ -36,7 +36,7 @@ fn working(settings: Settings, size: [f32; 2]) -> Bench {
     bench
 }
 
-fn snapshot(bench: &mut Bench, name: &str) {
+pub fn snapshot(bench: &mut Bench, name: &str) {
     let options = SnapshotOptions::new().threshold(1.2).max_failed_pixels(400);
     bench.harness.snapshot_options(name, &options);
 }

@@ -2,6 +2,7 @@
 
 mod messages;
 pub mod problem;
+mod replace;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use super::{CollectionId, ImageFormat};
 
 pub use messages::{DatasetCommand, DatasetEvent};
 pub use problem::{Problem, ProblemKind};
+pub use replace::{is_in, replace_all};
 
 /// The most tokens of a caption that CLIP reads, start and end included.
 pub const MAX_TOKENS: u32 = 77;

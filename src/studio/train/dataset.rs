@@ -131,7 +131,9 @@ pub enum DatasetAction {
     Prepare,
     /// Go on with a preparation that was stopped.
     GoOn,
-    /// Stop what is being done; what is finished stays.
+    /// Stop a preparation; what is finished stays.
+    Pause,
+    /// Stop a check.
     Stop,
     /// Look for everything that is wrong.
     Check,
@@ -216,7 +218,8 @@ impl DatasetAction {
             Self::ChooseTarget => ("Choose…", "Choose the folder for the prepared data set"),
             Self::Prepare => ("Prepare", "Make the pictures small, write the captions down, and note what is left out"),
             Self::GoOn => ("Go on", "Go on where it was stopped: what is finished is not made again"),
-            Self::Stop => ("Pause", "Stop now. What is finished stays, and Go on makes the rest"),
+            Self::Pause => ("Pause", "Stop now. What is finished stays, and Go on makes the rest"),
+            Self::Stop => ("Stop", "Look at no more pictures"),
             Self::Check => (
                 "Look for problems",
                 "Open every picture, and look for broken, small and repeated ones, for missing and long captions",
@@ -320,7 +323,7 @@ impl State {
             }
             DatasetAction::Prepare | DatasetAction::GoOn => return self.prepare_dataset(),
             DatasetAction::Check => return self.check_dataset(),
-            DatasetAction::Stop => {
+            DatasetAction::Pause | DatasetAction::Stop => {
                 if let Some(work) = &mut self.train.dataset.work {
                     work.cancel.cancel();
                     work.is_stopping = true;
@@ -344,29 +347,47 @@ impl State {
     /// What is done with the data set that is shown.
     fn do_with_hand(&mut self, action: DatasetAction) -> Vec<Effect> {
         let Some(hand) = &mut self.train.dataset.hand else { return Vec::new() };
-        let mut edits_form = |edit: &mut dyn FnMut(&mut PrepareForm)| {
-            edit(&mut hand.form);
-            true
-        };
+        let form = &mut hand.form;
+        // What changes captions or rows is looked at again.
         let is_looked_at = match action {
-            DatasetAction::EditTemplate(template) => edits_form(&mut |form| form.template.clone_from(&template)),
-            DatasetAction::Insert(column) => edits_form(&mut |form| form.insert(&column)),
-            DatasetAction::EditConditions(text) => edits_form(&mut |form| form.conditions.clone_from(&text)),
-            DatasetAction::EditLimit(text) => edits_form(&mut |form| form.limit.clone_from(&text)),
-            DatasetAction::Side(side_px) => !edits_form(&mut |form| form.side_px = side_px),
-            DatasetAction::Format(format) => !edits_form(&mut |form| form.format = format),
-            DatasetAction::Quality(quality) => !edits_form(&mut |form| form.quality = quality.clamp(1, 100)),
-            DatasetAction::EditFolder(folder) => !edits_form(&mut |form| {
-                form.folder.clone_from(&folder);
-                form.stopped = None;
-            }),
+            DatasetAction::EditTemplate(template) => {
+                form.template = template;
+                true
+            }
+            DatasetAction::Insert(column) => {
+                form.insert(&column);
+                true
+            }
+            DatasetAction::EditConditions(text) => {
+                form.conditions = text;
+                true
+            }
+            DatasetAction::EditLimit(text) => {
+                form.limit = text;
+                true
+            }
+            DatasetAction::Side(side_px) => {
+                form.side_px = side_px;
+                false
+            }
+            DatasetAction::Format(format) => {
+                form.format = format;
+                false
+            }
+            DatasetAction::Quality(quality) => {
+                form.quality = quality.clamp(1, 100);
+                false
+            }
+            DatasetAction::EditFolder(folder) => {
+                (form.folder, form.stopped) = (folder, None);
+                false
+            }
             DatasetAction::Page(page) => {
                 hand.page = page;
                 false
             }
             DatasetAction::Mode(mode) => {
-                hand.mode = mode;
-                hand.page = DatasetPage::Pictures;
+                (hand.mode, hand.page) = (mode, DatasetPage::Pictures);
                 mode == DatasetMode::Prepare && hand.look.is_none()
             }
             DatasetAction::InView(rows) => {

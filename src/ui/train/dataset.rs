@@ -163,6 +163,14 @@ fn head_ui(ui: &mut Ui, state: &State, hand: &DatasetInHand, actions: &mut Vec<A
     let (all, there) = (hand.rows_read, hand.with_picture());
     let pictures = if there == all { String::new() } else { format!(", {} with a picture", number(there)) };
     wrapped_ui(ui, &format!("{}: {} rows{pictures}", hand.kind, number(all)));
+    if let Some(prepared) = &state.train.dataset.prepared {
+        for (count, why) in &prepared.left_out {
+            wrapped_ui(ui, &format!("{} rows {why}", number(*count)));
+        }
+        if prepared.kept_by_hand > 0 {
+            wrapped_ui(ui, &format!("{} rows stay as they were changed by hand", number(prepared.kept_by_hand)));
+        }
+    }
     if state.train.dataset.came_from.as_ref().is_some_and(|(source, _)| *source != hand.source) {
         let back = act(DatasetAction::BackToSource);
         action_button_ui(ui, &back, Emphasis::Quiet, vec2(0.0, 6.0 * theme::UNIT), actions);
@@ -306,7 +314,11 @@ fn running_ui(ui: &mut Ui, work: &DatasetWork, actions: &mut Vec<Action>) {
     wrapped_ui(ui, &format!("{what}{far}"));
     let size = vec2(ui.available_width(), theme::CONTROL_HEIGHT);
     ui.add_enabled_ui(!work.is_stopping, |ui| {
-        action_button_ui(ui, &act(DatasetAction::Stop), Emphasis::Normal, size, actions);
+        let stop = match work.kind {
+            DatasetWorkKind::Prepare => DatasetAction::Pause,
+            DatasetWorkKind::Check => DatasetAction::Stop,
+        };
+        action_button_ui(ui, &act(stop), Emphasis::Normal, size, actions);
     });
 }
 

@@ -14,6 +14,8 @@ use crate::ui::widgets::{fit, hint_ui, icon_button_ui, picture_ui};
 
 use super::dataset::{act, caption_id, number, wrapped_ui};
 
+const DOWN: egui::Layout = egui::Layout::top_down(egui::Align::Min);
+
 /// One picture with its caption.
 struct Card<'a> {
     /// Its place among the rows.
@@ -145,11 +147,11 @@ fn card_ui(
     let picture = Rect::from_min_size(inner.min, Vec2::splat(inner.height()));
     thumbnail_ui(ui, picture, hand, card.row, is_excluded, textures, lacking);
     let text = Rect::from_min_max(egui::pos2(picture.right() + 2.5 * theme::UNIT, inner.top()), inner.max);
-    ui.scope_builder(UiBuilder::new().max_rect(text).id_salt(("card", card.row)), |ui| {
-        ui.set_clip_rect(text.expand(2.0).intersect(ui.clip_rect()));
-        ui.spacing_mut().item_spacing = Vec2::splat(theme::UNIT);
-        text_ui(ui, hand, card, text, actions);
-    });
+    // A child of its own: the next card follows this one, and not its text.
+    let mut child = ui.new_child(UiBuilder::new().max_rect(text).id_salt(("card", card.row)).layout(DOWN));
+    child.set_clip_rect(text.expand(theme::UNIT).intersect(ui.clip_rect()));
+    child.spacing_mut().item_spacing = Vec2::splat(theme::UNIT);
+    text_ui(&mut child, hand, card, text, actions);
 }
 
 /// Name, caption, and how long that is.
@@ -181,10 +183,11 @@ fn text_ui(ui: &mut Ui, hand: &DatasetInHand, card: &Card<'_>, area: Rect, actio
     }
     let foot_height = 4.0 * theme::UNIT;
     let middle = Rect::from_min_max(
-        egui::pos2(area.left(), head.bottom() + 0.5 * theme::UNIT),
+        // The field's margin stands out, so that its text stands below the name.
+        egui::pos2(area.left() - if card.can_be_edited { theme::UNIT } else { 0.0 }, head.bottom() + 0.5 * theme::UNIT),
         egui::pos2(area.right(), area.bottom() - foot_height - theme::UNIT),
     );
-    ui.scope_builder(UiBuilder::new().max_rect(middle).id_salt("text"), |ui| {
+    ui.scope_builder(UiBuilder::new().max_rect(middle).id_salt("text").layout(DOWN), |ui| {
         ScrollArea::vertical().id_salt(card.row).auto_shrink(false).show(ui, |ui| {
             if card.can_be_edited {
                 field_ui(ui, hand, card, middle.height(), label.id, actions);

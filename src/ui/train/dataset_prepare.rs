@@ -1,6 +1,6 @@
 //! How a data set is prepared: captions, rows, size, format, folder.
 
-use egui::{Align, Align2, DragValue, Id, Layout, TextEdit, Ui, vec2};
+use egui::{Align, Align2, DragValue, Id, Layout, TextEdit, TextWrapMode, Ui, vec2};
 
 use crate::domain::ImageFormat;
 use crate::studio::{Action, DatasetAction, DatasetInHand, SIDES, State};
@@ -47,6 +47,8 @@ fn lines_ui(ui: &mut Ui, text: &str, hint: &str, edit: fn(String) -> DatasetActi
 fn template_ui(ui: &mut Ui, hand: &DatasetInHand, actions: &mut Vec<Action>) {
     lines_ui(ui, &hand.form.template, "The source's own captions", DatasetAction::EditTemplate, actions);
     ui.horizontal_wrapped(|ui| {
+        // A name that does not fit goes to the next line as a whole.
+        ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
         ui.spacing_mut().item_spacing = vec2(theme::UNIT, theme::UNIT);
         ui.spacing_mut().button_padding = vec2(2.0 * theme::UNIT, 0.5 * theme::UNIT);
         ui.spacing_mut().interact_size.y = 6.0 * theme::UNIT;

@@ -52,24 +52,30 @@ fn group_ui(ui: &mut Ui, hand: &DatasetInHand, group: &ProblemGroup, actions: &m
     let count = group.items.len();
     let colour = if group.kind.loses_a_row() { p.danger } else { p.text };
     ui.horizontal(|ui| {
-        let title = format!("{} {}", number(count), group.kind.label());
-        ui.label(RichText::new(title).font(theme::semibold(14.0)).color(colour));
+        ui.label(RichText::new(sentence(group.kind.label())).font(theme::semibold(14.0)).color(colour));
+        ui.label(RichText::new(number(count)).font(theme::semibold(14.0)).color(p.text_faint));
         if hand.can_be_edited && group.items.iter().any(|item| item.row.is_some_and(|row| !is_excluded(hand, row))) {
             let exclude = act(DatasetAction::ExcludeAll(group.kind));
             action_button_ui(ui, &exclude, Emphasis::Quiet, vec2(0.0, 6.0 * theme::UNIT), actions);
         }
     });
-    let hint = group.kind.hint();
-    let mut letters = hint.chars();
-    let advice: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-    ui.add(Label::new(RichText::new(advice).color(p.text_dim)).wrap());
-    ui.spacing_mut().item_spacing.y = 0.5 * theme::UNIT;
-    for item in group.items.iter().take(MAX_ITEMS) {
-        item_ui(ui, item, actions);
-    }
-    if count > MAX_ITEMS {
-        hint_ui(ui, format!("and {} more", number(count - MAX_ITEMS)));
-    }
+    ui.scope(|ui| {
+        ui.spacing_mut().item_spacing.y = 0.5 * theme::UNIT;
+        ui.add(Label::new(RichText::new(sentence(group.kind.hint())).color(p.text_dim)).wrap());
+        ui.add_space(theme::UNIT);
+        for item in group.items.iter().take(MAX_ITEMS) {
+            item_ui(ui, item, actions);
+        }
+        if count > MAX_ITEMS {
+            hint_ui(ui, format!("and {} more", number(count - MAX_ITEMS)));
+        }
+    });
+}
+
+/// A text as a sentence begins.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn is_excluded(hand: &DatasetInHand, row: usize) -> bool {
@@ -100,7 +106,7 @@ fn inspection_ui(ui: &mut Ui, inspection: &Inspection) {
     for (what, spread) in [("Shorter sides: ", inspection.sides), ("Tokens of a caption: ", inspection.tokens)] {
         if let Some([min, median, max]) = spread {
             let px = if what.starts_with("Shorter") { " px" } else { "" };
-            lines.push(format!("{what}{min} to {max}{px}, half of them below {median}{px}"));
+            lines.push(format!("{what}{min} to {max}{px}, most around {median}{px}"));
         }
     }
     for line in lines {
