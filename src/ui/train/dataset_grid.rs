@@ -14,7 +14,9 @@ use crate::ui::widgets::{fit, hint_ui, icon_button_ui, picture_ui};
 
 use super::dataset::{act, caption_id, number, wrapped_ui};
 
-const DOWN: egui::Layout = egui::Layout::top_down(egui::Align::Min);
+fn down() -> egui::Layout {
+    egui::Layout::top_down(egui::Align::Min)
+}
 
 /// One picture with its caption.
 struct Card<'a> {
@@ -148,7 +150,7 @@ fn card_ui(
     thumbnail_ui(ui, picture, hand, card.row, is_excluded, textures, lacking);
     let text = Rect::from_min_max(egui::pos2(picture.right() + 2.5 * theme::UNIT, inner.top()), inner.max);
     // A child of its own: the next card follows this one, and not its text.
-    let mut child = ui.new_child(UiBuilder::new().max_rect(text).id_salt(("card", card.row)).layout(DOWN));
+    let mut child = ui.new_child(UiBuilder::new().max_rect(text).id_salt(("card", card.row)).layout(down()));
     child.set_clip_rect(text.expand(theme::UNIT).intersect(ui.clip_rect()));
     child.spacing_mut().item_spacing = Vec2::splat(theme::UNIT);
     text_ui(&mut child, hand, card, text, actions);
@@ -187,7 +189,7 @@ fn text_ui(ui: &mut Ui, hand: &DatasetInHand, card: &Card<'_>, area: Rect, actio
         egui::pos2(area.left() - if card.can_be_edited { theme::UNIT } else { 0.0 }, head.bottom() + 0.5 * theme::UNIT),
         egui::pos2(area.right(), area.bottom() - foot_height - theme::UNIT),
     );
-    ui.scope_builder(UiBuilder::new().max_rect(middle).id_salt("text").layout(DOWN), |ui| {
+    ui.scope_builder(UiBuilder::new().max_rect(middle).id_salt("text").layout(down()), |ui| {
         ScrollArea::vertical().id_salt(card.row).auto_shrink(false).show(ui, |ui| {
             if card.can_be_edited {
                 field_ui(ui, hand, card, middle.height(), label.id, actions);
