@@ -9,12 +9,16 @@ mod window {
     pub mod create;
     mod gallery;
     mod gallery_many;
+    mod grid;
     mod looks;
     mod models;
+    mod palette;
     mod prompt;
     mod queue;
     mod shell;
     mod timeline;
+    mod tour;
     mod train_dataset;
     mod viewer;
+    mod whole;
 }

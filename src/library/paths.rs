@@ -37,6 +37,8 @@ pub struct Paths {
     pub models_dir: PathBuf,
     /// Masks that were painted and pictures that were pasted, for requests to begin with.
     pub sources_dir: PathBuf,
+    /// What the program wrote down about itself.
+    pub logs_dir: PathBuf,
 }
 
 impl Paths {
@@ -72,6 +74,7 @@ impl Paths {
             wildcards_dir: project.data_dir().join("wildcards"),
             models_dir: project.data_dir().join("models"),
             sources_dir: project.data_dir().join("sources"),
+            logs_dir: project.data_dir().join("logs"),
         })
     }
 
@@ -92,6 +95,7 @@ impl Paths {
             wildcards_dir: home.join("wildcards"),
             models_dir: home.join("models"),
             sources_dir: home.join("sources"),
+            logs_dir: home.join("logs"),
         }
     }
 

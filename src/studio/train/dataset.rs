@@ -265,6 +265,23 @@ impl DatasetDesk {
         std::mem::take(&mut self.thumbnails)
     }
 
+    /// Why an act cannot be done now.
+    #[must_use]
+    pub fn blocked(&self, action: &DatasetAction) -> Option<String> {
+        let unless = |is_possible: bool, reason: &str| (!is_possible).then(|| reason.to_owned());
+        let is_free = || unless(self.work.is_none(), "The data set is being worked on: pause that first");
+        let Some(hand) = &self.hand else {
+            let opens = matches!(action, DatasetAction::ChooseFolder | DatasetAction::ChooseTable);
+            return unless(opens, "Open a data set in Train first");
+        };
+        match action {
+            DatasetAction::Prepare => is_free().or_else(|| self.prepare_blocked()),
+            DatasetAction::Undo => unless(hand.changes.can_undo(), "Nothing was changed"),
+            DatasetAction::Redo => unless(hand.changes.can_redo(), "Nothing was taken back"),
+            _ => is_free(),
+        }
+    }
+
     /// Why it cannot be prepared now.
     #[must_use]
     pub fn prepare_blocked(&self) -> Option<String> {
