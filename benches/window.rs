@@ -18,14 +18,14 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use atelier::app::{Answer, App, BatchHandle, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, Desktop, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
 use atelier::domain::{
     self, Cancel, Command, GenerateRequest, ModelRef, ModelsCommand, ModelsEvent, SamplerId, ScheduleId, Settings,
 };
 use atelier::engine::{EngineHandle, ModelsHandle};
 use atelier::library::{Index, Paths, QueueCommand, QueueEvent, QueueHandle};
-use atelier::studio::{Catalog, DialogRequest, Place};
+use atelier::studio::{Catalog, DialogRequest, Machine, Place};
 use atelier::{library, models, pipeline};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use egui::{Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, TouchPhase, vec2};
@@ -41,6 +41,13 @@ struct NoDialogs;
 
 impl Dialogs for NoDialogs {
     fn ask(&self, _: &DialogRequest, _: &Path, _: Answer) {}
+}
+
+struct NoDesktop;
+
+impl Desktop for NoDesktop {
+    fn reveal(&self, _: &Path) {}
+    fn notify(&self, _: &str, _: &str) {}
 }
 
 fn main() {
@@ -129,8 +136,16 @@ fn opened(paths: &Paths) -> Window {
             local_date: |_| String::new(),
         },
         paths: paths.clone(),
+        threads: 2,
+        begun: Instant::now(),
     };
-    let parts = Parts { handles, dialogs: Box::new(NoDialogs), entropy: 7 };
+    let parts = Parts {
+        handles,
+        dialogs: Box::new(NoDialogs),
+        desktop: Box::new(NoDesktop),
+        machine: Box::new(Machine::default),
+        entropy: 7,
+    };
     let mut window = Harness::builder()
         .with_size([1440.0, 900.0])
         .build_eframe(move |creation| App::new(&creation.egui_ctx, launch, parts, Rc::default()));

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use atelier::app::{self, Handles, Launch, Wake};
 use atelier::domain::{Result, ScheduleId};
+use atelier::library::log::Log;
 use atelier::library::{self, JobKeeper, LoadedSettings, Paths};
 use atelier::pipeline::Assets;
 use atelier::sampling::{self, ModelKind};
@@ -13,6 +15,12 @@ use atelier::studio::Catalog;
 use atelier::{cli, engine, hub, models};
 use chrono::{Local, TimeZone};
 use clap::Parser;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+/// What the log calls the program.
+const VERSION: &str = concat!("Atelier ", env!("ATELIER_VERSION"));
 
 /// Tensors of many MB come and go at every step; the system's allocator gives their memory back each time and gets it
 /// anew, page by page. So does this one every ten seconds, if it is not told otherwise (`main`).
@@ -27,12 +35,10 @@ const PURGE_DELAY_MS: std::ffi::c_long = 6_000;
 fn main() -> ExitCode {
     // SAFETY: sets a number that mimalloc reads when it frees, unless the environment has set it; no other thread runs yet.
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY_OPTION, PURGE_DELAY_MS) };
+    let begun = Instant::now();
     let cli = cli::Cli::parse();
-    // The log goes to stderr; beyond errors it is off unless RUST_LOG asks for it.
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match cli.run(open_window) {
+    begin_log();
+    match cli.run(|| open_window(begun)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // When stderr is closed there is nobody to tell; the exit code still says it.
@@ -42,10 +48,34 @@ fn main() -> ExitCode {
     }
 }
 
+/// The log of the window's doings, once there is one.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Begins the log: on stderr, where beyond errors it is off unless `RUST_LOG` asks for it; and in [`LOG`].
+fn begin_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    let stderr = fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let writer = || -> Box<dyn Write> {
+        match LOG.get() {
+            Some(log) => Box::new(log.clone()),
+            None => Box::new(std::io::sink()),
+        }
+    };
+    let file = fmt::layer().with_ansi(false).with_writer(writer).with_filter(EnvFilter::new("warn,atelier=info"));
+    tracing_subscriber::registry().with(stderr).with(file).init();
+}
+
 /// Opens the window with what was remembered, and with the threads that it talks to.
-fn open_window() -> Result<()> {
+fn open_window(begun: Instant) -> Result<()> {
     let paths = Paths::from_env()?;
+    match Log::open(&paths.logs_dir) {
+        Ok(log) => LOG.get_or_init(|| log).catch_panics(),
+        Err(error) => tracing::error!("{error}"),
+    }
     let LoadedSettings { settings, problem } = library::load_settings(&paths);
+    use_threads(settings.shell.threads);
+    let threads = rayon::current_num_threads();
+    tracing::info!(threads, os = std::env::consts::OS, arch = std::env::consts::ARCH, "{VERSION} begins");
     let pictures = paths.clone().with_settings(&settings);
     let catalog = Catalog {
         families: models::FAMILIES.iter().map(|family| &family.capabilities).collect(),
@@ -62,7 +92,7 @@ fn open_window() -> Result<()> {
         wildcards_dir: paths.wildcards_dir.clone(),
         token: settings.hub_token.clone(),
     };
-    let launch = Launch { settings, settings_problem: problem, catalog, paths };
+    let launch = Launch { settings, settings_problem: problem, catalog, paths, threads, begun };
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
@@ -91,6 +121,14 @@ fn count_tokens() -> Result<app::CountTokens> {
     let tokenizer = models::clip_tokenizer()?;
     // No text makes it fail; one that did would be counted as one that is read.
     Ok(Box::new(move |caption| tokenizer.ids(caption).map_or(0, |ids| u32::try_from(ids.len()).unwrap_or(u32::MAX))))
+}
+
+/// Makes the pool of the kernels as large as the user wants it. It cannot be changed once it is there.
+fn use_threads(threads: Option<u32>) {
+    let Some(threads) = threads.and_then(|threads| usize::try_from(threads).ok()) else { return };
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+        tracing::warn!("{threads} threads could not be started: {error}");
+    }
 }
 
 /// A time in milliseconds since 1970 UTC as people here write it: `21 Nov 2026, 14:05`.

@@ -9,13 +9,17 @@ mod window {
     pub mod create;
     mod gallery;
     mod gallery_many;
+    mod grid;
     mod looks;
     mod models;
+    mod palette;
     mod prompt;
     mod queue;
     mod shell;
     mod timeline;
+    mod tour;
     mod train_dataset;
     mod training;
     mod viewer;
+    mod whole;
 }

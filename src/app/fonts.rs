@@ -1,14 +1,22 @@
-//! Fonts of the system, for scripts that the built-in faces lack. A font is read when a character first needs it.
+//! Fonts of the system, for scripts that the built-in faces lack. When a character first needs one, a thread looks for it:
+//! a box stands in its place for the moment that this takes, and the window does not wait.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use egui::epaint::text::{FallbackRequest, FontData, FontInsert};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use egui::epaint::text::{FallbackRequest, FontData, FontInsert, FontProvider};
+use skrifa::{FontRef, MetadataProvider};
 
 /// How deep font folders are searched.
 const MAX_DEPTH: usize = 6;
 /// Larger files are not taken: the largest CJK collections have about 150 MB with all weights, 20 MB with one.
 const MAX_BYTES: u64 = 64 << 20;
+/// Fonts that are looked into for a character that none of those named below has.
+const MAX_OTHERS: usize = 400;
+/// Characters that may wait for the thread. One that finds no room asks again when another was found.
+const MAX_WAITING: usize = 256;
 
 /// Fonts for a range of characters: beginnings of file names in lower case, without spaces, best first.
 struct Script {
@@ -61,12 +69,16 @@ static SCRIPTS: &[Script] = &[
     Script { from: '\u{0e00}', to: '\u{0e7f}', names: &["notosansthai-regular", "leelawui", "thonburi"] },
 ];
 
-/// Tried for every other character.
+/// Tried for every other character, and where a script's own fonts lack one.
 static ANY: &[&str] = &[
     "dejavusans.",
     "notosans-regular",
     "notosanssymbols2",
     "notosanssymbols",
+    "notocoloremoji",
+    "notoemoji",
+    "applecoloremoji",
+    "seguiemj",
     "freesans.",
     "segoeui.",
     "seguisym",
@@ -76,28 +88,132 @@ static ANY: &[&str] = &[
 
 /// Lets a context ask the system for fonts.
 pub fn install(ctx: &egui::Context) {
-    ctx.add_font_provider(Arc::new(find));
+    let provider: Arc<dyn FontProvider> =
+        Arc::new(Provider { shared: Arc::default(), asked: OnceLock::new(), ctx: ctx.clone() });
+    ctx.add_font_provider(provider);
 }
 
-fn find(request: &FallbackRequest<'_>) -> Option<FontInsert> {
-    static INSTALLED: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| font_dirs().iter().flat_map(|dir| fonts_below(dir)).collect());
-    let wanted = request.cluster.chars().next()?;
-    let path = choose(wanted, installed)?;
-    let bytes = std::fs::read(path).inspect_err(|error| tracing::warn!("{}: {error}", path.display())).ok()?;
-    tracing::info!("font for {wanted:?}: {}", path.display());
-    Some(FontInsert { name: path.display().to_string(), data: FontData::from_owned(bytes), families: Vec::new() })
+/// A font that is in memory for as long as the program runs: the window keeps drawing with it.
+#[derive(Clone, Debug)]
+struct Face {
+    name: String,
+    bytes: &'static [u8],
 }
 
-/// The best of the installed fonts for a character.
-fn choose(wanted: char, installed: &[PathBuf]) -> Option<&PathBuf> {
+/// What was found for a character; `None` where no font has it.
+type Found = Arc<Mutex<HashMap<char, Option<Face>>>>;
+
+/// Answers with what the thread has found, and lets it look for the rest.
+struct Provider {
+    shared: Found,
+    /// The way to the thread, which begins with the first character that is missing.
+    asked: OnceLock<Sender<char>>,
+    ctx: egui::Context,
+}
+
+impl FontProvider for Provider {
+    fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
+        let wanted = request.cluster.chars().next()?;
+        let known = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(&wanted).cloned();
+        match known {
+            Some(face) => face.map(|Face { name, bytes }| FontInsert {
+                name,
+                data: FontData::from_static(bytes),
+                families: Vec::new(),
+            }),
+            None => {
+                let asked = self.asked.get_or_init(|| look_on_a_thread(Arc::clone(&self.shared), self.ctx.clone()));
+                // Without room or thread the box stays.
+                let _ = asked.try_send(wanted);
+                None
+            }
+        }
+    }
+}
+
+fn look_on_a_thread(shared: Found, ctx: egui::Context) -> Sender<char> {
+    let (sender, asked) = bounded(MAX_WAITING);
+    let again = sender.clone();
+    let thread = std::thread::Builder::new().name("atelier-fonts".to_owned());
+    if let Err(error) = thread.spawn(move || look(&asked, &again, &shared, &ctx)) {
+        tracing::warn!("no thread for fonts: {error}");
+    }
+    sender
+}
+
+/// Looks for the characters that come, until the program ends.
+fn look(asked: &Receiver<char>, again: &Sender<char>, shared: &Found, ctx: &egui::Context) {
+    let mut shelf = FontShelf::default();
+    while let Ok(first) = asked.recv() {
+        for wanted in std::iter::once(first).chain(asked.try_iter()) {
+            let is_known = |found: &Found| found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&wanted);
+            if !is_known(shared) {
+                let face = shelf.find(wanted);
+                shared.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted, face);
+            }
+        }
+        // Whoever provides fonts is asked once for each character: another one with the same answers is asked again.
+        let asked = OnceLock::from(again.clone());
+        let provider = Provider { shared: Arc::clone(shared), asked, ctx: ctx.clone() };
+        ctx.set_font_providers(vec![Arc::new(provider)]);
+    }
+}
+
+/// The fonts of the system, and those in use.
+#[derive(Default)]
+struct FontShelf {
+    installed: Option<Vec<PathBuf>>,
+    in_use: Vec<Face>,
+}
+
+impl FontShelf {
+    /// The best font that has a character.
+    fn find(&mut self, wanted: char) -> Option<Face> {
+        let installed =
+            self.installed.get_or_insert_with(|| font_dirs().iter().flat_map(|dir| fonts_below(dir)).collect());
+        for path in candidates(wanted, installed) {
+            let name = path.display().to_string();
+            if let Some(face) = self.in_use.iter().find(|face| face.name == name) {
+                if has_glyph(face.bytes, wanted) {
+                    return Some(face.clone());
+                }
+                continue;
+            }
+            let Ok(bytes) = std::fs::read(path) else { continue };
+            if has_glyph(&bytes, wanted) {
+                tracing::info!("font for {wanted:?}: {name}");
+                let face = Face { name, bytes: bytes.leak() };
+                self.in_use.push(face.clone());
+                return Some(face);
+            }
+        }
+        tracing::info!("no font of this system has {wanted:?}");
+        None
+    }
+}
+
+fn has_glyph(bytes: &[u8], wanted: char) -> bool {
+    FontRef::from_index(bytes, 0).is_ok_and(|font| font.charmap().map(wanted).is_some())
+}
+
+/// The installed fonts that may have a character, the best first.
+fn candidates(wanted: char, installed: &[PathBuf]) -> Vec<&PathBuf> {
     let scripts = SCRIPTS.iter().filter(|script| (script.from..=script.to).contains(&wanted));
-    let names = scripts.flat_map(|script| script.names);
-    // A font of one script does not stand in for another: a box is better than a wrong face's box.
-    let any = (!SCRIPTS.iter().any(|script| (script.from..=script.to).contains(&wanted))).then_some(ANY);
-    names
-        .chain(any.into_iter().flatten())
-        .find_map(|name| installed.iter().find(|path| simple_name(path).starts_with(name)))
+    let names = scripts.flat_map(|script| script.names).chain(ANY);
+    let mut found: Vec<&PathBuf> = Vec::new();
+    for name in names {
+        found.extend(installed.iter().filter(|path| simple_name(path).starts_with(name)));
+    }
+    // An upright face of a usual weight rather than any other.
+    let is_plain = |path: &&PathBuf| {
+        let name = simple_name(path);
+        !["bold", "italic", "oblique", "light", "thin", "black", "mono"].iter().any(|style| name.contains(style))
+    };
+    let (plain, styled): (Vec<&PathBuf>, Vec<&PathBuf>) = installed.iter().partition(is_plain);
+    found.extend(plain.into_iter().chain(styled).take(MAX_OTHERS));
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|path| seen.insert(*path));
+    found
 }
 
 fn simple_name(path: &Path) -> String {
@@ -147,8 +263,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_script_finds_its_font() {
+    fn each_script_finds_its_font_first() {
         let installed: Vec<PathBuf> = [
+            "/f/Anything.ttf",
             "/f/DejaVuSans.ttf",
             "/f/NotoSansCJK-Bold.ttc",
             "/f/NotoSansCJK-Regular.ttc",
@@ -156,11 +273,41 @@ mod tests {
         ]
         .map(PathBuf::from)
         .to_vec();
-        let chosen = |c| choose(c, &installed).map(|path| path.display().to_string());
-        assert_eq!(chosen('猫').as_deref(), Some("/f/NotoSansCJK-Regular.ttc"));
-        assert_eq!(chosen('ไ').as_deref(), Some("/f/NotoSansThai-Regular.ttf"));
-        assert_eq!(chosen('∮').as_deref(), Some("/f/DejaVuSans.ttf"));
-        assert_eq!(chosen('क'), None, "no font of the script is installed");
+        let first = |c| candidates(c, &installed)[0].display().to_string();
+        assert_eq!(first('猫'), "/f/NotoSansCJK-Regular.ttc");
+        assert_eq!(first('ไ'), "/f/NotoSansThai-Regular.ttf");
+        assert_eq!(first('∮'), "/f/DejaVuSans.ttf");
+        assert_eq!(first('क'), "/f/DejaVuSans.ttf", "any font may have it: it is looked into");
+        let all = candidates('猫', &installed);
+        assert_eq!(all.len(), installed.len(), "each of them is tried, once");
+        assert_eq!(all[all.len() - 1], &installed[0]);
+    }
+
+    /// With the fonts of this system, whatever they are.
+    #[test]
+    fn a_character_that_some_font_has_is_drawn_after_a_moment() {
+        let mut shelf = FontShelf::default();
+        // Devanagari, Georgian, Thai, Chinese, Arabic, an emoji of 2020: none is in the built-in fonts.
+        let wanted: Vec<char> = "कⴀไ猫ب🫐".chars().filter(|c| shelf.find(*c).is_some()).collect();
+        if wanted.is_empty() {
+            println!("this system has no font for any of them: nothing to look at");
+            return;
+        }
+        let ctx = egui::Context::default();
+        install(&ctx);
+        let text: String = wanted.iter().collect();
+        let font = egui::FontId::proportional(14.0);
+        let begun = std::time::Instant::now();
+        loop {
+            let _ = ctx.run_ui(egui::RawInput::default(), |ui| {
+                ui.label(&text);
+            });
+            if wanted.iter().all(|c| ctx.fonts_mut(|fonts| fonts.has_glyph(&font, *c))) {
+                return;
+            }
+            assert!(begun.elapsed().as_secs() < 30, "{text} is not drawn");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! Floor 8: the window itself. It joins the studio's state, the panels, the engine and the library's thread, and
 //! carries out what the state asks for.
 
+mod attention;
 mod batch;
 mod dataset;
+mod desktop;
 mod dialogs;
 mod display;
 mod fonts;
+mod machine;
 mod renderer;
 mod window;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::domain::{Result, Settings, UserError};
 use crate::engine::{DeskHandle, EngineHandle, ModelsHandle};
@@ -20,6 +24,7 @@ use crate::studio::Catalog;
 
 pub use batch::{BatchHandle, spawn as spawn_batch};
 pub use dataset::{CountTokens, DatasetHandle, spawn as spawn_dataset};
+pub use desktop::{Desktop, NativeDesktop};
 pub use dialogs::{Answer, Dialogs, NativeDialogs};
 pub use window::{App, Parts};
 
@@ -55,6 +60,10 @@ pub struct Launch {
     pub catalog: Catalog,
     /// Where the user's files are, with pictures in their default folder.
     pub paths: Paths,
+    /// How many threads compute.
+    pub threads: usize,
+    /// When the program began.
+    pub begun: Instant,
 }
 
 /// The window's name, for its title and for the desktop.
@@ -86,7 +95,14 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
                 (None, None) => return Err(UserError::failed("The window could not be opened twice")),
             };
             fonts::install(ctx);
-            let parts = Parts { handles, dialogs: Box::new(NativeDialogs), entropy: window::entropy() };
+            let mut lookout = machine::Lookout::new(launch.threads);
+            let parts = Parts {
+                handles,
+                dialogs: Box::new(NativeDialogs),
+                desktop: Box::new(NativeDesktop),
+                machine: Box::new(move || lookout.look()),
+                entropy: window::entropy(),
+            };
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });

@@ -25,6 +25,11 @@ pub fn run_with_fallback(launch: &Launch, make_app: impl Fn(&egui::Context) -> R
         let options = options(launch, renderer);
         eframe::run_native(TITLE, options, Box::new(|creation| Ok(Box::new(make_app(&creation.egui_ctx)?))))
     };
+    if !may_have_hardware() {
+        // Looking for some takes half of the time until the first frame.
+        tracing::info!("no graphics hardware: drawing with OpenGL");
+        return attempt(Renderer::Glow).map_err(|error| explain(&error));
+    }
     let Err(first) = attempt(Renderer::Wgpu) else { return Ok(()) };
     if !is_graphics(&first) {
         return Err(explain(&first));
@@ -34,6 +39,17 @@ pub fn run_with_fallback(launch: &Launch, make_app: impl Fn(&egui::Context) -> R
         tracing::error!("OpenGL failed too: {second}");
         explain(&first)
     })
+}
+
+/// Whether there may be graphics hardware. On Linux a driver shows it as a device; elsewhere only asking tells.
+fn may_have_hardware() -> bool {
+    if !cfg!(target_os = "linux") {
+        return true;
+    }
+    let is_there = |path: &str| std::path::Path::new(path).exists();
+    let has_any = |path: &str| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    // The kernel's own drivers, NVIDIA's, Windows' below WSL.
+    has_any("/dev/dri") || is_there("/dev/nvidiactl") || is_there("/dev/dxg")
 }
 
 fn options(launch: &Launch, renderer: Renderer) -> NativeOptions {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded};
 use eframe::Frame;
@@ -11,11 +12,12 @@ use egui::{Context, ViewportCommand};
 
 use crate::domain::WindowPlace;
 use crate::studio::{
-    Action, BatchAction, DatasetAction, DialogAnswer, DialogRequest, Effect, GalleryAction, State, TrainAction,
+    Action, BatchAction, DatasetAction, DialogAnswer, DialogRequest, Effect, GalleryAction, Machine, State, TrainAction,
 };
 use crate::ui;
 
-use super::{Dialogs, Handles, Launch};
+use super::attention::{Attention, Glance};
+use super::{Desktop, Dialogs, Handles, Launch};
 
 /// How long the draft may rest before it is saved, in seconds. Saving at every letter would wear the disk.
 const SAVE_AFTER_SECS: f64 = 2.0;
@@ -26,6 +28,10 @@ pub struct Parts {
     pub handles: Handles,
     /// Asks for files.
     pub dialogs: Box<dyn Dialogs>,
+    /// Shows files, and tells that work is done.
+    pub desktop: Box<dyn Desktop>,
+    /// Looks at the machine; called in every frame.
+    pub machine: Box<dyn FnMut() -> Machine>,
     /// Any number that differs from start to start; seeds begin from it.
     pub entropy: u64,
 }
@@ -38,9 +44,14 @@ pub struct App {
     handles: Option<Handles>,
     leftover: Rc<RefCell<Option<Handles>>>,
     dialogs: Box<dyn Dialogs>,
+    desktop: Box<dyn Desktop>,
+    machine: Box<dyn FnMut() -> Machine>,
+    attention: Attention,
     answer: Option<Receiver<DialogAnswer>>,
     actions: Vec<Action>,
     dirty_since: Option<f64>,
+    /// When the program began, until the first frame is drawn.
+    begun: Option<Instant>,
     closed: bool,
 }
 
@@ -48,9 +59,10 @@ impl App {
     /// Makes the window's content. When the window goes, `leftover` gets the handles, whose threads are still to end.
     #[must_use]
     pub fn new(ctx: &Context, launch: Launch, parts: Parts, leftover: Rc<RefCell<Option<Handles>>>) -> Self {
-        let Launch { settings, settings_problem, catalog, paths } = launch;
-        let Parts { handles, dialogs, entropy } = parts;
+        let Launch { settings, settings_problem, catalog, paths, threads: _, begun } = launch;
+        let Parts { handles, dialogs, desktop, mut machine, entropy } = parts;
         let mut state = State::new(settings, catalog, paths, entropy);
+        state.observe(machine(), now_ms());
         if let Some(problem) = settings_problem {
             state.notices.error(problem);
         }
@@ -62,9 +74,13 @@ impl App {
             handles: Some(handles),
             leftover,
             dialogs,
+            desktop,
+            machine,
+            attention: Attention::default(),
             answer: None,
             actions: Vec::new(),
             dirty_since: None,
+            begun: Some(begun),
             closed: false,
         };
         app.perform(ctx, effects);
@@ -115,6 +131,7 @@ impl App {
                 effects.extend(self.state.apply(Action::Answered(answer)));
             }
         }
+        effects.extend(self.state.tend_grids());
         for (id, picture) in self.state.gallery.take_thumbnails() {
             self.window.add_thumbnail(ctx, id, &self.state.shown_thumbnail(id, picture));
         }
@@ -174,6 +191,7 @@ impl App {
                 Effect::CopyPicture(picture) => ctx.copy_image(ui::colour_image(&picture)),
                 Effect::CopyText(text) => ctx.copy_text(text),
                 Effect::OpenPage(address) => ctx.open_url(egui::OpenUrl::new_tab(address)),
+                Effect::Reveal(path) => self.desktop.reveal(&path),
                 Effect::FullScreen(on) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(on)),
                 Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
             }
@@ -193,10 +211,33 @@ impl App {
         self.dialogs.ask(request, &folder, answer);
     }
 
+    /// Tells the desktop when a long queue is done and nobody looks.
+    fn tell_when_done(&mut self, ctx: &Context) {
+        let (now_secs, is_seen) = ctx.input(|input| {
+            let viewport = input.viewport();
+            (input.time, viewport.focused.unwrap_or(true) && !viewport.minimized.unwrap_or(false))
+        });
+        let queue = &self.state.queue;
+        let told = self.attention.watch(Glance {
+            now_secs,
+            is_busy: queue.running().is_some() || queue.waiting().len() > 0,
+            // Keys count up, whatever has left the filmstrip since.
+            pictures: self.state.film.newest().map_or(0, |item| item.key),
+            errors: self.state.notices.errors.list().len(),
+            is_seen,
+        });
+        if let Some(text) = told.filter(|_| self.state.shell.settings.notify) {
+            self.desktop.notify("The queue is done", &text);
+        }
+    }
+
     fn watch_window(&mut self, ctx: &Context) {
+        // Asked for before the input is: both are behind one lock.
+        let scale = ctx.zoom_factor();
         let place = ctx.input(|input| {
             let viewport = input.viewport();
-            let size = viewport.inner_rect?.size();
+            // In the system's own px, whatever the window's scale: the next start begins without one.
+            let size = viewport.inner_rect?.size() * scale;
             let visible = !viewport.minimized.unwrap_or(false) && !viewport.fullscreen.unwrap_or(false);
             let maximized = viewport.maximized.unwrap_or(false);
             visible.then_some(WindowPlace { width: size.x, height: size.y, maximized })
@@ -235,8 +276,11 @@ impl App {
 
 impl eframe::App for App {
     fn logic(&mut self, ctx: &Context, _frame: &mut Frame) {
+        self.state.observe((self.machine)(), now_ms());
         self.drain(ctx);
+        self.tell_when_done(ctx);
         ui::theme::show(ctx, self.state.theme);
+        ctx.set_zoom_factor(self.state.shell.scale());
         self.watch_window(ctx);
         let dropped: Vec<PathBuf> =
             ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect());
@@ -251,6 +295,9 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
         self.window.studio_ui(ui, &self.state, &mut self.actions);
+        if let Some(begun) = self.begun.take() {
+            tracing::info!("the first frame came after {} ms", begun.elapsed().as_millis());
+        }
         let ctx = ui.ctx().clone();
         for action in std::mem::take(&mut self.actions) {
             let changes = !matches!(
@@ -283,6 +330,12 @@ impl Drop for App {
     fn drop(&mut self) {
         *self.leftover.borrow_mut() = self.handles.take();
     }
+}
+
+/// The time in milliseconds since 1970 UTC.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A number that differs from start to start.

@@ -2,15 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::batch_rows::{Made, Maker, Target};
 use super::generate::{note, safety_mode};
+use super::progress::bar_unless;
 use super::size::Size;
 use crate::dataset::table::{Results, check_rows, read, read_results};
 use crate::domain::batch::{CheckedRow, Plan, RowRange, RowResult, RowStatus, Selection, Setup, Shard, Table};
@@ -20,6 +21,9 @@ use crate::hub::{Hub, HubConfig};
 use crate::library::{Paths, PictureStore, load_settings};
 use crate::models::capabilities_of;
 use crate::pipeline::Assets;
+
+/// How the progress of it is shown.
+const BAR: &str = "{msg} {wide_bar} {pos} of {len} rows · {eta} left";
 
 /// How many prompts `--check` shows.
 const SHOWN: usize = 10;
@@ -234,7 +238,7 @@ impl Batch {
             _ => None,
         });
         let mut results = Results::open(Arc::clone(table), &folder, args.shard, made)?;
-        let mut log = Log { table: Arc::clone(table), json: args.json, bar: bar(args.json), failed: 0 };
+        let mut log = Log { table: Arc::clone(table), json: args.json, bar: bar_unless(args.json, BAR), failed: 0 };
         let mut to_make: Vec<(usize, GenerateRequest)> = Vec::new();
         for row in &selected {
             let request = match &checked[*row] {
@@ -293,18 +297,6 @@ struct Log {
     json: bool,
     bar: ProgressBar,
     failed: usize,
-}
-
-fn bar(json: bool) -> ProgressBar {
-    if json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a test run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len} rows · {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 impl Log {

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::progress::bar;
 use crate::dataset::columns::nearest;
 use crate::dataset::prepare::Progress;
 use crate::dataset::problem::count_by_kind;
@@ -16,6 +17,9 @@ use crate::domain::dataset::{RowChange, replace_all};
 use crate::domain::{Cancel, ImageFormat, Result, UserError};
 use crate::library::{Paths, collection_of_name, load_settings, pictures_of_collection};
 use crate::models;
+
+/// How the progress of it is shown.
+const BAR: &str = "{wide_bar} {pos} of {len} pictures, {per_sec}, {eta} left";
 
 /// How many problems of a kind are printed; `problems.jsonl` and `--json` have them all.
 const SHOWN: usize = 3;
@@ -191,7 +195,7 @@ fn run_prepare(args: &PrepareArgs) -> Result<()> {
         limit: args.limit,
     };
     let dataset = args.source.read()?;
-    let bar = bar();
+    let bar = bar(BAR);
     let report = prepare(&dataset, &args.out, &options, &Cancel::default(), &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let report = report?;
@@ -231,7 +235,7 @@ fn run_check(args: &CheckArgs) -> Result<()> {
     // No text makes it fail; one that did would be counted as one that is read.
     let tokens = |caption: &str| tokenizer.ids(caption).map_or(0, |ids| ids.len());
     let dataset = args.source.read()?;
-    let bar = bar();
+    let bar = bar(BAR);
     let report = check(&dataset, &options, &tokens, &Cancel::default(), &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let report = report?;
@@ -355,16 +359,6 @@ fn text_of(problem: &Problem) -> String {
         None if problem.path.is_some() => format!("{name}: {}", problem.sentence),
         None => problem.sentence.clone(),
     }
-}
-
-/// A progress line on stderr, which shows itself only at a terminal.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} pictures, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn show(bar: &ProgressBar, progress: Progress) {

@@ -1,9 +1,10 @@
-//! What `atelier generate` takes besides a prompt and a model: adapters, another autoencoder, a picture to begin with.
+//! What `atelier generate` and `atelier grid` take besides a prompt and a model: adapters, another autoencoder, a picture to begin with.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse};
+use super::what::new_seed;
+use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, Variation};
 
 /// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
 const STRENGTH: f64 = 0.6;
@@ -30,6 +31,12 @@ pub struct Extras {
     /// How far the contrast of guided pictures is pulled back, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     guidance_rescale: f64,
+    /// Walk so far from the seed's noise towards another seed's, 0 to 1: a picture near the seed's own.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    variation_strength: Option<f64>,
+    /// The seed to walk towards [default: a new one].
+    #[arg(long, value_name = "N", requires = "variation_strength")]
+    variation_seed: Option<u64>,
     /// A picture to begin with.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
@@ -79,6 +86,10 @@ impl Extras {
             text_encoder_weight: weight,
         });
         GenerateRequest {
+            variation: self.variation_strength.map(|strength| {
+                let seed = self.variation_seed.unwrap_or_else(new_seed);
+                Variation { seed, strength }
+            }),
             clip_skip: self.clip_skip,
             guidance_rescale: self.guidance_rescale,
             vae: self.vae,

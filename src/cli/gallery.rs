@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::generate::note;
+use super::progress::bar;
 use crate::domain::{Cancel, Result, UserError};
 use crate::library::{ImportReport, Index, Paths, import_all, load_settings};
 
@@ -49,11 +49,7 @@ fn import(sources: Vec<PathBuf>, json: bool) -> Result<()> {
     let mut index = Index::open(&paths)?;
     // What lies in the folder and was never listed is known too.
     index.rescan()?;
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} pictures, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = bar("{wide_bar} {pos} of {len} pictures, {eta} left");
     let report = import_all(&mut index, sources, &Cancel::default(), &mut |done, of| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);

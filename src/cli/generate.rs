@@ -1,58 +1,28 @@
 //! `atelier generate`: pictures from a prompt, without a window.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::extras::Extras;
-use super::size::Size;
-use super::styles;
-use crate::domain::{
-    Cancel, Extend, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, SamplerId, ScheduleId,
-    UserError,
-};
-use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, read_picture, write_atomically};
+use super::progress::bar_unless;
+use super::what::What;
+use crate::domain::{Cancel, GenerateRequest, ImageFormat, ModelRef, Recipe, Result, SafetyMode, UserError, Variation};
+use crate::library::{Paths, PictureStore, atomic, encode_picture, load_settings, write_atomically};
 use crate::models::{self, Model};
 use crate::pipeline::{self, Assets, Progress};
+
+/// How the progress of it is shown.
+pub const BAR: &str = "{msg} {wide_bar} step {pos} of {len} · {eta} left";
 
 /// Arguments of `atelier generate`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// What to draw.
-    prompt: String,
-    /// What to steer away from.
-    #[arg(long, default_value = "", value_name = "TEXT")]
-    negative: String,
-    /// A style of yours that the prompts are put into; may be given several times.
-    #[arg(long = "style", value_name = "NAME")]
-    styles: Vec<String>,
-    /// The model: `starter`, a diffusers folder, or a file (.safetensors, .ckpt).
-    #[arg(long, default_value = "starter", value_name = "NAME|PATH")]
-    model: String,
     #[command(flatten)]
-    extras: Extras,
-    /// Width and height in px [default: the model's own].
-    #[arg(long, value_name = "WxH")]
-    size: Option<Size>,
-    /// Denoising steps [default: the model's own].
-    #[arg(long, value_name = "N")]
-    steps: Option<u32>,
-    /// Guidance scale; 1 is off [default: the model's own].
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    guidance: Option<f64>,
-    /// Sampler, such as `dpmpp_2m` or "Euler a" [default: the model's own].
-    #[arg(long, value_name = "NAME")]
-    sampler: Option<SamplerId>,
-    /// Noise schedule, such as `karras` [default: the model's own].
-    #[arg(long, value_name = "NAME")]
-    schedule: Option<ScheduleId>,
-    /// Seed of the first picture [default: a new one].
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// How many pictures, with seeds one after the other.
+    what: What,
+    /// How many pictures, with seeds one after the other; with a variation it is the variation's seed that goes on.
     #[arg(long, default_value_t = 1, value_name = "N")]
     count: u32,
     /// A file (.png, .jpg, .webp) or a folder [default: the pictures folder].
@@ -67,7 +37,7 @@ pub struct Args {
 }
 
 /// Where finished pictures go.
-enum Target {
+pub enum Target {
     /// The history.
     Store(Box<PictureStore>),
     /// A folder; names are made.
@@ -80,72 +50,42 @@ enum Target {
 ///
 /// # Errors
 /// Bad input, a model that cannot be loaded, a file that cannot be written.
-pub fn run(mut args: Args) -> Result<()> {
-    (args.prompt, args.negative) = styles::put_into(&args.styles, &args.prompt, &args.negative)?;
-    let model_ref = ModelRef::parse(&args.model);
+pub fn run(args: Args) -> Result<()> {
+    let Args { what, count, out, safety, json } = args;
+    let model_ref = ModelRef::parse(&what.model);
     // What is wrong with the target is said before the work, not after it.
-    let mut target = open_target(args.out.as_deref(), args.count)?;
-    let draw = Draw { json: args.json, safety: args.safety, bar: progress_bar(args.json) };
+    let mut target = open_target(out.as_deref(), count)?;
+    let draw = Draw { json, safety, bar: bar_unless(json, BAR) };
     draw.say(&format!("Loading {model_ref}"));
-    let mut model = models::open(&model_ref, args.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
-    let request = request(args, model_ref, &model)?;
-    // Pictures that go elsewhere can be made by users without a home.
-    let assets = Paths::from_env().map_or_else(
-        |_| Assets::default(),
-        |paths| Assets::find(paths.loras_dir, paths.embeddings_dir, &paths.wildcards_dir),
-    );
+    let mut model = models::open(&model_ref, what.extras.vae.as_deref(), &Cancel::default(), &mut |_| ())?;
+    let request = what.request(model_ref, &model, count)?;
+    let assets = assets();
     for index in 0..request.count.max(1) {
         draw.picture(&mut model, &assets, &request, index, &mut target)?;
     }
     Ok(())
 }
 
-fn request(args: Args, model: ModelRef, loaded: &Model) -> Result<GenerateRequest> {
-    let family = &loaded.family.capabilities;
-    let (width_px, height_px) = match (args.size, args.extras.extended()) {
-        (Some(size), _) => (size.width_px, size.height_px),
-        // Its own px stay: the canvas grows around them.
-        (None, Some(picture)) => {
-            let read = read_picture(picture)?;
-            let whole = |px: u32| px / Extend::MULTIPLE_PX * Extend::MULTIPLE_PX;
-            (whole(read.width_px), whole(read.height_px))
-        }
-        (None, None) => (family.native_side_px, family.native_side_px),
-    };
-    let request = GenerateRequest {
-        prompt: args.prompt,
-        negative_prompt: args.negative,
-        model,
-        width_px,
-        height_px,
-        num_inference_steps: args.steps.unwrap_or(family.default_steps),
-        guidance_scale: args.guidance.unwrap_or(family.default_guidance),
-        sampler: args.sampler.unwrap_or(family.default_sampler),
-        schedule: args.schedule.unwrap_or(family.default_schedule),
-        seed: args.seed.unwrap_or_else(new_seed),
-        count: args.count,
-        ..GenerateRequest::default()
-    };
-    Ok(args.extras.into_request(request))
+/// What prompts can name. Pictures that go elsewhere can be made by users without a home.
+pub fn assets() -> Assets {
+    Paths::from_env().map_or_else(
+        |_| Assets::default(),
+        |paths| Assets::find(paths.loras_dir, paths.embeddings_dir, &paths.wildcards_dir),
+    )
 }
 
-pub(super) fn safety_mode(name: &str) -> std::result::Result<SafetyMode, String> {
+/// Reads what becomes of flagged pictures.
+pub fn safety_mode(name: &str) -> std::result::Result<SafetyMode, String> {
     SafetyMode::from_name(name).ok_or_else(|| format!("{name:?} is none of off, flag, blur and black"))
 }
 
 /// stderr is for people, also beside --json; nothing is lost when it is closed.
-pub(super) fn note(sentence: &str) {
+pub fn note(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "note: {sentence}");
 }
 
-/// A seed that has not been used lately: other tools use 32 bits, and so do we, so that it can be typed there.
-fn new_seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Knuth's multiplicative hash spreads neighbouring times.
-    (now.as_nanos() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
-}
-
-fn open_target(out: Option<&Path>, count: u32) -> Result<Target> {
+/// Where pictures go; what is wrong with the place is said before the work, not after it.
+pub fn open_target(out: Option<&Path>, count: u32) -> Result<Target> {
     let Some(out) = out else {
         let paths = Paths::from_env()?;
         let settings = load_settings(&paths).settings;
@@ -174,18 +114,6 @@ struct Draw {
     json: bool,
     safety: SafetyMode,
     bar: ProgressBar,
-}
-
-fn progress_bar(json: bool) -> ProgressBar {
-    if json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a test run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len} · {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 impl Draw {
@@ -246,13 +174,19 @@ impl Draw {
         let request = &recipe.request;
         let mut out = std::io::stdout().lock();
         let written = if self.json {
-            let line = json!({
+            let mut line = json!({
                 "path": path, "seed": request.seed, "width": width_px, "height": height_px,
                 "steps": request.num_inference_steps, "seconds": recipe.elapsed_secs,
             });
+            if let Some(Variation { seed, strength }) = request.variation {
+                line["variation_seed"] = seed.into();
+                line["variation_strength"] = strength.into();
+            }
             writeln!(out, "{line}")
         } else {
-            writeln!(out, "{}  seed {}  {:.1} s", path.display(), request.seed, recipe.elapsed_secs)
+            let walked = request.variation.map(|walk| format!(", {} of the way to {}", walk.strength, walk.seed));
+            let seed = format!("{}{}", request.seed, walked.unwrap_or_default());
+            writeln!(out, "{}  seed {seed}  {:.1} s", path.display(), recipe.elapsed_secs)
         };
         for notice in notices {
             note(notice);
@@ -269,7 +203,7 @@ fn numbered(file: &Path, number: u32) -> PathBuf {
 }
 
 /// Writes under the first name that is free: pictures that were there before are never overwritten in a folder.
-pub(super) fn write_new(file: &Path, bytes: &[u8]) -> Result<PathBuf> {
+pub fn write_new(file: &Path, bytes: &[u8]) -> Result<PathBuf> {
     let mut path = file.to_path_buf();
     let mut number = 1;
     while !atomic::write_new(&path, bytes)? {

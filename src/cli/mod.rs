@@ -7,13 +7,16 @@ mod dataset;
 mod extras;
 mod gallery;
 mod generate;
+mod grid;
 mod models;
+mod progress;
 mod queue;
 mod replay;
 mod size;
 mod starter;
 mod styles;
 mod train;
+mod what;
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +40,8 @@ enum Command {
     Gallery(gallery::Args),
     /// Make pictures again by their recipes, and say whether the same comes of it.
     Replay(replay::Args),
+    /// Compare settings: a picture for every combination of values, and all of them on one sheet.
+    Grid(Box<grid::Args>),
     /// List, inspect, import, download and remove models.
     Models(models::Args),
     /// Add, list and make the jobs that wait in the queue.
@@ -63,6 +68,7 @@ impl Cli {
             Some(Command::Batch(args)) => batch::run(&args),
             Some(Command::Gallery(args)) => gallery::run(args),
             Some(Command::Replay(args)) => replay::run(&args),
+            Some(Command::Grid(args)) => grid::run(*args),
             Some(Command::Models(args)) => models::run(args),
             Some(Command::Queue(args)) => queue::run(args),
             Some(Command::Dataset(args)) => dataset::run(args),

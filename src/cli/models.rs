@@ -3,9 +3,10 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::progress::bar;
 use crate::domain::{
     Cancel, ErrorKind, LoraFit, ModelEntry, ModelRef, ModelState, Result, Secret, TransferProgress, TransferStage,
     UserError, bytes_text,
@@ -14,6 +15,9 @@ use crate::engine::shelf::{self, Fitted, Places};
 use crate::hub::{Hub, HubConfig, PlanOptions, Progress};
 use crate::library::{Paths, load_settings};
 use crate::models::EmbeddingReport;
+
+/// How the progress of it is shown.
+const BAR: &str = "{wide_bar} {msg}";
 
 /// Arguments of `atelier models`.
 #[derive(clap::Args)]
@@ -236,7 +240,7 @@ fn text_of(value: &impl serde::Serialize) -> Option<String> {
 
 fn import(file: &std::path::Path, as_json: bool) -> Result<()> {
     let places = own_places()?;
-    let bar = bar();
+    let bar = bar(BAR);
     let imported = shelf::import(file, &places, &Cancel::default(), &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let imported = imported?;
@@ -287,7 +291,7 @@ fn download(
         bytes_text(told.missing_bytes),
         bytes_text(told.total_bytes)
     ));
-    let bar = bar();
+    let bar = bar(BAR);
     let downloaded = hub.download(plan, &cancel, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     let downloaded = downloaded?;
@@ -329,16 +333,6 @@ fn confirm(entry: &ModelEntry) -> Result<()> {
         return Ok(());
     }
     Err(UserError { kind: ErrorKind::Cancelled, ..UserError::input("Nothing was removed") })
-}
-
-/// A progress line on stderr, which shows itself only at a terminal.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {

@@ -4,15 +4,19 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::progress::bar;
 use crate::dataset::garments::{GarmentSpec, Split, render};
 use crate::domain::training::{Control, TrainingEvent};
 use crate::domain::{Cancel, ModelRef, Picture, Result, UserError};
 use crate::library::write_atomically;
 use crate::models;
 use crate::train::starter::{self, Lesson, Progress, Rhythm, SampleSettings, UNetSettings, VaeSettings};
+
+/// How the progress of it is shown.
+const BAR: &str = "{msg} {wide_bar} {pos} of {len}";
 
 /// Arguments of `atelier starter`.
 #[derive(clap::Args)]
@@ -142,13 +146,13 @@ pub fn run(args: Args) -> Result<()> {
             write_sheet(&out, &pictures)
         }
         Step::TrainVae(training) => {
-            let bar = bar();
+            let bar = bar(BAR);
             starter::train_vae(&training.work.join("vae"), &training.vae(), RHYTHM, &cancel, &mut |state| {
                 show(&bar, state);
             })
         }
         Step::TrainUnet(training) => {
-            let bar = bar();
+            let bar = bar(BAR);
             let (vae, unet) = (training.vae(), training.unet());
             let mut encoded = |count: u64| bar.set_message(format!("{count} pictures encoded"));
             starter::train_unet(&training.work, &vae, &unet, RHYTHM, &cancel, &mut encoded, &mut |state| {
@@ -160,7 +164,7 @@ pub fn run(args: Args) -> Result<()> {
             say(&format!("{}", out.display()))
         }
         Step::Teach { work, steps, count, seed, sheet, json } => {
-            let bar = bar();
+            let bar = bar(BAR);
             let (lesson, pictures) = starter::teach(&work, steps, count, seed, &mut |event| {
                 if let TrainingEvent::Step(step) = event {
                     bar.set_length(step.steps);
@@ -202,7 +206,7 @@ fn judge(
 ) -> Result<()> {
     let cancel = Cancel::default();
     let model = models::open(&ModelRef::parse(model), None, &cancel, &mut |_| ())?;
-    let bar = bar();
+    let bar = bar(BAR);
     bar.set_length(count as u64);
     let (scores, pictures) =
         starter::judge_model(&model, count, settings, &cancel, &mut |done| bar.set_position(done as u64))?;
@@ -227,15 +231,6 @@ fn judge(
 fn write_sheet(path: &Path, pictures: &[Picture]) -> Result<()> {
     write_atomically(path, &starter::png(&starter::sheet(pictures, COLUMNS))?)?;
     say(&format!("{}", path.display()))
-}
-
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    // The template is a constant; a run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn show(bar: &ProgressBar, state: &Progress) {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::progress::bar_unless;
 use crate::domain::training::{Control, Forecast, PRESETS, Preset, TrainingConfig, TrainingEvent};
 use crate::domain::{ModelRef, Result, UserError, bytes_text};
 use crate::library::write_atomically;
@@ -137,11 +138,7 @@ fn from_preset(args: &Args, name: &str) -> Result<(TrainingConfig, &'static Pres
 
 fn carry_out(config: &TrainingConfig, resume: bool, as_json: bool) -> Result<()> {
     let stop = stopped_by_signals();
-    let bar = if as_json { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    // The template is a constant; a run of the program shows it.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len}") {
-        bar.set_style(style);
-    }
+    let bar = bar_unless(as_json, "{msg} {wide_bar} {pos} of {len}");
     let (mut failed, mut is_told) = (None, false);
     let outcome = train::run(config, resume, &mut |event| {
         let told = match (as_json, line(&event)) {

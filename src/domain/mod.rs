@@ -3,11 +3,13 @@
 mod adapters;
 pub mod batch;
 pub mod dataset;
+mod digest;
 mod error;
 mod event;
 mod family;
 mod fork;
 mod gallery;
+pub mod grid;
 mod job;
 mod likeness;
 mod picture;
@@ -25,8 +27,10 @@ mod settings;
 mod shelf;
 pub mod template;
 pub mod training;
+mod variation;
 
 pub use adapters::{AdapterCard, AdapterCards, EmbeddingFit, LoraFit};
+pub use digest::{fnv1a, hex};
 pub use error::{ErrorKind, Result, UserError};
 pub use event::{Command, Event, StepPreview};
 pub use family::{Capabilities, FamilyId, ModelInfo};
@@ -46,8 +50,9 @@ pub use safe_path::safe_path;
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};
 pub use secret::Secret;
-pub use settings::{Settings, Theme, WindowPlace};
+pub use settings::{PreviewPace, Settings, ShellSettings, Theme, Timing, WindowPlace};
 pub use shelf::{
     CatalogueEntry, DownloadPlan, ModelEntry, ModelHome, ModelState, ModelSummary, ModelsCommand, ModelsEvent,
     TokenSource, TransferEnd, TransferKey, TransferProgress, TransferStage, bytes_text,
 };
+pub use variation::Variation;

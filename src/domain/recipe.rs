@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::grid::Axes;
 use super::{GenerateRequest, Verdict};
 
 /// What every version of this program that has made a picture begins with.
@@ -28,6 +29,9 @@ pub struct Recipe {
     /// What it was computed with; `None` for pictures of other programs and of our first versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// Where the picture is the sheet of a grid: what differs from cell to cell. The request is what they have in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Box<Axes>>,
     /// What of another program's recipe could not be taken over, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_understood: Vec<String>,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, Fork, SamplerId, ScheduleId};
+use super::{Capabilities, Fork, SamplerId, ScheduleId, Variation};
 
 /// Bounds that hold for every family.
 pub mod limits {
@@ -144,7 +144,8 @@ pub struct Hires {
     pub strength: f64,
 }
 
-/// Everything that makes a picture. Picture `i` of `count` uses seed `seed + i`.
+/// Everything that makes a picture. Picture `i` of `count` uses seed `seed + i`, or, where there is a variation, its seed
+/// `+ i` instead.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GenerateRequest {
@@ -170,6 +171,9 @@ pub struct GenerateRequest {
     pub seed: u64,
     /// How many pictures.
     pub count: u32,
+    /// A walk from the seed's noise towards another seed's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variation: Option<Variation>,
     /// How many of the text encoders' last layers are left out, beyond those that the family leaves out.
     pub clip_skip: u32,
     /// How far the contrast of the guided prediction is pulled back to that of the prompt's (Lin et al. 2023), 0 to 1.
@@ -209,6 +213,7 @@ impl Default for GenerateRequest {
             schedule: ScheduleId::Automatic,
             seed: 0,
             count: 1,
+            variation: None,
             clip_skip: 0,
             guidance_rescale: 0.0,
             vae: None,
@@ -278,6 +283,9 @@ impl GenerateRequest {
         if !(0.0..=1.0).contains(&self.guidance_rescale) {
             let sentence = format!("The guidance rescale must be from 0 to 1, not {}", self.guidance_rescale);
             add("guidance_rescale", sentence);
+        }
+        if let Some(sentence) = self.variation.and_then(Variation::problem) {
+            add("variation", sentence);
         }
         for lora in &self.loras {
             let bounds = -limits::MAX_LORA_WEIGHT..=limits::MAX_LORA_WEIGHT;
@@ -350,9 +358,16 @@ impl GenerateRequest {
         problems
     }
 
-    /// The request of picture `index` of this one: a count of 1 and the seed that draws just that picture.
+    /// The request of picture `index` of this one: a count of 1 and the seeds that draw just that picture.
     #[must_use]
     pub fn single(&self, index: u32) -> Self {
-        Self { seed: self.seed.wrapping_add(u64::from(index)), count: 1, ..self.clone() }
+        let index = u64::from(index);
+        match self.variation.filter(|variation| variation.is_on()) {
+            Some(Variation { seed, strength }) => {
+                let variation = Some(Variation { seed: seed.wrapping_add(index), strength });
+                Self { variation, count: 1, ..self.clone() }
+            }
+            None => Self { seed: self.seed.wrapping_add(index), variation: None, count: 1, ..self.clone() },
+        }
     }
 }

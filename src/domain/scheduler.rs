@@ -142,6 +142,27 @@ impl SamplerId {
         }
     }
 
+    /// How often the network is asked in each step.
+    #[must_use]
+    pub const fn evaluations_per_step(self) -> u32 {
+        match self {
+            Self::Heun | Self::Dpm2 | Self::Dpm2A | Self::DpmPpSde => 2,
+            Self::Ddpm
+            | Self::Ddim
+            | Self::Pndm
+            | Self::Euler
+            | Self::EulerA
+            | Self::DpmPp2m
+            | Self::DpmPp2mSde
+            | Self::DpmPp2s
+            | Self::Lms
+            | Self::UniPc
+            | Self::Lcm
+            | Self::Tcd
+            | Self::FlowMatchEuler => 1,
+        }
+    }
+
     /// The sampler of a label or a name; case, spaces, `-` and `_` do not matter, and `++` may be written `pp`.
     #[must_use]
     pub fn from_label(text: &str) -> Option<Self> {

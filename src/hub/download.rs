@@ -1,6 +1,5 @@
 //! Downloading a plan: file by file into the cache, from the bytes that are there.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use super::pick::{Plan, PlannedFile, has_end};
 use super::progress::{Meter, Progress, Stage};
 use super::retry::{Fault, Tried, Tries, check};
 use super::wire::{Answer, Ask};
-use crate::domain::{Cancel, Result, UserError};
+use crate::domain::{Cancel, Result, UserError, hex};
 
 /// Bytes that a try must bring for the failed ones before it to be forgotten.
 const GOT_ON_BYTES: u64 = 1 << 20;
@@ -345,12 +344,7 @@ impl Partial {
     }
 
     fn sha256(&self) -> String {
-        let mut text = String::new();
-        for byte in self.hash.clone().finalize() {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        hex(&self.hash.clone().finalize())
     }
 
     /// Throws the file away, as far as that can be done; empty it does no harm.

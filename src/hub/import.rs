@@ -1,6 +1,5 @@
 //! [`import_file`]: brings a file of this computer into a folder, whole or not at all, with its sha256.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use super::messages;
 use super::names::is_safe_file;
 use super::progress::{Meter, Progress, Stage};
 use super::retry::check;
-use crate::domain::{Cancel, Result, UserError};
+use crate::domain::{Cancel, Result, UserError, hex};
 
 /// Bytes of one piece of the copy.
 const CHUNK: usize = 1 << 20;
@@ -118,14 +117,6 @@ fn sha256_of(path: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     std::io::copy(&mut File::open(path)?, &mut hash)?;
     Ok(hex(&hash.finalize()))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A file that vanishes unless it gets its name.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::gallery::{GalleryCommand, GalleryEvent};
 use super::import::{ImportCommand, ImportEvent};
 use super::prompts::{PromptsCommand, PromptsEvent};
+use super::sheet::{SheetMade, SheetOrder};
 use super::sources::{SourceCommand, SourceEvent};
 use crate::domain::{Picture, PictureId, Recipe, Settings, UserError};
 
@@ -51,6 +52,8 @@ pub enum LibraryCommand {
     Source(SourceCommand),
     /// Something about prompts that were used, or about styles. Answered by `Prompts`.
     Prompts(PromptsCommand),
+    /// Lay the pictures of a grid out on a sheet. Answered by `Sheet` or `Failed`.
+    Sheet(Box<SheetOrder>),
     /// Remember the settings, atomically. Answered by `SettingsFailed` only.
     SaveSettings(Box<Settings>),
     /// End the thread when all before is done.
@@ -111,6 +114,8 @@ pub enum LibraryEvent {
     Source(SourceEvent),
     /// Something about prompts that were used, or about styles.
     Prompts(PromptsEvent),
+    /// A sheet is made.
+    Sheet(Box<SheetMade>),
     /// The settings could not be written.
     SettingsFailed {
         /// Why.

@@ -14,6 +14,7 @@ pub mod handle;
 pub mod image_io;
 pub mod import;
 pub mod index;
+pub mod log;
 pub mod messages;
 pub mod metadata;
 pub mod names;
@@ -26,13 +27,17 @@ pub mod save;
 mod schema;
 pub mod service;
 pub mod settings;
+pub mod sheet;
 pub mod shelf;
 pub mod sources;
 pub mod styles;
+mod text_file;
 pub mod thumbnail_pool;
 pub mod thumbnails;
 pub mod trash;
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod index_tests;
 
@@ -56,6 +61,7 @@ pub use queue::{JobKeeper, QueueCommand, QueueEvent, QueueHandle, QueueStore};
 pub use rescan::RescanReport;
 pub use service::spawn;
 pub use settings::{LoadedSettings, load as load_settings, save as save_settings};
+pub use sheet::{SheetCell, SheetMade, SheetOrder};
 pub use shelf::PictureStore;
 pub use sources::{KeptMask, SourceCommand, SourceEvent};
 pub use styles::{LoadedStyles, import as import_styles, load as load_styles, save as save_styles};

@@ -39,6 +39,8 @@ pub struct Paths {
     pub sources_dir: PathBuf,
     /// Trainings, one folder each.
     pub trainings_dir: PathBuf,
+    /// What the program wrote down about itself.
+    pub logs_dir: PathBuf,
 }
 
 impl Paths {
@@ -75,6 +77,7 @@ impl Paths {
             models_dir: project.data_dir().join("models"),
             sources_dir: project.data_dir().join("sources"),
             trainings_dir: project.data_dir().join("trainings"),
+            logs_dir: project.data_dir().join("logs"),
         })
     }
 
@@ -96,6 +99,7 @@ impl Paths {
             models_dir: home.join("models"),
             sources_dir: home.join("sources"),
             trainings_dir: home.join("trainings"),
+            logs_dir: home.join("logs"),
         }
     }
 

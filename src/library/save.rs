@@ -32,8 +32,10 @@ pub fn save_picture_by(
 ) -> Result<PathBuf> {
     let bytes = png_file::encode(picture, &Embedded::of_recipe(recipe, created_ms))?;
     let request = &recipe.request;
+    // A sheet is told from the pictures on it.
+    let prompt = if recipe.grid.is_some() { format!("grid {}", request.prompt) } else { request.prompt.clone() };
     for count in 1..=MAX_COUNT {
-        let (day, name) = picture_name(created_ms, request.seed, &request.prompt, count);
+        let (day, name) = picture_name(created_ms, request.seed, &prompt, count);
         let path = pictures_dir.join(day).join(name);
         if path.symlink_metadata().is_ok() {
             continue;

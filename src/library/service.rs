@@ -28,6 +28,8 @@ use super::paths::Paths;
 use super::rescan::{Rescan, RescanReport};
 use super::schema;
 use super::settings;
+use super::sheet;
+use super::shelf::PictureStore;
 use super::thumbnail_pool::{ThumbnailPool, panic_message};
 use super::thumbnails::Thumbnails;
 use super::trash::move_to_trash;
@@ -165,6 +167,13 @@ impl Service<'_> {
             LibraryCommand::Import(command) => self.answer_import(command),
             LibraryCommand::Source(command) => self.answer_source(command),
             LibraryCommand::Prompts(command) => self.answer_prompts(command),
+            LibraryCommand::Sheet(order) => {
+                let mut store = PictureStore::new(self.paths.clone());
+                self.outbox.send(match guarded(&order.pictures_dir, || sheet::make(&order, &mut store)) {
+                    Ok(made) => LibraryEvent::Sheet(Box::new(made)),
+                    Err(error) => LibraryEvent::Failed { error },
+                });
+            }
             LibraryCommand::SaveSettings(new) => {
                 if let Err(error) = settings::save(&self.paths, &new) {
                     self.outbox.send(LibraryEvent::SettingsFailed { error });

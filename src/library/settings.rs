@@ -1,13 +1,14 @@
 //! Reading and writing the settings. A file that cannot be read is kept aside, never silently reset.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::atomic;
 use super::paths::{Paths, file_name};
+use super::text_file::read_text;
 use crate::domain::{Result, Settings, UserError};
 
 /// No settings file of ours is near this; a larger one is something else.
@@ -29,7 +30,7 @@ pub fn load(paths: &Paths) -> LoadedSettings {
     if let Some(folder) = path.parent() {
         atomic::sweep(folder);
     }
-    let text = match read_text(path) {
+    let text = match read_text(path, MAX_BYTES) {
         Ok(None) => return LoadedSettings { settings: Settings::default(), problem: None },
         Ok(Some(text)) => text,
         Err(reason) => {
@@ -60,23 +61,6 @@ pub fn save(paths: &Paths, settings: &Settings) -> Result<()> {
     text.push('\n');
     // The hub's access token may be among them.
     atomic::write_private(&paths.settings_file, text.as_bytes())
-}
-
-/// The text of the file, `None` where there is none, or a reason.
-fn read_text(path: &Path) -> std::result::Result<Option<String>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("it has more than {MAX_BYTES} bytes"));
-    }
-    // A byte order mark is what some editors of Windows add.
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    Ok(Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned)))
 }
 
 /// What can be kept of a file in which one field or another is wrong: each field is tried on its own.

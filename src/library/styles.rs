@@ -1,8 +1,6 @@
 //! The file of prompt styles, and reading those of stable-diffusion-webui (`styles.csv`). A file that cannot be read is kept
 //! aside, never silently replaced.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::atomic;
 use super::paths::file_name;
 use super::settings::rename_aside;
+use super::text_file::read_text;
 use crate::domain::prompt::PromptStyle;
 use crate::domain::{Result, UserError};
 
@@ -37,7 +36,7 @@ pub struct LoadedStyles {
 /// Reads the styles. No file means none yet.
 #[must_use]
 pub fn load(path: &Path) -> LoadedStyles {
-    let read = match read_text(path) {
+    let read = match read_text(path, MAX_BYTES) {
         Ok(None) => return LoadedStyles::default(),
         Ok(Some(text)) => serde_json::from_str::<StylesFile>(&text).map_err(|error| error.to_string()),
         Err(reason) => Err(reason),
@@ -81,7 +80,7 @@ pub fn import(path: &Path) -> Result<(Vec<PromptStyle>, usize)> {
             .hint("a styles.csv has the columns name, prompt and negative_prompt")
             .path(path)
     };
-    let text = read_text(path).map_err(cannot)?.ok_or_else(|| cannot("there is no such file".to_owned()))?;
+    let text = read_text(path, MAX_BYTES).map_err(cannot)?.ok_or_else(|| cannot("there is no such file".to_owned()))?;
     if let Ok(file) = serde_json::from_str::<StylesFile>(&text) {
         return Ok((file.styles, 0));
     }
@@ -142,23 +141,6 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     rows.push(row);
     rows.retain(|row| row.iter().any(|field| !field.is_empty()));
     rows
-}
-
-/// The text of the file, `None` where there is none, or a reason.
-fn read_text(path: &Path) -> std::result::Result<Option<String>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("it has more than {MAX_BYTES} bytes"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    // Spreadsheets write a byte order mark.
-    Ok(Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned)))
 }
 
 #[cfg(test)]

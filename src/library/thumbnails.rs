@@ -1,6 +1,5 @@
 //! [`Thumbnails`]: small pictures for the gallery, cached on disk within a bound. Threads can share one.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +13,7 @@ use super::atomic;
 use super::image_io::{self, is_opaque, read_file, unreadable};
 use super::index::Stamp;
 use super::metadata::Embedded;
-use crate::domain::{ImageFormat, Picture, Result, UserError};
+use crate::domain::{ImageFormat, Picture, Result, UserError, hex};
 
 /// The longest side of a thumbnail, in px.
 pub const MAX_SIDE_PX: u32 = 256;
@@ -91,11 +90,7 @@ impl Thumbnails {
         hash.update([0]);
         hash.update(stamp.mtime_ns.to_le_bytes());
         hash.update(stamp.size.to_le_bytes());
-        let name = hash.finalize().iter().take(16).fold(String::new(), |mut name, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-            name
-        });
+        let name = hex(&hash.finalize()[..16]);
         // 256 folders, because some systems are slow with tens of thousands of files in one.
         self.dir.join(&name[..2]).join(name)
     }

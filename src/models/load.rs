@@ -334,6 +334,7 @@ impl Model {
             elapsed_secs,
             safety,
             machine: Some(crate::nn::machine()),
+            grid: None,
             not_understood: Vec::new(),
         }
     }

@@ -16,7 +16,7 @@ use crate::models::image::{picture_from_tensor, tensor_from_picture};
 use crate::models::vae_tiling::{Tiling, decode_tiled};
 use crate::models::{Model, Part};
 use crate::nn::engine_error;
-use crate::sampling::{self, Branch, Sampler, TorchCpuRng, calls_after, step_after, take_over};
+use crate::sampling::{self, Branch, Sampler, StartNoise, TorchCpuRng, calls_after, step_after, take_over};
 
 /// A finished picture.
 pub struct Generated {
@@ -220,8 +220,9 @@ fn draw(
     let mut sampler = sampling::build(request.sampler, request.schedule, &model.scheduler, &model.scheduler_json, all)?;
     let in_channels = model.unet.config().in_channels;
     let mut draws = Noise::new(request.seed);
-    let mut start =
-        Start::new(&model.vae, in_channels, sampler.as_ref(), all, source, shape, &mut |values| draws.draw(values))?;
+    let mut first = StartNoise::new(request.variation, shape);
+    let draw_first = &mut |values: &mut [f32]| draws.draw_by(values, |rng, values| first.draw(rng, values));
+    let mut start = Start::new(&model.vae, in_channels, sampler.as_ref(), all, source, shape, draw_first)?;
     let first_call = start.first_call;
     let calls = sampler.timesteps().len();
 
@@ -306,7 +307,11 @@ impl Noise {
     }
 
     fn draw(&mut self, values: &mut [f32]) {
-        self.rng.randn(values);
+        self.draw_by(values, TorchCpuRng::randn);
+    }
+
+    fn draw_by(&mut self, values: &mut [f32], by: impl FnOnce(&mut TorchCpuRng, &mut [f32])) {
+        by(&mut self.rng, values);
         self.drawn += 1;
     }
 

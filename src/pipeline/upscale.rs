@@ -21,7 +21,7 @@ use crate::models::Model;
 use crate::models::image::{picture_from_tensor, tensor_from_picture};
 use crate::models::vae_tiling::{Tiling, decode_tiled, encode_tiled};
 use crate::nn::engine_error;
-use crate::sampling::{self, TorchCpuRng};
+use crate::sampling::{self, StartNoise, TorchCpuRng};
 
 /// The least that neighbours share, as a part of the tile.
 const OVERLAP_PART: usize = 4;
@@ -110,7 +110,7 @@ fn painted_over(
     let first_call = first_call(sampler.as_ref(), all, strength)?;
     let mut rng = TorchCpuRng::new(request.seed);
     let mut noise = vec![0.0; clean.len()];
-    rng.randn(&mut noise);
+    StartNoise::new(request.variation, shape).draw(&mut rng, &mut noise);
     let mut latents = vec![0.0; clean.len()];
     sampler.add_noise(first_call, clean, &noise, &mut latents);
 

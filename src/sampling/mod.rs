@@ -16,6 +16,7 @@ pub mod sigmas;
 pub mod spacing;
 mod table;
 pub mod training_schedule;
+pub mod variation;
 
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ pub use noise::{TorchCpuRng, unit_normal};
 pub use options::SamplerOptions;
 pub use table::{ModelKind, SAMPLERS, SCHEDULES, SamplerRow, ScheduleRow, sampler_row, samplers_for, schedule_row};
 pub use training_schedule::TrainingSchedule;
+pub use variation::StartNoise;
 
 use crate::domain::{Result, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing, UserError};
 

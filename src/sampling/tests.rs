@@ -58,6 +58,14 @@ fn started(sampler: &dyn Sampler) -> Vec<f32> {
 }
 
 #[test]
+fn every_sampler_says_how_often_it_asks_the_network() {
+    for row in SAMPLERS {
+        let sampler = (row.build)(&row.class_defaults(), 10).expect("it can be made");
+        assert_eq!(sampler.order(), row.id.evaluations_per_step() as usize, "{}", row.name());
+    }
+}
+
+#[test]
 fn every_id_has_one_row_in_the_order_offered() {
     assert!(SAMPLERS.iter().map(|row| row.id).eq(SamplerId::ALL));
     assert!(SCHEDULES.iter().map(|row| row.id).eq(ScheduleId::ALL));

@@ -1,13 +1,12 @@
-//! [`Action`]: every act of the user, with its text, its tooltip and its shortcut, in one table.
+//! [`Action`]: every act of the user, with its text, its tooltip and its keys.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleId, Theme, WindowPlace};
 
 use super::{
-    AdapterAction, BatchAction, CompareAction, DatasetAction, DialogAnswer, Extra, GalleryAction, HistoryAction, Place,
-    PromptAction, QueueAction, ShelfAction, SourceAction, TimelineAction, Tool, TrainAction, ViewerAction, Weigh,
+    AdapterAction, BatchAction, DialogAnswer, Extra, GalleryAction, GridAction, Key, Place, PromptAction, QueueAction,
+    ShelfAction, ShellAction, Shortcut, SourceAction, TimelineAction, TrainAction, VariationAction, ViewerAction,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -85,6 +84,10 @@ pub enum Action {
     Source(SourceAction),
     /// Something with the prompt that is being written.
     Prompt(PromptAction),
+    /// Something with variations.
+    Variation(VariationAction),
+    /// Something with grids.
+    Grid(GridAction),
     /// Choose the picture to begin with in a dialog.
     ChooseInit,
     /// Choose its mask in a dialog.
@@ -111,6 +114,8 @@ pub enum Action {
     Train(TrainAction),
     /// Something in the Models place.
     Shelf(ShelfAction),
+    /// Something around the work: the palette, the tour, errors, the scale.
+    Shell(ShellAction),
     /// Show the picture that is forming.
     ShowLive,
     /// Show a picture of this session, by its key.
@@ -178,250 +183,6 @@ pub struct Info {
     pub shortcut: Option<Shortcut>,
 }
 
-/// Keys that have a shortcut. Spelled here so that this floor needs no window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "a key is its own name")]
-pub enum Key {
-    Enter,
-    Escape,
-    Delete,
-    Tab,
-    Left,
-    Right,
-    Up,
-    Down,
-    F5,
-    F11,
-    Num1,
-    Num2,
-    Num3,
-    Num4,
-    Num0,
-    Num5,
-    Num6,
-    Minus,
-    Plus,
-    Space,
-    OpenBracket,
-    CloseBracket,
-    A,
-    B,
-    C,
-    E,
-    F,
-    H,
-    I,
-    M,
-    Q,
-    R,
-    S,
-    X,
-    Y,
-    Z,
-}
-
-#[cfg(test)]
-impl Key {
-    fn is_letter(self) -> bool {
-        format!("{self:?}").len() == 1
-    }
-}
-
-/// A key with its modifiers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shortcut {
-    /// Ctrl, or Command on a Mac.
-    pub ctrl: bool,
-    /// Shift.
-    pub shift: bool,
-    /// The key.
-    pub key: Key,
-}
-
-impl Shortcut {
-    pub(super) const fn plain(key: Key) -> Self {
-        Self { ctrl: false, shift: false, key }
-    }
-
-    pub(super) const fn ctrl(key: Key) -> Self {
-        Self { ctrl: true, shift: false, key }
-    }
-
-    pub(super) const fn shift(key: Key) -> Self {
-        Self { ctrl: false, shift: true, key }
-    }
-
-    pub(super) const fn ctrl_shift(key: Key) -> Self {
-        Self { ctrl: true, shift: true, key }
-    }
-}
-
-impl fmt::Display for Shortcut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ctrl {
-            f.write_str(if cfg!(target_os = "macos") { "Cmd+" } else { "Ctrl+" })?;
-        }
-        if self.shift {
-            f.write_str("Shift+")?;
-        }
-        match self.key {
-            Key::Escape => f.write_str("Esc"),
-            Key::Num1 => f.write_str("1"),
-            Key::Num2 => f.write_str("2"),
-            Key::Num3 => f.write_str("3"),
-            Key::Num4 => f.write_str("4"),
-            Key::Num0 => f.write_str("0"),
-            Key::Num5 => f.write_str("5"),
-            Key::Num6 => f.write_str("6"),
-            Key::Minus => f.write_str("−"),
-            Key::Plus => f.write_str("+"),
-            Key::OpenBracket => f.write_str("["),
-            Key::CloseBracket => f.write_str("]"),
-            key => write!(f, "{key:?}"),
-        }
-    }
-}
-
-/// Where a shortcut holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Everywhere, also while text is being typed.
-    Anywhere,
-    /// Everywhere but in the gallery, also while text is being typed. Names that are offered come first.
-    Elsewhere,
-    /// On the picture to begin with in Create, unless text is being typed.
-    Canvas,
-    /// In Create, also while the draft is being typed; not where [`Scope::Canvas`] holds.
-    Draft,
-    /// In a field of the prompt.
-    Prompt,
-    /// While names are offered for what is typed in a field of the prompt.
-    Names,
-    /// The same, and one of them is chosen.
-    ChosenName,
-    /// In Create, where a finished picture with its steps is shown, unless a widget has the keyboard.
-    Steps,
-    /// In the gallery's large view.
-    Picture,
-    /// In the gallery's large view, unless a widget has the keyboard.
-    Large,
-    /// Where two pictures are compared.
-    Compare,
-    /// In Train, where a data set's captions are changed, unless text is being typed.
-    Dataset,
-    /// In the gallery, grid and large view, unless a widget has the keyboard.
-    Gallery,
-    /// In the gallery's grid, unless a widget has the keyboard.
-    Grid,
-}
-
-impl Scope {
-    /// Whether two scopes can hold at the same time.
-    #[must_use]
-    pub fn overlaps(self, other: Self) -> bool {
-        let is_grid = |scope| matches!(scope, Self::Grid);
-        let is_large = |scope| matches!(scope, Self::Picture | Self::Large);
-        let in_gallery = |scope| is_grid(scope) || is_large(scope) || matches!(scope, Self::Gallery | Self::Compare);
-        let over_names = |scope| matches!(scope, Self::Names | Self::ChosenName);
-        let in_text = |scope| over_names(scope) || matches!(scope, Self::Draft | Self::Prompt);
-        match (self, other) {
-            (Self::Anywhere, _) | (_, Self::Anywhere) => true,
-            (one, other) if one == other => true,
-            // It is a place of its own.
-            (Self::Dataset, other) | (other, Self::Dataset) => other == Self::Elsewhere,
-            (one, other) if in_gallery(one) != in_gallery(other) => false,
-            (Self::Compare, _) | (_, Self::Compare) => false,
-            (one, other) if is_grid(one) && is_large(other) || is_large(one) && is_grid(other) => false,
-            (Self::Elsewhere, names) | (names, Self::Elsewhere) if over_names(names) => false,
-            // Where a mask is painted, its own undo comes first, unless text is being typed.
-            (Self::Canvas, text) | (text, Self::Canvas) if in_text(text) => false,
-            // Steps are gone through where nothing has the keyboard, and only a finished picture has some.
-            (Self::Steps, other) | (other, Self::Steps) if in_text(other) || other == Self::Canvas => false,
-            _ => true,
-        }
-    }
-}
-
-/// Every action that has a shortcut, and where it holds.
-pub static KEYED: &[(Scope, Action)] = &[
-    // Before what the same keys do elsewhere.
-    (Scope::Names, Action::Prompt(PromptAction::NextCompletion)),
-    (Scope::Names, Action::Prompt(PromptAction::PreviousCompletion)),
-    (Scope::Names, Action::Prompt(PromptAction::CompleteFirst)),
-    (Scope::Names, Action::Prompt(PromptAction::DropCompletions)),
-    (Scope::ChosenName, Action::Prompt(PromptAction::Complete)),
-    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::More))),
-    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::Less))),
-    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::LittleMore))),
-    (Scope::Prompt, Action::Prompt(PromptAction::Weigh(Weigh::LittleLess))),
-    (Scope::Draft, Action::Prompt(PromptAction::Undo)),
-    (Scope::Draft, Action::Prompt(PromptAction::Redo)),
-    (Scope::Draft, Action::Prompt(PromptAction::RedoToo)),
-    (Scope::Draft, Action::Prompt(PromptAction::History(HistoryAction::Open))),
-    (Scope::Anywhere, Action::Generate),
-    (Scope::Anywhere, Action::GoTo(Place::Create)),
-    (Scope::Anywhere, Action::GoTo(Place::Gallery)),
-    (Scope::Anywhere, Action::GoTo(Place::Batch)),
-    (Scope::Anywhere, Action::GoTo(Place::Train)),
-    (Scope::Anywhere, Action::GoTo(Place::Models)),
-    (Scope::Anywhere, Action::GoTo(Place::Settings)),
-    (Scope::Anywhere, Action::RollSeed),
-    (Scope::Anywhere, Action::SaveAs),
-    (Scope::Anywhere, Action::CopyPicture),
-    (Scope::Anywhere, Action::ToggleFullScreen),
-    (Scope::Anywhere, Action::Quit),
-    (Scope::Anywhere, Action::Gallery(GalleryAction::Find)),
-    (Scope::Elsewhere, Action::Cancel),
-    (Scope::Elsewhere, Action::Source(SourceAction::Toggle)),
-    (Scope::Canvas, Action::Source(SourceAction::Take(Tool::Brush))),
-    (Scope::Canvas, Action::Source(SourceAction::Take(Tool::Eraser))),
-    (Scope::Canvas, Action::Source(SourceAction::Larger)),
-    (Scope::Canvas, Action::Source(SourceAction::Smaller)),
-    (Scope::Canvas, Action::Source(SourceAction::Undo)),
-    (Scope::Canvas, Action::Source(SourceAction::Redo)),
-    (Scope::Canvas, Action::Source(SourceAction::Invert)),
-    (Scope::Canvas, Action::Source(SourceAction::Clear)),
-    (Scope::Canvas, Action::Source(SourceAction::ToggleMask)),
-    (Scope::Steps, Action::Timeline(TimelineAction::Previous)),
-    (Scope::Steps, Action::Timeline(TimelineAction::Next)),
-    (Scope::Dataset, Action::Train(TrainAction::Dataset(DatasetAction::Undo))),
-    (Scope::Dataset, Action::Train(TrainAction::Dataset(DatasetAction::Redo))),
-    (Scope::Picture, Action::ClosePicture),
-    (Scope::Gallery, Action::Trash),
-    (Scope::Gallery, Action::Rescan),
-    (Scope::Gallery, Action::BeginWithSelected),
-    (Scope::Gallery, Action::Move(Move::Previous)),
-    (Scope::Gallery, Action::Move(Move::Next)),
-    (Scope::Gallery, Action::Move(Move::Up)),
-    (Scope::Gallery, Action::Move(Move::Down)),
-    (Scope::Gallery, Action::Gallery(GalleryAction::StarChosen)),
-    (Scope::Gallery, Action::Gallery(GalleryAction::UndoTrash)),
-    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(0))),
-    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(1))),
-    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(2))),
-    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(3))),
-    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(4))),
-    (Scope::Gallery, Action::Gallery(GalleryAction::Rate(5))),
-    (Scope::Large, Action::Viewer(ViewerAction::ZoomIn)),
-    (Scope::Large, Action::Viewer(ViewerAction::ZoomOut)),
-    (Scope::Large, Action::Viewer(ViewerAction::ToggleFit)),
-    (Scope::Large, Action::Viewer(ViewerAction::ToggleAlone)),
-    (Scope::Large, Action::Viewer(ViewerAction::ToggleSlides)),
-    (Scope::Compare, Action::Viewer(ViewerAction::ZoomIn)),
-    (Scope::Compare, Action::Viewer(ViewerAction::ZoomOut)),
-    (Scope::Compare, Action::Viewer(ViewerAction::ToggleFit)),
-    (Scope::Compare, Action::Viewer(ViewerAction::ToggleAlone)),
-    (Scope::Compare, Action::Viewer(ViewerAction::Compare(CompareAction::Flip))),
-    (Scope::Compare, Action::Viewer(ViewerAction::Compare(CompareAction::Swap))),
-    (Scope::Compare, Action::Viewer(ViewerAction::Compare(CompareAction::Leave))),
-    (Scope::Grid, Action::Gallery(GalleryAction::Shift(Move::Previous))),
-    (Scope::Grid, Action::Gallery(GalleryAction::Shift(Move::Next))),
-    (Scope::Grid, Action::OpenSelected),
-    (Scope::Grid, Action::Gallery(GalleryAction::ChooseSelected)),
-    (Scope::Grid, Action::Gallery(GalleryAction::ChooseAll)),
-    (Scope::Grid, Action::Gallery(GalleryAction::ChooseNone)),
-];
-
 impl Action {
     /// Text, tooltip and shortcut.
     #[must_use]
@@ -454,6 +215,8 @@ impl Action {
             Self::Edit(edit) => edit.info(),
             Self::Extra(extra) => extra.info(),
             Self::Source(action) => action.info(),
+            Self::Variation(action) => action.info(),
+            Self::Grid(action) => action.info(),
             Self::ChooseInit => info("Begin with a picture…", "A PNG, JPEG or WebP picture", None),
             Self::ChooseMask => {
                 info("Choose a mask…", "A picture whose white parts are painted anew, while the rest stays", None)
@@ -479,6 +242,7 @@ impl Action {
             Self::Batch(action) => action.info(),
             Self::Train(action) => action.info(),
             Self::Shelf(action) => action.info(),
+            Self::Shell(action) => action.info(),
             Self::Adapter(action) => action.info(),
             Self::Prompt(action) => action.info(),
             Self::ChooseModel => {
@@ -522,6 +286,7 @@ impl Action {
             ),
             Self::SetTheme(Theme::Dark) => info("Dark", "Dark greys: pictures stand out", None),
             Self::SetTheme(Theme::Light) => info("Light", "Light greys: for a bright room", None),
+            Self::SetTheme(Theme::System) => info("As the system", "Dark or light, as the system is set up", None),
             Self::SetSafety(mode) => info(mode.label(), mode.description(), None),
             Self::ToggleReveal => info("Show it", "Show this picture although it may be unsafe", None),
             Self::ChoosePicturesFolder => {
@@ -566,39 +331,5 @@ impl Edit {
             Self::Count(_) => ("Pictures", "How many pictures to make, each with the next seed"),
         };
         Info { text, tooltip, shortcut: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_shortcuts_clash() {
-        for (i, (scope, action)) in KEYED.iter().enumerate() {
-            let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
-            for (other_scope, other) in &KEYED[i + 1..] {
-                let clash = other.info().shortcut == Some(shortcut) && scope.overlaps(*other_scope);
-                assert!(!clash, "{action:?} and {other:?} both have {shortcut}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_place_has_a_shortcut() {
-        for place in Place::ALL {
-            assert!(KEYED.iter().any(|(_, action)| *action == Action::GoTo(place)), "{place:?}");
-        }
-    }
-
-    #[test]
-    fn plain_letters_are_no_shortcuts_where_text_is_typed() {
-        for (scope, action) in KEYED {
-            let shortcut = action.info().shortcut.expect("every keyed action has a shortcut");
-            let types = shortcut.key.is_letter() || matches!(shortcut.key, Key::Enter | Key::Delete);
-            if types && !shortcut.ctrl {
-                assert!(!matches!(scope, Scope::Anywhere | Scope::Elsewhere), "{action:?}");
-            }
-        }
     }
 }

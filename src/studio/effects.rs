@@ -35,6 +35,8 @@ pub enum Effect {
     CopyText(String),
     /// Open a page in the browser.
     OpenPage(String),
+    /// Show a file or folder in the system's file manager.
+    Reveal(PathBuf),
     /// Fill the screen, or stop doing so.
     FullScreen(bool),
     /// Close the window.

@@ -11,6 +11,7 @@ use super::{Effect, ModelStatus, Phase, State};
 impl State {
     /// Takes in what the engine says.
     pub fn on_event(&mut self, event: Event) -> Vec<Effect> {
+        self.time(&event);
         let Some(event) = self.on_replay_event(event) else { return Vec::new() };
         let has_row_ended = self.batch.hear(&event);
         let mut effects = self.hear(event);
@@ -32,13 +33,16 @@ impl State {
             // themselves. One that was made again was asked for by another window.
             Event::Started { job: _ } | Event::Replayed { .. } => {}
             Event::Step { job, index, step, steps, preview, elapsed_secs } => {
+                let is_shown = self.shell.settings.preview.shows(step);
                 if let Some(running) = self.queue.running_mut(job) {
                     running.phase = Phase::Steps;
                     running.index = index;
                     running.step = step;
                     running.steps = steps;
                     running.elapsed_secs = elapsed_secs;
-                    running.preview = Some(preview);
+                    if is_shown {
+                        running.preview = Some(preview);
+                    }
                 }
             }
             Event::Decoding { job, index } => {
@@ -62,6 +66,7 @@ impl State {
                         Vec::new()
                     }
                 };
+                self.grids.take_in(job, &picture, &recipe, &saved);
                 let key = self.film.add(picture, *recipe, saved);
                 self.timeline.finished(key, job, index);
                 if let Some(running) = self.queue.running_mut(job) {
@@ -125,6 +130,7 @@ impl State {
             LibraryEvent::Import(event) => return self.on_import_event(event),
             LibraryEvent::Source(event) => return self.on_source_event(event),
             LibraryEvent::Prompts(event) => return self.on_prompts_event(event),
+            LibraryEvent::Sheet(made) => return self.sheet_made(*made),
             LibraryEvent::Notice { error }
             | LibraryEvent::SaveFailed { error }
             | LibraryEvent::TrashFailed { id: _, error }

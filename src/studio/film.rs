@@ -36,6 +36,19 @@ pub struct FilmItem {
     pub saved: Result<PictureEntry, UserError>,
 }
 
+impl FilmItem {
+    /// Width and height in px: a second pass, an enlargement and a sheet are larger than was asked for.
+    #[must_use]
+    pub fn size_px(&self) -> (u32, u32) {
+        let request = &self.recipe.request;
+        match (&self.picture, &self.saved) {
+            (Some(picture), _) => (picture.width_px, picture.height_px),
+            (None, Ok(entry)) => (entry.width_px, entry.height_px),
+            (None, Err(_)) => (request.width_px, request.height_px),
+        }
+    }
+}
+
 /// The pictures of this session.
 #[derive(Clone, Debug, Default)]
 pub struct Film {

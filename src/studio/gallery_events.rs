@@ -11,6 +11,9 @@ use super::{Effect, State};
 impl State {
     /// Takes in what the library's thread says of the gallery.
     pub(super) fn on_gallery_event(&mut self, event: GalleryEvent) -> Vec<Effect> {
+        if let GalleryEvent::Rows(rows) = &event {
+            self.recall(rows.iter().filter_map(|row| row.entry.recipe.as_ref()));
+        }
         let gallery = &mut self.gallery;
         match event {
             // What of the text is not understood was told when it was typed.

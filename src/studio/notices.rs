@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::domain::UserError;
+use crate::domain::{GenerateRequest, UserError};
+
+use super::errors::ErrorLog;
 
 /// Most notices that are kept; the oldest go first.
 pub const MAX_NOTICES: usize = 5;
@@ -40,6 +42,8 @@ pub struct Notice {
 pub struct Notices {
     list: Vec<Notice>,
     next_key: u64,
+    /// The errors of this session, also those whose message was closed.
+    pub errors: ErrorLog,
 }
 
 impl Notices {
@@ -51,6 +55,14 @@ impl Notices {
 
     /// Shows an error. The same one again only counts up, so that a failing queue does not bury the window.
     pub fn error(&mut self, error: UserError) {
+        self.error_about(error, None);
+    }
+
+    /// The same, about a picture that was to be made.
+    pub fn error_about(&mut self, error: UserError, request: Option<Box<GenerateRequest>>) {
+        // Errors end here: nobody else writes them down.
+        tracing::warn!(hint = error.hint, path = ?error.path, "{}", error.sentence);
+        self.errors.add(error.clone(), request);
         let UserError { kind: _, sentence, hint, path } = error;
         let same = |n: &&mut Notice| n.severity == Severity::Error && n.sentence == sentence && n.path == path;
         if let Some(notice) = self.list.iter_mut().find(same) {
@@ -75,6 +87,11 @@ impl Notices {
     /// Closes one.
     pub fn dismiss(&mut self, key: u64) {
         self.list.retain(|notice| notice.key != key);
+    }
+
+    /// Closes all errors: they are read in the list.
+    pub(super) fn dismiss_errors(&mut self) {
+        self.list.retain(|notice| notice.severity != Severity::Error);
     }
 
     /// Closes the confirmation that is shown, once the user does something new.

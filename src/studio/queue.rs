@@ -217,16 +217,7 @@ impl Queue {
     ) -> Effect {
         let mut kept = Vec::with_capacity(requests.len());
         for (place, request) in (self.end_of(Priority::Normal)..).zip(requests) {
-            self.last_id += 1;
-            let job = Job {
-                id: JobId(self.last_id),
-                request,
-                pictures_dir: PathBuf::from(pictures_dir),
-                is_checked,
-                done: 0,
-                keeps_steps,
-                cancel: Cancel::default(),
-            };
+            let job = self.new_job(request, pictures_dir, is_checked, keeps_steps);
             let waiting = Waiting { job, priority: Priority::Normal, held: None, is_kept: false };
             kept.push(waiting.to_keep());
             self.waiting.insert(place, waiting);
@@ -241,19 +232,30 @@ impl Queue {
         pictures_dir: &std::path::Path,
         is_checked: bool,
     ) -> JobId {
+        let job = self.new_job(request, pictures_dir, is_checked, false);
+        let place = self.end_of(Priority::Normal);
+        self.waiting.insert(place, Waiting { job, priority: Priority::Normal, held: None, is_kept: true });
+        self.newest()
+    }
+
+    /// A job with a key of its own, of which nothing is done.
+    fn new_job(
+        &mut self,
+        request: GenerateRequest,
+        pictures_dir: &std::path::Path,
+        is_checked: bool,
+        keeps_steps: bool,
+    ) -> Job {
         self.last_id += 1;
-        let job = Job {
+        Job {
             id: JobId(self.last_id),
             request,
             pictures_dir: PathBuf::from(pictures_dir),
             is_checked,
             done: 0,
-            keeps_steps: false,
+            keeps_steps,
             cancel: Cancel::default(),
-        };
-        let place = self.end_of(Priority::Normal);
-        self.waiting.insert(place, Waiting { job, priority: Priority::Normal, held: None, is_kept: true });
-        self.newest()
+        }
     }
 
     /// Takes in what was left by the last window, before all that was added since. It waits until it is asked for.

@@ -250,8 +250,11 @@ impl State {
             self.queue.end(job);
             return self.pump();
         }
-        self.notices.error(error.clone());
-        if let Some(running) = self.queue.end(job) {
+        self.grids.failed(job, &error);
+        let ended = self.queue.end(job);
+        let request = ended.as_ref().map(|running| Box::new(running.job.request.clone()));
+        self.notices.error_about(error.clone(), request);
+        if let Some(running) = ended {
             self.queue.put_back(running, Some(Held::Failed(error)));
         }
         self.pump()

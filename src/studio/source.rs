@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::{InitImage, Picture, PictureId, Plane};
 
 use super::mask::{Mask, Place};
-use super::{Info, Key, Shortcut};
+use super::{Action, Info, Key, Shortcut};
 
 /// Sizes that the brush may have, in px of the picture.
 pub const BRUSH_PX: std::ops::RangeInclusive<f32> = 1.0..=1000.0;
@@ -175,8 +175,8 @@ pub(super) struct Files {
     pub(super) soft: Option<Plane>,
     /// What could not be written: it is not tried again before something changes.
     pub(super) refused: Option<Content>,
-    /// Whether Generate waits for the mask's file.
-    pub(super) generate_waits: bool,
+    /// The act that waits for the mask's file.
+    pub(super) waits: Option<Box<Action>>,
     /// Whether old files were looked through.
     pub(super) is_swept: bool,
 }

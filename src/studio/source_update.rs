@@ -147,14 +147,15 @@ impl State {
         self.mark_dirty();
     }
 
-    /// Before Generate: has the mask written, as it was painted. `true` when Generate has to wait for that; then it is
-    /// carried out as soon as the file is there.
-    pub(super) fn settle_source(&mut self) -> (Vec<Effect>, bool) {
+    /// Before `act`, which makes pictures of the draft: has the mask written, as it was painted. `true` when the act has to
+    /// wait for that; then it is carried out as soon as the file is there.
+    pub(super) fn settle_source(&mut self, act: &Action) -> (Vec<Effect>, bool) {
         self.source.mask.end();
         self.source.files.refused = None;
         let effects = self.follow_source();
-        self.source.files.generate_waits = self.is_mask_on_its_way();
-        (effects, self.source.files.generate_waits)
+        let waits = self.is_mask_on_its_way();
+        self.source.files.waits = waits.then(|| Box::new(act.clone()));
+        (effects, waits)
     }
 
     /// Whether the mask in the draft is not yet the one that was painted.
@@ -248,9 +249,10 @@ impl State {
             SourceEvent::PictureKept(Err(error)) => self.notices.error(error),
         }
         let mut effects = self.follow_source();
-        if self.source.files.generate_waits && !self.is_mask_on_its_way() {
-            self.source.files.generate_waits = false;
-            effects.extend(self.apply(Action::Generate));
+        if !self.is_mask_on_its_way()
+            && let Some(act) = self.source.files.waits.take()
+        {
+            effects.extend(self.apply(*act));
         }
         effects
     }
@@ -261,7 +263,7 @@ impl State {
             Ok(picture) => picture,
             Err(error) => {
                 source.picture = Load::Failed;
-                source.files.generate_waits = false;
+                source.files.waits = None;
                 self.notices.error(error.hint("choose another picture to begin with"));
                 return;
             }
@@ -319,7 +321,7 @@ impl State {
             }
             Err(error) => {
                 source.files.refused = Some(writing.content);
-                source.files.generate_waits = false;
+                source.files.waits = None;
                 self.notices.error(error);
             }
         }
@@ -351,7 +353,7 @@ impl State {
     /// A command about the picture to begin with could not be handed over: nothing waits for its answer.
     pub(super) fn source_not_sent(&mut self, command: &SourceCommand) {
         let source = &mut self.source;
-        source.files.generate_waits = false;
+        source.files.waits = None;
         match command {
             SourceCommand::Read { ticket, .. } => {
                 if source.files.reading.take_if(|reading| reading == ticket).is_some() {

@@ -14,8 +14,8 @@ use crate::library::{GalleryCommand, LibraryCommand, Paths, QueueCommand};
 use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
-    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, ModelStatus, Models, Notices, PromptDesk,
-    Queue, Seeds, Shelf, Size, Source, Timeline, TrainState, TrainingDesk, View, Viewer,
+    Adapters, Batch, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, Grids, ModelStatus, Models, Notices,
+    PromptDesk, Queue, Seeds, Shelf, Shell, Size, Source, Timeline, TrainState, TrainingDesk, Variations, View, Viewer,
 };
 
 /// The places of the window.
@@ -105,8 +105,14 @@ pub struct State {
     pub gallery: Gallery,
     /// Looking at pictures closely: zoom, comparing, making again, importing.
     pub viewer: Viewer,
+    /// How a finished picture is varied.
+    pub variations: Variations,
+    /// Grids: the one that is written, and those that are made.
+    pub grids: Grids,
     /// Messages.
     pub notices: Notices,
+    /// What is around the work: the palette, the tour, how the window behaves.
+    pub shell: Shell,
     /// What can draw.
     pub models: Models,
     /// Which models are here, and how more come.
@@ -156,12 +162,14 @@ impl State {
             pictures_dir,
             model_folders,
             safety,
+            shell,
             keep_steps,
             hub_token,
             batch,
             styles,
             training,
         } = settings;
+        let shell = Shell::new(shell, draft.is_none());
         let mut seeds = Seeds::new(entropy);
         let draft = match (draft, catalog.family(FamilyId::Starter)) {
             (Some(request), _) => Draft { request, seed_locked },
@@ -176,7 +184,10 @@ impl State {
             timeline: Timeline::new(keep_steps),
             gallery: Gallery::default(),
             viewer: Viewer::default(),
+            variations: Variations::default(),
+            grids: Grids::default(),
             notices: Notices::default(),
+            shell,
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             batch: Batch::new(batch),
@@ -232,6 +243,7 @@ impl State {
             model_folders: self.shelf.folders.clone(),
             safety: self.safety,
             keep_steps: self.timeline.keeps_steps,
+            shell: self.shell.settings.clone(),
             hub_token: self.shelf.saved_token.clone(),
             batch: self.batch.memory(),
             styles: self.prompt.styles.applied.clone(),

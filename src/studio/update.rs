@@ -18,6 +18,7 @@ pub const ZIP_NAME: &str = "pictures.zip";
 impl State {
     /// Carries out an act of the user.
     pub fn apply(&mut self, action: Action) -> Vec<Effect> {
+        self.before(&action);
         let touch = Touch::of(&action);
         let mut effects = self.carry_out(action);
         effects.extend(self.settle(&touch));
@@ -27,6 +28,7 @@ impl State {
 
     fn carry_out(&mut self, action: Action) -> Vec<Effect> {
         match action {
+            Action::Shell(action) => return self.apply_shell(action),
             Action::GoTo(place) => {
                 self.place = place;
                 if place == Place::Batch {
@@ -65,6 +67,8 @@ impl State {
                 self.mark_dirty();
             }
             Action::Source(action) => return self.apply_source(action),
+            Action::Variation(action) => return self.apply_variation(&action),
+            Action::Grid(action) => return self.apply_grid(action),
             Action::ChooseInit => return self.ask(DialogRequest::Init),
             Action::ChooseMask => return self.ask(DialogRequest::Mask),
             Action::ChooseVae => return self.ask(DialogRequest::Vae),
@@ -156,7 +160,7 @@ impl State {
             self.notices.info(reason, None);
             return Vec::new();
         }
-        let (mut effects, waits) = self.settle_source();
+        let (mut effects, waits) = self.settle_source(&Action::Generate);
         if waits {
             return effects;
         }
@@ -304,6 +308,12 @@ impl State {
         }
         let Some(subject) = self.subject() else { return Vec::new() };
         match (subject.entry, subject.film_key) {
+            // As in the gallery, from where it can be taken back.
+            (Some(entry), _) if entry.id.0 > 0 && entry.path.starts_with(self.pictures_folder()) => {
+                let ids = vec![entry.id];
+                self.work_on(ids, BulkWork::Trash)
+            }
+            // The index does not know it, or that of another folder does.
             (Some(entry), _) => {
                 vec![Effect::Library(LibraryCommand::Trash { id: entry.id, path: entry.path.clone() })]
             }

@@ -6,13 +6,13 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::buckets::Placed;
-use super::dataset_cache::{Cache, View, content_hash, encode, hex, ids, shown};
+use super::dataset_cache::{Cache, View, content_hash, encode, ids, shown};
 use super::draws::{Draw, draws, noise};
 use super::examples::{Example, Examples};
 use super::learner::{Batch, Learner, time_ids};
 use super::order::Order;
-use crate::domain::Result;
 use crate::domain::training::{Crop, TrainingConfig};
+use crate::domain::{Result, hex};
 use crate::models::Model;
 use crate::models::embeddings::{AddedCondition, Condition};
 use crate::models::text::Sizes;

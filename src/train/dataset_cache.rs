@@ -3,7 +3,6 @@
 //! A cache can be deleted at any time. What cannot be read in it is made again; what was made with another model, other
 //! pictures or other settings has another name.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::buckets::Placed;
 use super::learner::condition;
 use crate::dataset::picture;
-use crate::domain::{Result, UserError};
+use crate::domain::{Result, UserError, hex};
 use crate::library::atomic::write_cache;
 use crate::models::Model;
 use crate::models::embeddings::{AddedCondition, Condition};
@@ -200,16 +199,6 @@ fn digest_of(model: &Model, parts: &[Component], rest: &str) -> Result<String> {
         }
     }
     Ok(hex(&hasher.finalize()))
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// A file of the cache, if it is there and whole.

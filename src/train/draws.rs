@@ -1,6 +1,7 @@
 //! Every random number of a training, named by seed, purpose, place in the run and place in the batch: a resumed training
 //! draws the same ones, and nothing need be saved for that.
 
+use crate::domain::fnv1a;
 use crate::sampling::CounterRng;
 
 /// What a number is for. The values are part of what a seed means: never change one.
@@ -48,10 +49,8 @@ pub fn noise(seed: u64, draw: Draw, place: u64, index: usize, values: usize) -> 
 /// The stream in which the weight `name` begins.
 #[must_use]
 pub fn weights(seed: u64, name: &str) -> CounterRng {
-    // FNV-1a: names are few, and a collision would only make two weights begin alike.
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    // Names are few, and a collision would only make two weights begin alike.
+    let hash = fnv1a(name.as_bytes());
     CounterRng::new(seed, Draw::Weights as u32, (hash >> 32) as u32, hash as u32)
 }
 

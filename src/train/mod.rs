@@ -22,6 +22,7 @@ mod lr;
 mod optimizer;
 mod order;
 mod outputs;
+mod pace;
 mod parameters;
 mod past;
 mod ranking;

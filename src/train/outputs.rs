@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Parameters;
-use super::dataset_cache::hex;
 use super::learner::Learner;
 use super::lora::parameter_names;
 use crate::domain::training::{Method, SavePrecision, TrainingConfig};
-use crate::domain::{FamilyId, Result, UserError};
+use crate::domain::{FamilyId, Result, UserError, hex};
 use crate::library::atomic::NewFile;
 use crate::library::write_atomically;
 use crate::models::Model;

@@ -11,6 +11,7 @@ use super::examples::Examples;
 use super::forecast::forecast;
 use super::journal::Journal;
 use super::learner::{Learner, check_family};
+use super::pace::Pace;
 use super::ranking::Ranking;
 use super::sample::{Drawn, sample};
 use super::{
@@ -185,7 +186,7 @@ impl<'a, 'b> Run<'a, 'b> {
             drop(gradients);
             pace.add(&update, begun.elapsed().as_secs_f64());
             let done = update.step * u64::from(self.config.steps.accumulation);
-            let state = pace.told(&update, steps, done as f64 / self.batches.of_epoch() as f64);
+            let state = told(&pace, &update, steps, done as f64 / self.batches.of_epoch() as f64);
             self.journal.step(&state)?;
             self.voice.tell(TrainingEvent::Step(state));
             if update.step % ROWS_EVERY == 0 || update.step == steps {
@@ -425,33 +426,17 @@ fn schedule(config: &TrainingConfig, total_steps: u64) -> LrSchedule {
     LrSchedule { shape, base: optimizer.learning_rate, warmup_steps: optimizer.warmup_steps, total_steps }
 }
 
-/// Running averages for what is told.
-#[derive(Default)]
-struct Pace {
-    steps: u64,
-    loss: f64,
-    secs: f64,
-}
-
-impl Pace {
-    fn add(&mut self, update: &Update, secs: f64) {
-        self.steps += 1;
-        let weight = 1.0 / self.steps.min(100) as f64;
-        self.loss += weight * (update.loss - self.loss);
-        self.secs += weight * (secs - self.secs);
-    }
-
-    fn told(&self, update: &Update, steps: u64, epoch: f64) -> TrainingStep {
-        TrainingStep {
-            step: update.step,
-            steps,
-            epoch,
-            loss: update.loss,
-            smoothed: self.loss,
-            lr: update.lr,
-            grad_norm: update.grad_norm,
-            secs_per_step: self.secs,
-            eta_secs: self.secs * steps.saturating_sub(update.step) as f64,
-        }
+/// What is told of a step.
+fn told(pace: &Pace, update: &Update, steps: u64, epoch: f64) -> TrainingStep {
+    TrainingStep {
+        step: update.step,
+        steps,
+        epoch,
+        loss: update.loss,
+        smoothed: pace.loss,
+        lr: update.lr,
+        grad_norm: update.grad_norm,
+        secs_per_step: pace.secs,
+        eta_secs: pace.secs * steps.saturating_sub(update.step) as f64,
     }
 }

@@ -129,18 +129,15 @@ fn template_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let Some(table) = &batch.table else { return };
     ui.add_enabled_ui(!is_running, |ui| {
         ui.horizontal_wrapped(|ui| {
-            // A name that does not fit goes to the next line as a whole.
-            ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
             ui.spacing_mut().item_spacing = vec2(theme::UNIT, theme::UNIT);
             ui.spacing_mut().button_padding = vec2(2.0 * theme::UNIT, 0.5 * theme::UNIT);
             ui.spacing_mut().interact_size.y = 6.0 * theme::UNIT;
             for column in &table.columns {
                 let insert = Action::Batch(BatchAction::Insert(column.clone()));
                 let label = format!("{{{}}}", super::widgets::snippet(column, 24));
-                if button_ui(ui, &label, Emphasis::Normal, vec2(0.0, 0.0))
-                    .on_hover_text(insert.info().tooltip)
-                    .clicked()
-                {
+                // Not in a scope of its own: one that does not fit goes to the next line as a whole.
+                let button = egui::Button::new(label).wrap_mode(egui::TextWrapMode::Extend);
+                if ui.add(button).on_hover_text(insert.info().tooltip).clicked() {
                     actions.push(insert);
                 }
             }

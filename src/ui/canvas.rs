@@ -2,7 +2,9 @@
 
 use egui::{Frame, Margin, Panel, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
-use crate::studio::{Action, FilmItem, QueueAction, Running, State, View, duration_text, time_left_text};
+use crate::studio::{
+    Action, FilmItem, GridAction, QueueAction, Running, State, VariationAction, View, duration_text, time_left_text,
+};
 
 use super::icons::Icon;
 use super::source_canvas::{SourceCanvas, source_ui};
@@ -116,6 +118,7 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
             ui.label(RichText::new("·").color(p.text_faint));
             ui.label(RichText::new(time_left_text(secs)).color(p.text_dim));
         }
+        super::estimate::pace_ui(ui, state);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let cancel = Action::Cancel.info();
             ui.add_enabled_ui(!running.cancelling, |ui| {
@@ -138,12 +141,7 @@ fn running_ui(ui: &mut Ui, state: &State, running: &Running, actions: &mut Vec<A
 fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let request = &item.recipe.request;
-    // A second pass and an enlargement make it larger than was asked for.
-    let saved = item.saved.as_ref().ok().map(|entry| (entry.width_px, entry.height_px));
-    let (width_px, height_px) = match &item.picture {
-        Some(picture) => (picture.width_px, picture.height_px),
-        None => saved.unwrap_or((request.width_px, request.height_px)),
-    };
+    let (width_px, height_px) = item.size_px();
     ui.vertical_centered(|ui| {
         let facts = format!(
             "{} × {} · {} steps · seed {} · {}",
@@ -166,6 +164,11 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         Action::UseSeed,
         Action::BeginWithSelected,
         Action::UpscaleSelected,
+        if item.recipe.grid.is_some() {
+            Action::Grid(GridAction::UseSelected)
+        } else {
+            Action::Variation(VariationAction::Open)
+        },
         Action::Trash,
     ];
     // A row that does not fit is not broken in two: the rarer actions, which the gallery has too, are left out.
@@ -181,7 +184,7 @@ fn finished_ui(ui: &mut Ui, item: &FilmItem, actions: &mut Vec<Action>) {
         })
         .collect();
     let mut shown: Vec<usize> = (0..buttons.len()).collect();
-    for dropped in [3, 2, 1, 4, 5] {
+    for dropped in [3, 1, 5, 4, 2, 6] {
         if shown.iter().map(|&i| widths[i]).sum::<f32>() - spacing <= ui.available_width() {
             break;
         }

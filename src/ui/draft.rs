@@ -8,8 +8,10 @@ use crate::studio::{Action, Edit, ModelStatus, State};
 use super::adapters::adapters_ui;
 use super::draft_fields::{combo_ui, count_ui, guidance_ui, sampler_and_schedule_ui, seed_ui, size_ui, steps_ui};
 use super::extras::{init_ui, more_ui};
+use super::grid::grid_button_ui;
 use super::prompt::PromptFields;
 use super::theme::{self, palette};
+use super::variation::variation_ui;
 use super::widgets::{Emphasis, button_ui, hint_ui, problem_ui, tooltip};
 
 const MARGIN: i8 = 16;
@@ -21,6 +23,7 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
     let bottom = Frame::new().fill(p.panel).inner_margin(Margin { left: MARGIN, right: MARGIN, top: 12, bottom: 12 });
     Panel::bottom("generate").resizable(false).show_separator_line(true).frame(bottom).show(ui, |ui| {
         generate_ui(ui, state, actions);
+        super::estimate::estimate_ui(ui, state);
     });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(Margin { left: MARGIN, right: MARGIN, top: 16, bottom: 16 }).show(ui, |ui| {
@@ -38,9 +41,6 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
             ui.add_space(gap);
             sampler_and_schedule_ui(ui, state, actions);
             ui.add_space(gap);
-            init_ui(ui, state, &problems, actions);
-            super::timeline::draft_fork_ui(ui, state, &problems, actions);
-            ui.add_space(gap);
             ui.horizontal_top(|ui| {
                 let count_width = 112.0;
                 let seed_width = ui.available_width() - count_width - 3.0 * theme::UNIT;
@@ -48,6 +48,10 @@ pub fn draft_ui(ui: &mut Ui, state: &State, prompts: &mut PromptFields, focus_pr
                 ui.add_space(theme::UNIT);
                 ui.vertical(|ui| count_ui(ui, state, &problems, actions));
             });
+            variation_ui(ui, state, &problems, actions);
+            ui.add_space(gap);
+            init_ui(ui, state, &problems, actions);
+            super::timeline::draft_fork_ui(ui, state, &problems, actions);
             ui.add_space(gap);
             more_ui(ui, state, &problems, actions);
         });
@@ -110,13 +114,18 @@ pub fn count_text(count: u64) -> String {
 fn generate_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let blocked = state.generate_blocked();
     let width = ui.available_width();
+    let grid = vec2(theme::GRID_BUTTON_WIDTH, theme::GENERATE_HEIGHT);
     let Some(running) = state.queue.running() else {
-        generate_button_ui(ui, "Generate", Emphasis::Primary, width, blocked.as_deref(), actions);
+        ui.horizontal(|ui| {
+            let width = width - grid.x - ui.spacing().item_spacing.x;
+            generate_button_ui(ui, "Generate", Emphasis::Primary, width, blocked.as_deref(), actions);
+            grid_button_ui(ui, grid, blocked.as_deref(), actions);
+        });
         return;
     };
     // While a picture forms, the wide button stops it; Generate stays within reach and queues another.
     ui.horizontal(|ui| {
-        let cancel_width = (width * 0.58).round();
+        let cancel_width = ((width - grid.x) * 0.52).round();
         let size = vec2(cancel_width, theme::GENERATE_HEIGHT);
         let info = Action::Cancel.info();
         let text = if running.cancelling { "Cancelling…" } else { info.text };
@@ -127,8 +136,9 @@ fn generate_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         if cancel.clicked() {
             actions.push(Action::Cancel);
         }
-        let rest = ui.available_width();
+        let rest = ui.available_width() - grid.x - ui.spacing().item_spacing.x;
         generate_button_ui(ui, "Generate", Emphasis::Normal, rest, blocked.as_deref(), actions);
+        grid_button_ui(ui, grid, blocked.as_deref(), actions);
     });
 }
 

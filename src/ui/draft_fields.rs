@@ -248,31 +248,40 @@ pub fn seed_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         let width = ui.available_width() - 2.0 * (theme::CONTROL_HEIGHT + 2.0);
-        // A text field and not a number field: those go through f64 and would round a seed above 2^53.
-        let id = Id::unique("seed");
-        let typed = ui.data(|data| data.get_temp::<String>(id));
-        let mut text = typed.unwrap_or_else(|| seed.to_string());
-        let field = TextEdit::singleline(&mut text).id(id).desired_width(width).margin(egui::Margin::symmetric(10, 6));
-        let response = ui
-            .add_sized(vec2(width, theme::CONTROL_HEIGHT), field.align(egui::Align2::LEFT_CENTER))
-            .labelled_by(name.id);
-        if response.changed() {
-            text.retain(|c| c.is_ascii_digit());
-            // Too large a number stops at the largest seed; an emptied field waits for a digit.
-            if !text.is_empty() {
-                actions.push(Action::Edit(Edit::Seed(text.parse().unwrap_or(u64::MAX))));
-            }
-        }
-        if response.has_focus() && text.is_empty() {
-            ui.data_mut(|data| data.insert_temp(id, text));
-        } else {
-            ui.data_mut(|data| data.remove::<String>(id));
+        if let Some(seed) = seed_text_ui(ui, "seed", &name, seed, width) {
+            actions.push(Action::Edit(Edit::Seed(seed)));
         }
         action_icon_ui(ui, Icon::Dice, &Action::RollSeed, false, theme::CONTROL_HEIGHT, actions);
         let locked = state.draft.seed_locked;
         let icon = if locked { Icon::Locked } else { Icon::Unlocked };
         action_icon_ui(ui, icon, &Action::ToggleSeedLock, locked, theme::CONTROL_HEIGHT, actions);
     });
+}
+
+/// A field for a seed, which `name` names. Returns the new one.
+///
+/// A text field and not a number field: those go through f64 and would round a seed above 2^53.
+pub fn seed_text_ui(ui: &mut Ui, id: &'static str, name: &egui::Response, seed: u64, width: f32) -> Option<u64> {
+    let id = Id::unique(id);
+    let typed = ui.data(|data| data.get_temp::<String>(id));
+    let mut text = typed.unwrap_or_else(|| seed.to_string());
+    let field = TextEdit::singleline(&mut text).id(id).desired_width(width).margin(egui::Margin::symmetric(10, 6));
+    let response =
+        ui.add_sized(vec2(width, theme::CONTROL_HEIGHT), field.align(egui::Align2::LEFT_CENTER)).labelled_by(name.id);
+    let mut changed = None;
+    if response.changed() {
+        text.retain(|c| c.is_ascii_digit());
+        // Too large a number stops at the largest seed; an emptied field waits for a digit.
+        if !text.is_empty() {
+            changed = Some(text.parse().unwrap_or(u64::MAX));
+        }
+    }
+    if response.has_focus() && text.is_empty() {
+        ui.data_mut(|data| data.insert_temp(id, text));
+    } else {
+        ui.data_mut(|data| data.remove::<String>(id));
+    }
+    changed
 }
 
 /// How many pictures.

@@ -55,8 +55,8 @@ fn tile_ui(
     ui.painter().rect_filled(rect, theme::ROUNDING, p.field);
 
     let inner = rect.shrink(3.0);
-    let (width, height) = (item.recipe.request.width_px as f32, item.recipe.request.height_px as f32);
-    let place: Rect = fit(inner, width, height, f32::INFINITY);
+    let (width, height) = item.size_px();
+    let place: Rect = fit(inner, width as f32, height as f32, f32::INFINITY);
     let mut lacking = item.saved.as_ref().ok().map(|entry| entry.id);
     if let Some(texture) = lacking.and_then(|id| textures.get(TextureKey::Thumbnail(id))) {
         texture.paint(ui, place, theme::ROUNDING - 2);

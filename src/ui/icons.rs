@@ -43,6 +43,7 @@ pub enum Icon {
     Styles,
     Compare,
     Excluded,
+    Folder,
 }
 
 /// Draws an icon into a square.
@@ -149,6 +150,9 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
         Icon::Search => {
             pen.ring(7.0, 7.0, 4.4);
             pen.line(&[(10.2, 10.2), (13.6, 13.6)]);
+        }
+        Icon::Folder => {
+            pen.line(&[(2.0, 12.5), (2.0, 3.5), (6.4, 3.5), (8.0, 5.5), (14.0, 5.5), (14.0, 12.5), (2.0, 12.5)]);
         }
         Icon::Star => pen.star(false),
         Icon::Starred => pen.star(true),

@@ -4,20 +4,25 @@ mod adapters;
 mod batch;
 mod batch_table;
 mod canvas;
+mod cheat_sheet;
 mod compare;
 mod draft;
 mod draft_fields;
+mod errors;
+mod estimate;
 mod extras;
 mod filmstrip;
 mod gallery;
 mod gallery_head;
 mod gallery_shelves;
+mod grid;
 mod icons;
 mod import;
 mod mask_overlay;
 mod models;
 mod models_cards;
 mod notices;
+mod palette;
 mod path_prompt;
 mod prompt;
 mod prompt_highlight;
@@ -37,7 +42,9 @@ mod source_view;
 mod textures;
 pub mod theme;
 mod timeline;
+mod tour;
 mod train;
+mod variation;
 mod viewer;
 mod widgets;
 mod zoom;
@@ -60,6 +67,37 @@ pub struct Window {
     prompt_was_focused: bool,
     search_focus: u64,
     had_keyboard: bool,
+    before_overlay: BeforeOverlay,
+}
+
+/// Who had the keyboard before something came to lie over the window.
+#[derive(Default)]
+struct BeforeOverlay {
+    is_over: bool,
+    focused: Option<egui::Id>,
+    /// Who is to have it again in the next frame.
+    waiting: Option<egui::Id>,
+}
+
+impl BeforeOverlay {
+    /// Follows the keyboard, and gives it back once nothing lies over the window any more.
+    fn follow(&mut self, ctx: &egui::Context, is_over: bool) {
+        let was_over = std::mem::replace(&mut self.is_over, is_over);
+        let focused = ctx.memory(egui::Memory::focused);
+        match (was_over, is_over) {
+            (false, false) => match self.waiting.take() {
+                // What was done meanwhile may have given it to somebody else.
+                Some(id) if focused.is_none() => ctx.memory_mut(|memory| memory.request_focus(id)),
+                _ => self.focused = focused,
+            },
+            // In this frame nothing below may have it yet.
+            (true, false) => {
+                self.waiting = self.focused;
+                ctx.request_repaint();
+            }
+            (_, true) => {}
+        }
+    }
 }
 
 impl Window {
@@ -76,6 +114,7 @@ impl Window {
     /// Draws the whole window and pushes what the user did.
     pub fn studio_ui(&mut self, ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         self.textures.begin_frame(state.gallery.generation);
+        self.before_overlay.follow(ui.ctx(), state.shell.overlay.is_some());
         shortcuts::collect(ui.ctx(), state, self.had_keyboard, actions);
         let p = theme::palette(ui);
         let narrow = ui.available_width() < theme::NARROW_BELOW;
@@ -120,10 +159,16 @@ impl Window {
                     .show(ui, |ui| settings::settings_ui(ui, state, actions));
             }
         }
+        tour::tour_ui(ui.ctx(), state, narrow, actions);
+        palette::palette_ui(ui.ctx(), state, actions);
+        cheat_sheet::cheat_sheet_ui(ui.ctx(), state, actions);
+        errors::errors_ui(ui.ctx(), state, actions);
         notices::notices_ui(ui.ctx(), state, actions);
         prompt_history::history_ui(ui.ctx(), state, actions);
         prompt_styles::editor_ui(ui.ctx(), state, actions);
         train::settle_caption(ui.ctx(), state, actions);
+        grid::grid_dialog_ui(ui.ctx(), state, actions);
+        variation::variations_dialog_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);
         import::import_ui(ui.ctx(), state, &mut self.textures, actions);
         self.prompts.watch(ui.ctx(), actions);

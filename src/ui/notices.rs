@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use egui::{Align2, Area, Context, Frame, Id, Margin, Order, Rect, RichText, Stroke, Ui, vec2};
 
-use crate::studio::{Action, GalleryAction, Notice, Severity, State};
+use crate::studio::{Action, GalleryAction, Notice, Severity, ShellAction, State};
 
 use super::icons::{self, Icon};
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, action_icon_ui, hint_ui};
+use super::widgets::{Emphasis, action_button_ui, action_icon_ui, button_ui, hint_ui, tooltip};
 
 /// How long a confirmation is shown, in seconds: long enough to read two lines twice.
 const INFO_SECS: f64 = 6.0;
@@ -59,7 +59,7 @@ fn expire(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
 
 fn notice_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
     let p = palette(ui);
-    let Notice { key, severity, sentence, hint, path, times, is_undoable } = notice;
+    let Notice { key, severity, sentence, hint, path, times, is_undoable: _ } = notice;
     let (icon, colour) = match severity {
         Severity::Error => (Icon::Warning, p.danger),
         Severity::Info => (Icon::Check, p.accent),
@@ -91,12 +91,34 @@ fn notice_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
                     if let Some(path) = path {
                         hint_ui(ui, path.display().to_string());
                     }
-                    if *is_undoable {
-                        let undo = Action::Gallery(GalleryAction::UndoTrash);
-                        action_button_ui(ui, &undo, Emphasis::Normal, vec2(0.0, 0.0), actions);
-                    }
+                    ways_on_ui(ui, notice, actions);
                 });
                 action_icon_ui(ui, Icon::Close, &Action::DismissNotice(*key), false, 24.0, actions);
             });
         });
+}
+
+/// What can be done about a message: undo what it tells of, show the file, see all that is known of an error.
+fn ways_on_ui(ui: &mut Ui, notice: &Notice, actions: &mut Vec<Action>) {
+    let undo = notice.is_undoable.then_some(Action::Gallery(GalleryAction::UndoTrash));
+    let (show, details): (Option<Action>, Option<Action>) = match (notice.severity, &notice.path) {
+        (Severity::Info, Some(path)) => (Some(ShellAction::Show(path.clone()).into()), None),
+        (Severity::Info, None) => (None, None),
+        (Severity::Error, _) => (None, Some(ShellAction::ShowErrors.into())),
+    };
+    if undo.is_none() && show.is_none() && details.is_none() {
+        return;
+    }
+    ui.add_space(theme::UNIT);
+    ui.horizontal(|ui| {
+        for action in undo.into_iter().chain(show) {
+            action_button_ui(ui, &action, Emphasis::Normal, vec2(0.0, 0.0), actions);
+        }
+        if let Some(action) = details {
+            let button = button_ui(ui, "Details…", Emphasis::Normal, vec2(0.0, 0.0));
+            if button.on_hover_text(tooltip(&action.info())).clicked() {
+                actions.push(action);
+            }
+        }
+    });
 }

@@ -5,6 +5,7 @@ use egui::{Align, Frame, Label, Layout, Margin, Panel, RichText, ScrollArea, Ui,
 use crate::domain::{JobId, Priority};
 use crate::studio::{Action, Editing, Held, QueueAction, State, Waiting};
 
+use super::grid::grids_progress_ui;
 use super::icons::Icon;
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, action_icon_ui, snippet, tooltip};
@@ -21,13 +22,18 @@ const SIDE: f32 = 24.0;
 /// The queue, where there is something to be told of it.
 pub fn queue_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     let queue = &state.queue;
-    if queue.waiting().len() == 0 && !queue.paused {
+    let is_empty = queue.waiting().len() == 0 && !queue.paused;
+    if is_empty && state.grids.progress().next().is_none() {
         return;
     }
     let p = palette(ui);
     let frame = Frame::new().fill(p.canvas).inner_margin(Margin { left: 20, right: 20, top: 4, bottom: 12 });
     Panel::bottom("queue").resizable(false).show_separator_line(false).frame(frame).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = theme::UNIT;
+        grids_progress_ui(ui, state, actions);
+        if is_empty {
+            return;
+        }
         left_over_ui(ui, state, actions);
         if let Some(editing) = &queue.editing {
             editing_ui(ui, state, editing, actions);

@@ -3,8 +3,11 @@
 
 use egui::{Frame, Grid, Margin, Panel, RichText, Role, ScrollArea, Ui, Vec2, WidgetInfo, vec2};
 
-use crate::domain::{FieldDifference, Outcome, PictureEntry, Recipe, Verdict};
-use crate::studio::{self, Action, Remade, Replay, ReplayAction, Stage, State, ViewerAction, duration_text};
+use crate::domain::grid::Axis;
+use crate::domain::{FieldDifference, Outcome, PictureEntry, Recipe, Variation, Verdict};
+use crate::studio::{
+    self, Action, GridAction, Remade, Replay, ReplayAction, Stage, State, VariationAction, ViewerAction, duration_text,
+};
 
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, button_ui, hint_ui, progress_ui, tooltip};
@@ -15,7 +18,7 @@ pub fn recipe_ui(ui: &mut Ui, state: &State, entry: &PictureEntry, actions: &mut
     let margin = Margin { left: 20, right: 20, top: 16, bottom: 16 };
     let bottom = Frame::new().fill(p.panel).inner_margin(margin);
     Panel::bottom("recipe actions").resizable(false).show_separator_line(true).frame(bottom).show(ui, |ui| {
-        buttons_ui(ui, state, entry.recipe.is_some(), actions);
+        buttons_ui(ui, state, entry.recipe.as_ref(), actions);
     });
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         Frame::new().inner_margin(margin).show(ui, |ui| {
@@ -42,6 +45,15 @@ fn safety_text(verdict: Verdict) -> String {
     format!("{} ({:+.3})", if verdict.flagged { "Flagged" } else { "Nothing found" }, verdict.score)
 }
 
+fn variation_text(variation: Variation) -> String {
+    format!("{} of the way to seed {}", variation.strength, variation.seed)
+}
+
+/// What a sheet shows along one direction.
+fn axis_text(axis: Option<&Axis>) -> String {
+    axis.map(|axis| format!("{}: {}", axis.field.label, axis.text())).unwrap_or_default()
+}
+
 /// The name of a part.
 pub fn section_ui(ui: &mut Ui, title: &str) {
     let colour = palette(ui).text_dim;
@@ -51,8 +63,17 @@ pub fn section_ui(ui: &mut Ui, title: &str) {
 /// All that a recipe says.
 pub fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     let p = palette(ui);
-    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety, machine, not_understood } = recipe;
-    for (title, text) in [("Prompt", &request.prompt), ("Negative prompt", &request.negative_prompt)] {
+    let Recipe { request, model_name, model_hash, version, elapsed_secs, safety, machine, grid, not_understood } =
+        recipe;
+    let [across, down, pages] = grid.as_ref().map_or([None, None, None], |axes| axes.all()).map(axis_text);
+    let texts = [
+        ("Prompt", &request.prompt),
+        ("Negative prompt", &request.negative_prompt),
+        ("Across", &across),
+        ("Down", &down),
+        ("Pages", &pages),
+    ];
+    for (title, text) in texts {
         if !text.is_empty() {
             section_ui(ui, title);
             ui.add(egui::Label::new(RichText::new(text).color(p.text)).wrap().selectable(true));
@@ -63,7 +84,11 @@ pub fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
     let facts = [
         ("Model", format!("{model_name}\n{model_hash}").trim_end().to_owned()),
         (
-            if request.upscale.is_some() { "Tiles" } else { "Size" },
+            match (&request.upscale, grid) {
+                (Some(_), _) => "Tiles",
+                (None, Some(_)) => "Each picture",
+                (None, None) => "Size",
+            },
             format!("{} × {} px", request.width_px, request.height_px),
         ),
         ("Enlarged", request.upscale.map(|scale| format!("{scale} times")).unwrap_or_default()),
@@ -72,6 +97,7 @@ pub fn facts_ui(ui: &mut Ui, recipe: &Recipe) {
         ("Sampler", studio::sampler(request.sampler).name.to_owned()),
         ("Schedule", studio::schedule(request.schedule).name.to_owned()),
         ("Seed", request.seed.to_string()),
+        ("Variation", request.variation.map(variation_text).unwrap_or_default()),
         // Other programs do not say.
         ("Time", if *elapsed_secs > 0.0 { duration_text(*elapsed_secs) } else { String::new() }),
         ("Made by", version.clone()),
@@ -101,7 +127,13 @@ fn not_understood_ui(ui: &mut Ui, sentences: &[String]) {
     }
 }
 
-fn buttons_ui(ui: &mut Ui, state: &State, has_recipe: bool, actions: &mut Vec<Action>) {
+fn buttons_ui(ui: &mut Ui, state: &State, recipe: Option<&Recipe>, actions: &mut Vec<Action>) {
+    let has_recipe = recipe.is_some();
+    let anew = if recipe.is_some_and(|recipe| recipe.grid.is_some()) {
+        Action::Grid(GridAction::UseSelected)
+    } else {
+        Action::Variation(VariationAction::Open)
+    };
     let width = ui.available_width();
     let half = ((width - ui.spacing().item_spacing.x) / 2.0).floor();
     let mut again_wanted = false;
@@ -117,6 +149,7 @@ fn buttons_ui(ui: &mut Ui, state: &State, has_recipe: bool, actions: &mut Vec<Ac
     let wide = vec2(width, 36.0);
     let narrow = vec2(half, theme::CONTROL_HEIGHT);
     button(ui, Action::UseAllParameters, Emphasis::Primary, wide, true);
+    button(ui, anew, Emphasis::Normal, vec2(width, theme::CONTROL_HEIGHT), true);
     ui.horizontal(|ui| {
         button(ui, Action::Viewer(ViewerAction::Remix), Emphasis::Normal, narrow, true);
         let again = ReplayAction::Begin.info();

@@ -1,32 +1,33 @@
-//! Turns keys into actions, by the one table of [`crate::studio::KEYED`].
+//! Turns keys into actions, by the one table behind [`crate::studio::shortcuts`].
 
 use std::sync::Arc;
 
 use egui::{Context, Modifiers, Popup};
 
-use crate::studio::{Action, KEYED, Key, Place, Scope, Shortcut, SourceAction, State, TrainTab};
-
-use super::textures::picture_from_colours;
+use crate::studio::{Action, Key, Place, Scope, Shortcut, SourceAction, State, TrainTab, shortcuts};
 
 use super::adapters;
+use super::textures::picture_from_colours;
 
 /// Pushes the actions whose keys were pressed, before any widget sees the keys: Ctrl+Enter must not become a new line.
 /// `had_keyboard` is whether a widget had the keyboard when the last frame ended: Esc has taken it away by now, and is
 /// that widget's all the same.
 pub fn collect(ctx: &Context, state: &State, had_keyboard: bool, actions: &mut Vec<Action>) {
-    if state.path_prompt.is_some() || state.prompt.has_dialog() || state.viewer.import.is_over_window() {
-        return; // the dialog in the window has the keys
+    let has_dialog = state.path_prompt.is_some()
+        || state.prompt.has_dialog()
+        || state.viewer.import.is_over_window()
+        || state.grids.is_open
+        || state.variations.of.is_some();
+    if has_dialog || state.shell.overlay.is_some() {
+        return; // what lies over the window has the keys
     }
     if state.place == Place::Create {
         collect_pasted(ctx, actions);
     }
     let typing = had_keyboard || ctx.memory(|memory| memory.focused().is_some()) || Popup::is_any_open(ctx);
     let writing = ctx.text_edit_focused() || Popup::is_any_open(ctx);
-    for (scope, action) in KEYED {
-        if holds(ctx, *scope, state, typing, writing)
-            && let Some(shortcut) = action.info().shortcut
-            && pressed(ctx, shortcut)
-        {
+    for (scope, shortcut, action) in shortcuts() {
+        if holds(ctx, scope, state, typing, writing) && pressed(ctx, shortcut) {
             actions.push(action.clone());
         }
     }
@@ -56,6 +57,7 @@ fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool, writing: bool
     let large = gallery && state.gallery.large;
     match scope {
         Scope::Anywhere => true,
+        Scope::Resting => !typing,
         // Esc closes a menu first.
         Scope::Elsewhere => !gallery && !comparing && !Popup::is_any_open(ctx),
         Scope::Canvas => painting,
@@ -74,7 +76,8 @@ fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool, writing: bool
     }
 }
 
-fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
+/// Whether a shortcut was pressed; no widget sees it then.
+pub fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
     let mut modifiers = Modifiers::NONE;
     if shortcut.ctrl {
         modifiers |= Modifiers::COMMAND;
@@ -98,12 +101,10 @@ fn pressed(ctx: &Context, shortcut: Shortcut) -> bool {
     })
 }
 
-/// Where `+` is above `=`, it takes Shift.
+/// Whether `key` with what is held is the one that is wanted. Where `+` is above `=`, it takes Shift, and often none is held.
 fn is_pressed(key: egui::Key, held: Modifiers, wanted: Key, modifiers: Modifiers) -> bool {
-    match wanted {
-        Key::Plus => matches!(key, egui::Key::Plus | egui::Key::Equals) && !held.command && !held.alt,
-        _ => key == egui_key(wanted) && held.matches_exact(modifiers),
-    }
+    let is_key = key == egui_key(wanted) || (wanted == Key::Plus && key == egui::Key::Equals);
+    is_key && Modifiers { shift: held.shift && !wanted.is_sign(), ..held }.matches_exact(modifiers)
 }
 
 fn egui_key(key: Key) -> egui::Key {
@@ -116,8 +117,10 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Right => egui::Key::ArrowRight,
         Key::Up => egui::Key::ArrowUp,
         Key::Down => egui::Key::ArrowDown,
+        Key::F1 => egui::Key::F1,
         Key::F5 => egui::Key::F5,
         Key::F11 => egui::Key::F11,
+        Key::Question => egui::Key::Questionmark,
         Key::Num1 => egui::Key::Num1,
         Key::Num2 => egui::Key::Num2,
         Key::Num3 => egui::Key::Num3,
@@ -138,6 +141,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::I => egui::Key::I,
         Key::M => egui::Key::M,
         Key::H => egui::Key::H,
+        Key::P => egui::Key::P,
         Key::Q => egui::Key::Q,
         Key::R => egui::Key::R,
         Key::S => egui::Key::S,

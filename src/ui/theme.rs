@@ -77,8 +77,22 @@ pub const TEXT_WIDTH: f32 = 640.0;
 pub const CARDS_WIDTH: f32 = 760.0;
 /// Room for a button beside a card's text.
 pub const CARD_BUTTON_WIDTH: f32 = 132.0;
+/// Between the edge of a dialog and what stands in it.
+pub const DIALOG_MARGIN: f32 = 3.0 * UNIT;
+/// Width of the dialog in which a grid is written.
+pub const GRID_WIDTH: f32 = 560.0;
+/// Width of the choice of what differs along an axis.
+pub const GRID_FIELD_WIDTH: f32 = 168.0;
+/// Width of the button that opens it.
+pub const GRID_BUTTON_WIDTH: f32 = 64.0;
 /// Width of a message.
 pub const NOTICE_WIDTH: f32 = 360.0;
+/// Width of the palette.
+pub const PALETTE_WIDTH: f32 = 560.0;
+/// Width of the cheat sheet and of the list of errors.
+pub const SHEET_WIDTH: f32 = 640.0;
+/// Width of the tour's card.
+pub const TOUR_WIDTH: f32 = 300.0;
 /// Side of a small icon.
 pub const ICON: f32 = 16.0;
 /// How far from an edge of the picture to begin with it can be taken hold of: towards the picture.
@@ -222,19 +236,19 @@ static LIGHT: Palette = Palette {
     raised: grey(0xfc),
 };
 
-/// The colours of a theme.
+/// The dark colours, or the light ones.
 #[must_use]
-pub fn palette_of(theme: Theme) -> &'static Palette {
+pub fn palette_of(theme: egui::Theme) -> &'static Palette {
     match theme {
-        Theme::Dark => &DARK,
-        Theme::Light => &LIGHT,
+        egui::Theme::Dark => &DARK,
+        egui::Theme::Light => &LIGHT,
     }
 }
 
 /// The colours of the theme that is shown.
 #[must_use]
 pub fn palette(ui: &egui::Ui) -> &'static Palette {
-    palette_of(if ui.visuals().dark_mode { Theme::Dark } else { Theme::Light })
+    palette_of(egui::Theme::from_dark_mode(ui.visuals().dark_mode))
 }
 
 /// The colour of a prompt's words by their weight: the more they count the nearer to the accent, the less the fainter.
@@ -276,9 +290,11 @@ pub fn label() -> TextStyle {
 /// Gives a context the fonts, sizes and colours of both themes. Once, at the start.
 pub fn install(ctx: &egui::Context) {
     ctx.set_fonts(fonts());
-    for (egui_theme, theme) in [(egui::Theme::Dark, Theme::Dark), (egui::Theme::Light, Theme::Light)] {
-        ctx.style_mut_of(egui_theme, |style| style_for(style, theme));
+    for theme in [egui::Theme::Dark, egui::Theme::Light] {
+        ctx.style_mut_of(theme, |style| style_for(style, theme));
     }
+    // The scale is ours, to be remembered.
+    ctx.options_mut(|options| options.zoom_with_keyboard = false);
 }
 
 /// Shows a theme, if it is not shown already.
@@ -286,6 +302,7 @@ pub fn show(ctx: &egui::Context, theme: Theme) {
     let wanted = match theme {
         Theme::Dark => egui::ThemePreference::Dark,
         Theme::Light => egui::ThemePreference::Light,
+        Theme::System => egui::ThemePreference::System,
     };
     if ctx.options(|options| options.theme_preference) != wanted {
         ctx.set_theme(wanted);
@@ -311,7 +328,7 @@ fn fonts() -> FontDefinitions {
     fonts
 }
 
-fn style_for(style: &mut egui::Style, theme: Theme) {
+fn style_for(style: &mut egui::Style, theme: egui::Theme) {
     style.text_styles = [
         (TextStyle::Heading, semibold(18.0)),
         (TextStyle::Body, FontId::proportional(13.5)),
@@ -338,11 +355,11 @@ fn style_for(style: &mut egui::Style, theme: Theme) {
     style.visuals = visuals(theme);
 }
 
-fn visuals(theme: Theme) -> Visuals {
+fn visuals(theme: egui::Theme) -> Visuals {
     let p = palette_of(theme);
     let base = match theme {
-        Theme::Dark => Visuals::dark(),
-        Theme::Light => Visuals::light(),
+        egui::Theme::Dark => Visuals::dark(),
+        egui::Theme::Light => Visuals::light(),
     };
     let radius = CornerRadius::same(ROUNDING);
     let widget = |fill, stroke, text| WidgetVisuals {
@@ -413,7 +430,7 @@ mod tests {
 
     #[test]
     fn text_can_be_read_in_both_themes() {
-        for theme in [Theme::Dark, Theme::Light] {
+        for theme in [egui::Theme::Dark, egui::Theme::Light] {
             let p = palette_of(theme);
             // 4.5 is WCAG's AA for text.
             for (what, text, ground) in [

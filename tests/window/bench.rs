@@ -1,11 +1,11 @@
 //! The bench: a window on a harness, the far ends of its channels, and pictures to feed it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use atelier::app::{Answer, App, BatchHandle, DatasetHandle, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, DatasetHandle, Desktop, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
 use atelier::domain::dataset::{DatasetCommand, DatasetEvent};
 use atelier::domain::prompt::PromptQuery;
@@ -20,7 +20,7 @@ use atelier::library::{
     Counts, Found, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, LibraryHandle, Paths, QueueCommand,
     QueueEvent, QueueHandle, Ticket,
 };
-use atelier::studio::{Catalog, DialogAnswer, DialogRequest, State};
+use atelier::studio::{Catalog, DialogAnswer, DialogRequest, Machine, Memory, State};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use egui::Role;
 use egui_kittest::kittest::Queryable;
@@ -99,6 +99,32 @@ impl Dialogs for ScriptedDialogs {
     }
 }
 
+/// What the desktop was asked for.
+#[derive(Default)]
+pub struct Asked {
+    pub revealed: Vec<PathBuf>,
+    pub told: Vec<String>,
+}
+
+struct ScriptedDesktop(Rc<RefCell<Asked>>);
+
+impl Desktop for ScriptedDesktop {
+    fn reveal(&self, path: &Path) {
+        self.0.borrow_mut().revealed.push(path.to_path_buf());
+    }
+
+    fn notify(&self, _title: &str, text: &str) {
+        self.0.borrow_mut().told.push(text.to_owned());
+    }
+}
+
+/// A machine of 16 GB, half of which are free.
+pub const MACHINE: Machine = Machine {
+    threads: 8,
+    cores: 8,
+    memory: Some(Memory { total_bytes: 16_000_000_000, free_bytes: 8_000_000_000, own_bytes: 420_000_000 }),
+};
+
 /// A window and everything around it.
 pub struct Bench {
     pub harness: Harness<'static, App>,
@@ -119,16 +145,25 @@ pub struct Bench {
     pub dataset_commands: Receiver<DatasetCommand>,
     pub dataset_events: Sender<DatasetEvent>,
     pub script: Rc<RefCell<Script>>,
+    pub desktop: Rc<RefCell<Asked>>,
+    /// The machine, as the window sees it from the next frame on.
+    pub machine: Rc<Cell<Machine>>,
 }
 
 impl Bench {
-    /// The very first start.
+    /// The very first start, of somebody who has seen the tour.
     pub fn first_start() -> Self {
         Self::with(Settings::default(), [1280.0, 800.0])
     }
 
-    /// A start with remembered settings.
-    pub fn with(settings: Settings, size: [f32; 2]) -> Self {
+    /// A start with remembered settings, of somebody who has seen the tour.
+    pub fn with(mut settings: Settings, size: [f32; 2]) -> Self {
+        settings.shell.tour_seen = true;
+        Self::start(settings, size, 1.0)
+    }
+
+    /// A start with just these settings, on a screen with as many px for each logical one.
+    pub fn start(settings: Settings, size: [f32; 2], pixels_per_point: f32) -> Self {
         let (command_sender, commands) = unbounded();
         let (events, event_receiver) = unbounded();
         let (library_command_sender, library_commands) = unbounded();
@@ -165,10 +200,22 @@ impl Bench {
                 local_date: |_| "21 November 2026, 14:05".to_owned(),
             },
             paths: Paths::below("/home/kim/atelier"),
+            threads: 8,
+            begun: std::time::Instant::now(),
         };
-        let parts = Parts { handles, dialogs, entropy: 7 };
+        let desktop = Rc::new(RefCell::new(Asked::default()));
+        let machine = Rc::new(Cell::new(MACHINE));
+        let seen = Rc::clone(&machine);
+        let parts = Parts {
+            handles,
+            dialogs,
+            desktop: Box::new(ScriptedDesktop(Rc::clone(&desktop))),
+            machine: Box::new(move || seen.get()),
+            entropy: 7,
+        };
         let mut harness = Harness::builder()
             .with_size(size)
+            .with_pixels_per_point(pixels_per_point)
             .with_max_steps(16)
             .with_render_cursor(false)
             .build_eframe(move |creation| App::new(&creation.egui_ctx, launch, parts, Rc::default()));
@@ -191,6 +238,8 @@ impl Bench {
             queue_events,
             queue_log: Vec::new(),
             script,
+            desktop,
+            machine,
         }
     }
 
@@ -359,6 +408,8 @@ impl Bench {
 
     /// Replaces what stands in a number field by typing.
     pub fn type_number(&mut self, field: &str, text: &str) {
+        self.harness.get_by_role_and_label(Role::SpinButton, field).scroll_to_me();
+        self.harness.run();
         self.harness.get_by_role_and_label(Role::SpinButton, field).click();
         self.harness.run();
         self.press(egui::Modifiers::COMMAND, egui::Key::A);

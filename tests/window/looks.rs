@@ -243,3 +243,19 @@ fn training_side_by_side() {
     bench.click("Side by side");
     snapshot(&mut bench, "training_grid");
 }
+
+#[test]
+fn the_palette_over_a_session() {
+    let mut bench = working(Settings::default(), [1280.0, 800.0]);
+    bench.press(Modifiers::COMMAND, Key::P);
+    bench.harness.event(egui::Event::Text("sa".to_owned()));
+    bench.harness.run();
+    snapshot(&mut bench, "palette");
+}
+
+#[test]
+fn the_tour_at_the_first_start() {
+    let mut bench = Bench::start(Settings::default(), [1024.0, 700.0], 1.0);
+    bench.click("Next");
+    snapshot(&mut bench, "tour");
+}

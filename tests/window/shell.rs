@@ -1,6 +1,6 @@
 //! The window as a whole: places, themes, settings, the keyboard, closing.
 
-use atelier::domain::{GenerateRequest, Secret, Settings, Theme};
+use atelier::domain::{GenerateRequest, Secret, Settings, ShellSettings, Theme};
 use atelier::library::{LibraryCommand, QueueCommand};
 use atelier::studio::Place;
 use egui::{Key, Modifiers, Role};
@@ -72,6 +72,7 @@ fn settings_come_back() {
         pictures_dir: Some("/pictures".into()),
         model_folders: vec!["/models".into()],
         hub_token: Some(Secret::new("hf_abc")),
+        shell: ShellSettings { tour_seen: true, scale_percent: 120, threads: Some(3), ..ShellSettings::default() },
         ..Settings::default()
     };
     let bench = Bench::with(settings.clone(), [1280.0, 800.0]);

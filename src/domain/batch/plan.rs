@@ -1,5 +1,6 @@
 //! [`Plan`]: what the rows of a table mean, and what is wrong with them.
 
+use super::super::fnv1a;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -210,12 +211,7 @@ pub fn draw_seed(seed: u64, row: usize) -> u64 {
 pub fn request_key(request: &GenerateRequest) -> String {
     // Only a path that is not Unicode cannot be written.
     let text = serde_json::to_string(request).unwrap_or_else(|_| format!("{request:?}"));
-    format!("{:016x}", fnv(text.as_bytes()))
-}
-
-/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits): stable everywhere, which the standard library's need not be.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    format!("{:016x}", fnv1a(text.as_bytes()))
 }
 
 #[cfg(test)]

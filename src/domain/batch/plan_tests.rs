@@ -151,11 +151,6 @@ fn pictures_to_begin_with_and_second_passes_are_put_together() {
 
 #[test]
 fn keys_tell_requests_apart() {
-    // The authors' test vectors.
-    assert_eq!(
-        (fnv(b""), fnv(b"a"), fnv(b"foobar")),
-        (0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c, 0x8594_4171_f739_67e8)
-    );
     let one = GenerateRequest::default();
     let other = GenerateRequest { seed: 1, ..one.clone() };
     assert_eq!(request_key(&one), request_key(&one.clone()));

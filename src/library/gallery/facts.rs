@@ -130,10 +130,13 @@ pub(super) const fn ordered(seed: u64) -> i64 {
     (seed ^ (1 << 63)) as i64
 }
 
-/// A hash of all that makes a picture but its seed.
+/// A hash of all that makes a picture but its seeds.
 pub(super) fn recipe_key(recipe: &Recipe) -> i64 {
     let mut request = recipe.request.clone();
     request.seed = 0;
+    if let Some(variation) = &mut request.variation {
+        variation.seed = 0;
+    }
     request.count = 1;
     // Only a path that is not Unicode cannot be written; such recipes are told apart by what Unicode can say.
     let text = serde_json::to_string(&request).unwrap_or_else(|_| format!("{request:?}"));
@@ -141,6 +144,9 @@ pub(super) fn recipe_key(recipe: &Recipe) -> i64 {
     hash.update(text.as_bytes());
     hash.update([0]);
     hash.update(recipe.model_hash.as_bytes());
+    if let Some(axes) = &recipe.grid {
+        hash.update(serde_json::to_string(axes).unwrap_or_default());
+    }
     let digest = hash.finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);

@@ -155,7 +155,9 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, Machine, SamplerId, ScheduleId, Verdict};
+    use crate::domain::{
+        Extend, GenerateRequest, Hires, InitImage, LoraUse, Machine, SamplerId, ScheduleId, Variation, Verdict,
+    };
 
     fn any_recipe() -> impl Strategy<Value = Recipe> {
         let words = ("(?s).{0,60}", "(?s).{0,40}", "[^/\0]{1,20}", 0..SamplerId::ALL.len(), 0..ScheduleId::ALL.len());
@@ -179,6 +181,7 @@ mod tests {
                     schedule: ScheduleId::ALL[schedule],
                     seed,
                     count: 1,
+                    variation: second_pass.then_some(Variation { seed: !seed, strength: share }),
                     clip_skip,
                     guidance_rescale: share,
                     vae: file.clone().map(PathBuf::from),
@@ -206,7 +209,7 @@ mod tests {
                 elapsed_secs: secs,
                 safety: second_pass.then_some(Verdict { flagged: true, score: 0.25 }),
                 machine: second_pass.then(|| Machine { kernels: "AVX2".into(), threads: steps, ..Machine::default() }),
-                not_understood: Vec::new(),
+                ..Recipe::default()
             },
         )
     }

@@ -14,7 +14,7 @@
 
 use super::foreign::{note, quoted};
 use super::samplers::SD_CPP;
-use crate::domain::{GenerateRequest, Hires, Recipe, SamplerId, ScheduleId, limits};
+use crate::domain::{GenerateRequest, Hires, Recipe, SamplerId, ScheduleId, Variation, limits};
 
 const NEGATIVE_PREFIX: &str = "Negative prompt:";
 /// A last line with fewer fields is a line of the prompt.
@@ -65,7 +65,9 @@ const UNDERSTOOD: &[&str] = &[
 pub fn to_text(recipe: &Recipe) -> String {
     let request = &recipe.request;
     let strength = request.init.as_ref().map(|init| init.strength).or(request.hires.map(|hires| hires.strength));
-    let fields = [
+    // Where a walk goes nowhere, the web UI says nothing of it.
+    let variation = request.variation.filter(|variation| variation.is_on());
+    let mut fields = vec![
         ("Steps", request.num_inference_steps.to_string()),
         ("Sampler", request.sampler.label().to_owned()),
         ("Schedule type", request.schedule.label().to_owned()),
@@ -74,6 +76,8 @@ pub fn to_text(recipe: &Recipe) -> String {
         ("Size", format!("{}x{}", request.width_px, request.height_px)),
         ("Model hash", recipe.model_hash.clone()),
         ("Model", recipe.model_name.clone()),
+        ("Variation seed", variation.map(|variation| variation.seed.to_string()).unwrap_or_default()),
+        ("Variation seed strength", variation.map(|variation| variation.strength.to_string()).unwrap_or_default()),
         // One more than the layers that are left out.
         ("Clip skip", if request.clip_skip > 0 { (request.clip_skip + 1).to_string() } else { String::new() }),
         ("Denoising strength", strength.map(|strength| strength.to_string()).unwrap_or_default()),
@@ -82,6 +86,16 @@ pub fn to_text(recipe: &Recipe) -> String {
         ("RNG", "CPU".to_owned()),
         ("Version", recipe.version.clone()),
     ];
+    if let Some(axes) = &recipe.grid {
+        // `scripts/xyz_grid.py` of the same version.
+        fields.push(("Script", "X/Y/Z plot".to_owned()));
+        let names = [("X Type", "X Values"), ("Y Type", "Y Values"), ("Z Type", "Z Values")];
+        for ((kind, values), axis) in names.into_iter().zip(axes.all()) {
+            if let Some(axis) = axis {
+                fields.extend([(kind, axis.field.webui.to_owned()), (values, axis.text())]);
+            }
+        }
+    }
     let mut text = request.prompt.clone();
     if !request.negative_prompt.is_empty() {
         text.extend(["\n", NEGATIVE_PREFIX, " ", &request.negative_prompt]);
@@ -161,6 +175,12 @@ pub fn recipe_from_text(text: &str) -> Option<Recipe> {
     }
     let clip_skip = parameters.get("Clip skip").and_then(|text| text.parse::<u32>().ok());
     request.clip_skip = clip_skip.map_or(0, |layers| layers.saturating_sub(1).min(limits::MAX_CLIP_SKIP));
+    let strength = parameters.get("Variation seed strength").and_then(|text| text.parse::<f64>().ok());
+    if let (Some(strength), Some(seed)) = (strength, parameters.get("Variation seed")) {
+        let variation = seed.parse().ok().map(|seed| Variation { seed, strength });
+        // Anything else draws no picture.
+        request.variation = variation.filter(|_| strength > 0.0 && strength <= 1.0);
+    }
     if let Some((width, height)) = parameters.get("Size").and_then(|size| size.split_once('x')) {
         set(&mut request.width_px, Some(width));
         set(&mut request.height_px, Some(height));
@@ -388,6 +408,39 @@ mod tests {
         let text = "x\nSteps: many, Sampler: Restart, CFG scale: NaN, Seed: -1, Size: big, Schedule type: Beta";
         let recipe = recipe_from_text(text).unwrap();
         assert_eq!(recipe.request, GenerateRequest { prompt: "x".into(), ..GenerateRequest::default() });
+    }
+
+    /// The names and their places are those of `create_infotext`: behind the model, before the strength of the denoising.
+    #[test]
+    fn a_variation_is_written_and_read_as_the_web_ui_does() {
+        let request = GenerateRequest {
+            variation: Some(Variation { seed: 77, strength: 0.25 }),
+            clip_skip: 1,
+            ..GenerateRequest::default()
+        };
+        let recipe = Recipe {
+            request: request.clone(),
+            model_name: "v1-5".into(),
+            model_hash: String::new(),
+            version: "1".into(),
+            elapsed_secs: 0.0,
+            safety: None,
+            ..Recipe::default()
+        };
+        let text = to_text(&recipe);
+        assert!(
+            text.contains("Model: v1-5, Variation seed: 77, Variation seed strength: 0.25, Clip skip: 2"),
+            "{text}"
+        );
+        assert_eq!(recipe_from_text(&text).unwrap().request, request);
+        for wrong in
+            ["Variation seed: -1, Variation seed strength: 0.2", "Variation seed: 1, Variation seed strength: nan"]
+        {
+            let text = format!("p\nSteps: 1, Sampler: Euler, {wrong}");
+            assert_eq!(recipe_from_text(&text).unwrap().request.variation, None, "{wrong}");
+        }
+        let still = GenerateRequest { variation: Some(Variation { seed: 7, strength: 0.0 }), ..request };
+        assert!(!to_text(&Recipe { request: still, ..recipe }).contains("Variation"));
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::domain::dataset::{DatasetCommand, DatasetPlan, DatasetSource, Preparation, ProblemKind};
 use crate::domain::{Cancel, CollectionId, ImageFormat, Picture, UserError};
-use crate::studio::{Action, DialogRequest, Effect, Info, Key, Place, Shortcut, State};
+use crate::studio::{DialogRequest, Effect, Info, Key, Place, Shortcut, State};
 
+use super::TrainTab;
 use super::dataset_form::PrepareForm;
 use super::dataset_hand::DatasetInHand;
 use super::dataset_rows::RowFilter;
-use super::{TrainAction, TrainTab};
 
 /// The data set in hand.
 #[derive(Clone, Debug, Default)]
@@ -263,6 +263,23 @@ impl DatasetDesk {
     /// Hands out the thumbnails that have come.
     pub fn take_thumbnails(&mut self) -> Vec<(u64, usize, Arc<Picture>)> {
         std::mem::take(&mut self.thumbnails)
+    }
+
+    /// Why an act cannot be done now.
+    #[must_use]
+    pub fn blocked(&self, action: &DatasetAction) -> Option<String> {
+        let unless = |is_possible: bool, reason: &str| (!is_possible).then(|| reason.to_owned());
+        let is_free = || unless(self.work.is_none(), "The data set is being worked on: pause that first");
+        let Some(hand) = &self.hand else {
+            let opens = matches!(action, DatasetAction::ChooseFolder | DatasetAction::ChooseTable);
+            return unless(opens, "Open a data set in Train first");
+        };
+        match action {
+            DatasetAction::Prepare => is_free().or_else(|| self.prepare_blocked()),
+            DatasetAction::Undo => unless(hand.changes.can_undo(), "Nothing was changed"),
+            DatasetAction::Redo => unless(hand.changes.can_redo(), "Nothing was taken back"),
+            _ => is_free(),
+        }
     }
 
     /// Why it cannot be prepared now.

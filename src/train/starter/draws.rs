@@ -1,6 +1,7 @@
 //! Every random number of the starter's trainings, named by seed, purpose, step and place in the batch: a resumed
 //! training draws the same ones.
 
+use crate::domain::fnv1a;
 use crate::nn::Init;
 use crate::sampling::CounterRng;
 
@@ -52,10 +53,8 @@ pub fn noise(seed: u64, purpose: Purpose, step: u64, index: usize, values: usize
 /// stripes and dots, become one before the network has learnt to tell them apart.
 #[must_use]
 pub fn initial_values(seed: u64, name: &str, elements: usize, init: Init, zero: &[&str]) -> Vec<f32> {
-    // FNV-1a: names are few, and a collision would only make two weights begin alike.
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    // Names are few, and a collision would only make two weights begin alike.
+    let hash = fnv1a(name.as_bytes());
     let mut rng = CounterRng::new(seed, Purpose::Weights as u32, (hash >> 32) as u32, hash as u32);
     if zero.iter().any(|end| name.ends_with(end)) {
         return vec![0.0; elements];

@@ -1,5 +1,6 @@
 //! The loop of a training: resume, step, log, look, save, until it is done or stopped.
 
+use crate::train::pace::Pace;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -111,7 +112,7 @@ pub fn run(
             let _ = log.line(&format!("# {}", error.sentence));
         })?;
         pace.add(&update, begun.elapsed().as_secs_f64());
-        let state = pace.progress(&update, steps);
+        let state = told(&pace, &update, steps);
         progress(&state);
         let is_due = |every: u64| update.step % every.max(1) == 0 || update.step == steps;
         if is_due(rhythm.log) {
@@ -194,32 +195,16 @@ pub fn resume_finished(folder: &Path, trainer: &mut Trainer, config: &Value, wha
     }
 }
 
-/// Running averages for the progress.
-#[derive(Default)]
-struct Pace {
-    steps: u64,
-    loss: f64,
-    secs: f64,
-}
-
-impl Pace {
-    fn add(&mut self, update: &Update, secs: f64) {
-        self.steps += 1;
-        let weight = 1.0 / self.steps.min(100) as f64;
-        self.loss += weight * (update.loss - self.loss);
-        self.secs += weight * (secs - self.secs);
-    }
-
-    fn progress(&self, update: &Update, steps: u64) -> Progress {
-        Progress {
-            step: update.step,
-            steps,
-            loss: self.loss,
-            lr: update.lr,
-            grad_norm: update.grad_norm,
-            secs_per_step: self.secs,
-            eta_secs: self.secs * (steps - update.step) as f64,
-        }
+/// What is told of a step.
+fn told(pace: &Pace, update: &Update, steps: u64) -> Progress {
+    Progress {
+        step: update.step,
+        steps,
+        loss: pace.loss,
+        lr: update.lr,
+        grad_norm: update.grad_norm,
+        secs_per_step: pace.secs,
+        eta_secs: pace.secs * (steps - update.step) as f64,
     }
 }
 

@@ -1,12 +1,12 @@
 //! How a data set is prepared: captions, rows, size, format, folder.
 
-use egui::{Align, Align2, DragValue, Id, Layout, TextEdit, TextWrapMode, Ui, vec2};
+use egui::{Align, Align2, Button, DragValue, Id, Layout, TextEdit, TextWrapMode, Ui, vec2};
 
 use crate::domain::ImageFormat;
 use crate::studio::{Action, DatasetAction, DatasetInHand, SIDES, State};
 use crate::ui::draft_fields::combo_ui;
 use crate::ui::theme;
-use crate::ui::widgets::{Emphasis, action_button_ui, button_ui, field_name_ui, problem_ui, snippet};
+use crate::ui::widgets::{Emphasis, action_button_ui, field_name_ui, problem_ui, snippet};
 
 use super::dataset::{act, wrapped_ui};
 
@@ -47,8 +47,6 @@ fn lines_ui(ui: &mut Ui, text: &str, hint: &str, edit: fn(String) -> DatasetActi
 fn template_ui(ui: &mut Ui, hand: &DatasetInHand, actions: &mut Vec<Action>) {
     lines_ui(ui, &hand.form.template, "The source's own captions", DatasetAction::EditTemplate, actions);
     ui.horizontal_wrapped(|ui| {
-        // A name that does not fit goes to the next line as a whole.
-        ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
         ui.spacing_mut().item_spacing = vec2(theme::UNIT, theme::UNIT);
         ui.spacing_mut().button_padding = vec2(2.0 * theme::UNIT, 0.5 * theme::UNIT);
         ui.spacing_mut().interact_size.y = 6.0 * theme::UNIT;
@@ -56,7 +54,9 @@ fn template_ui(ui: &mut Ui, hand: &DatasetInHand, actions: &mut Vec<Action>) {
             let insert = act(DatasetAction::Insert(column.clone()));
             let label = format!("{{{}}}", snippet(column, 24));
             let tip = insert.info().tooltip;
-            if button_ui(ui, &label, Emphasis::Normal, vec2(0.0, 0.0)).on_hover_text(tip).clicked() {
+            // Not in a scope of its own: one that does not fit goes to the next line as a whole.
+            let button = Button::new(label).wrap_mode(TextWrapMode::Extend);
+            if ui.add(button).on_hover_text(tip).clicked() {
                 actions.push(insert);
             }
         }
