@@ -10,7 +10,7 @@ use super::gallery_search::Named;
 use super::{
     Action, BatchAction, DatasetAction, Edit, GalleryAction, HistoryAction, ImportAction, KEYED, Place, PromptAction,
     QueueAction, ReplayAction, Scope, ShelfAction, ShellAction, Shortcut, SourceAction, State, StyleAction,
-    TrainAction, ViewerAction, labels,
+    TrainAction, TrainingAction, ViewerAction, labels,
 };
 
 /// Acts and the group that they are found under. Those of [`KEYED`] that are not here are found under their scope.
@@ -61,6 +61,14 @@ pub static COMMANDS: &[(&str, Action)] = &[
     ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::ChooseTable))),
     ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::Prepare))),
     ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::Check))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Begin))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Pause))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::GoOn))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Stop))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Resume))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::OpenTraining))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::OpenSettings))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::SaveSettings))),
     ("Models", Action::ChooseModel),
     ("Models", Action::Shelf(ShelfAction::ChooseFile)),
     ("Models", Action::Shelf(ShelfAction::ChooseFolder)),
@@ -288,6 +296,7 @@ impl State {
                 unless(self.gallery.subjects().len() == 2, "Choose two pictures of the gallery first")
             }
             Action::Train(TrainAction::Dataset(action)) => self.train.dataset.blocked(action),
+            Action::Train(TrainAction::Training(action)) => self.train.training.cannot(action),
             Action::Batch(BatchAction::Run) => self.batch.blocked(),
             Action::Batch(BatchAction::Pause) => unless(self.batch.active_row().is_some(), "No batch is running"),
             Action::Queue(QueueAction::Pause) => unless(!self.queue.paused, "It is paused already"),

@@ -205,6 +205,8 @@ fn presets_set_the_settings_and_say_why_and_ones_own_come_back() {
     bench.type_number("Rank", "24");
     let desk = &bench.state().train.training;
     assert_eq!((desk.config.lora.rank, desk.config.lora.alpha, desk.preset), (24, 24.0, None));
+    bench.harness.get_by_role_and_label(Role::Button, "Full fine-tune").scroll_to_me();
+    bench.harness.run();
     bench.click("Full fine-tune");
     assert!(!bench.has("Rank"), "a whole model has no rank");
     bench.click("Your own");

@@ -63,6 +63,17 @@ pub enum DeskCommand {
         /// The step.
         step: u64,
     },
+    /// Write what a training had learnt at several steps, and put it all where prompts can name it.
+    Gather {
+        /// Its settings.
+        config: Box<TrainingConfig>,
+        /// The steps.
+        steps: Vec<u64>,
+        /// What was made already and belongs to it, after those steps.
+        file: Option<PathBuf>,
+        /// The folder of adapters.
+        folder: PathBuf,
+    },
     /// Put an adapter's file where prompts can name it.
     Install {
         /// The file.
@@ -121,6 +132,8 @@ pub enum DeskEvent {
         /// The files.
         files: Result<Vec<PathBuf>, UserError>,
     },
+    /// Several steps of a training lie where prompts can name them: their names, in the order of steps.
+    Gathered(Result<Vec<String>, UserError>),
     /// An adapter lies where prompts can name it.
     Installed {
         /// The file that was asked for.

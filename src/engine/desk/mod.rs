@@ -86,6 +86,14 @@ fn answer(command: DeskCommand) -> Option<DeskEvent> {
             DeskEvent::Shown { path, is_small, picture }
         }
         DeskCommand::Promote { config, step } => DeskEvent::Promoted { step, files: train::promote(&config, step) },
+        DeskCommand::Gather { config, steps, file, folder } => {
+            let made = steps.into_iter().map(|step| {
+                let files = train::promote(&config, step)?;
+                files.first().cloned().ok_or_else(|| UserError::failed(format!("Nothing was made of step {step}")))
+            });
+            let all = made.chain(file.map(Ok)).map(|file| file.and_then(|file| install(&file, &folder)));
+            DeskEvent::Gathered(all.collect())
+        }
         DeskCommand::Install { file, folder } => {
             let name = install(&file, &folder);
             DeskEvent::Installed { file, name }
@@ -111,6 +119,7 @@ fn failed(command: &DeskCommand) -> Option<DeskEvent> {
         DeskCommand::Write { path, .. } => DeskEvent::Written { path, result: Err(error()) },
         DeskCommand::Show { path, is_small } => DeskEvent::Shown { path, is_small, picture: Err(error()) },
         DeskCommand::Promote { step, .. } => DeskEvent::Promoted { step, files: Err(error()) },
+        DeskCommand::Gather { .. } => DeskEvent::Gathered(Err(error())),
         DeskCommand::Install { file, .. } => DeskEvent::Installed { file, name: Err(error()) },
         DeskCommand::Shutdown => return None,
     })

@@ -10,7 +10,9 @@ mod dataset_rows;
 #[cfg(test)]
 mod dataset_tests;
 mod training;
+mod training_compare;
 mod training_fields;
+mod training_files;
 mod training_run;
 #[cfg(test)]
 mod training_tests;

@@ -9,7 +9,7 @@ use crate::domain::{ModelRef, UserError};
 use crate::studio::{Effect, Info};
 
 use super::training_fields::FieldValue;
-use super::training_run::TrainingRun;
+use super::training_run::{TrainingRun, TrainingStage};
 
 /// What is known of what a training would need.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +130,8 @@ pub enum TrainingAction {
     ToggleGrid,
     /// Make a result of what it had learnt at a step.
     Promote(u64),
+    /// Compare the kept steps in a grid.
+    Compare,
     /// Put a result into Create.
     Use(PathBuf),
 }
@@ -186,6 +188,10 @@ impl TrainingAction {
             Self::LookAtPrompt(_) => ("Show", "Look at the pictures of this prompt"),
             Self::ToggleGrid => ("Side by side", "All prompts at all steps side by side"),
             Self::Promote(_) => ("Make a result of this step", "Write the files of what it had learnt at this step"),
+            Self::Compare => (
+                "Compare in a grid…",
+                "A grid in Create of all kept steps, your prompts and several weights. Weight 0 is the untrained model",
+            ),
             Self::Use(_) => ("Use in Create", "Put it on in Create, and see there how it fits the model"),
         };
         Info { text, tooltip, shortcut: None }
@@ -261,6 +267,28 @@ impl TrainingDesk {
         }
         match &self.foresight {
             Foresight::Failed(error) => Some(error.sentence.clone()),
+            _ => None,
+        }
+    }
+
+    /// Why an act cannot be done now.
+    #[must_use]
+    pub fn cannot(&self, action: &TrainingAction) -> Option<String> {
+        let stage = self.run.as_ref().map(|run| &run.stage);
+        let waits = matches!(stage, Some(TrainingStage::Pausing | TrainingStage::Paused));
+        let goes = matches!(stage, Some(TrainingStage::Going | TrainingStage::Preparing(..)));
+        let unless = |can: bool, why: &str| (!can).then(|| why.to_owned());
+        match action {
+            TrainingAction::Begin if self.is_running() => Some("A training is running already".to_owned()),
+            TrainingAction::Begin => unless(self.run.is_none(), "Another training is shown").or_else(|| self.blocked()),
+            TrainingAction::Pause => unless(goes, "No training is running"),
+            TrainingAction::GoOn => unless(waits, "No training is paused"),
+            TrainingAction::Stop => unless(self.is_running(), "No training is running"),
+            TrainingAction::Resume => {
+                let can = self.past.is_some() || self.run.as_ref().is_some_and(TrainingRun::can_be_resumed);
+                unless(can && !self.is_running(), "There is no training to go on with")
+            }
+            TrainingAction::OpenTraining => unless(!self.is_running(), "A training is running"),
             _ => None,
         }
     }

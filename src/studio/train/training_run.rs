@@ -95,6 +95,8 @@ pub struct TrainingRun {
     pub files: Vec<PathBuf>,
     /// The step of which a result is being made.
     pub promoting: Option<u64>,
+    /// Whether the kept steps are being made ready to be compared.
+    pub is_gathering: bool,
     /// What is worth knowing.
     pub notices: Vec<String>,
     /// The prompt to try.
@@ -128,6 +130,7 @@ impl TrainingRun {
             saved: Vec::new(),
             files: Vec::new(),
             promoting: None,
+            is_gathering: false,
             notices: Vec::new(),
             awaited: 0,
             drawn: VecDeque::new(),

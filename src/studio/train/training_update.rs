@@ -1,16 +1,11 @@
 //! What the state does with acts and events of trainings.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use crate::domain::prompt::with_network;
-use crate::domain::training::{
-    DeskCommand, DeskEvent, Method, PRESETS, PastTraining, Sketch, TrainingCommand, TrainingConfig, TrainingEvent,
-};
-use crate::domain::{Command, ModelRef, Picture, UserError};
+use crate::domain::training::{DeskCommand, Method, PRESETS, Sketch, TrainingCommand, TrainingConfig, TrainingEvent};
+use crate::domain::{Command, ModelRef, UserError};
 use crate::studio::{DialogRequest, Effect, Place, State};
 
-use super::album::Numbered;
 use super::training_fields::field;
 use super::training_run::{DrawnPicture, TrainingRun, TrainingStage, numbered};
 use super::{Foresight, TrainTab, TrainingAction};
@@ -169,6 +164,7 @@ impl State {
                     return vec![Effect::Desk(DeskCommand::Promote { config, step })];
                 }
             }
+            TrainingAction::Compare => return self.compare_steps(),
             TrainingAction::Use(file) => {
                 if run.config.method == Method::Lora {
                     let folder = self.paths.loras_dir.clone();
@@ -183,7 +179,7 @@ impl State {
     }
 
     /// A setting was changed: it is remembered, and what it needs is worked out.
-    fn training_changed(&mut self) -> Vec<Effect> {
+    pub(super) fn training_changed(&mut self) -> Vec<Effect> {
         self.mark_dirty();
         self.train.training.foresee().into_iter().collect()
     }
@@ -253,7 +249,7 @@ impl State {
         self.started(run, true)
     }
 
-    fn started(&mut self, run: TrainingRun, resume: bool) -> Vec<Effect> {
+    pub(super) fn started(&mut self, run: TrainingRun, resume: bool) -> Vec<Effect> {
         let config = Box::new(run.config.clone());
         let desk = &mut self.train.training;
         desk.last = Some(run.config.output.clone());
@@ -264,7 +260,7 @@ impl State {
         effects
     }
 
-    fn look_back(&mut self) -> Vec<Effect> {
+    pub(super) fn look_back(&mut self) -> Vec<Effect> {
         let desk = &mut self.train.training;
         let Some(past) = desk.past.take().filter(|_| !desk.is_running()) else { return Vec::new() };
         let mut numbers = desk.numbers;
@@ -383,167 +379,6 @@ impl State {
         }
         self.notices.error(error);
         Vec::new()
-    }
-
-    /// Takes in what the thread that keeps trainings' files says.
-    pub fn on_desk_event(&mut self, event: DeskEvent) -> Vec<Effect> {
-        let desk = &mut self.train.training;
-        match event {
-            DeskEvent::Foreseen { ticket, forecast } => {
-                if ticket != desk.ticket {
-                    return Vec::new(); // about settings that were changed since
-                }
-                match forecast {
-                    Ok(forecast) => {
-                        let fits = desk.fits_to.take().is_some();
-                        let side_px = forecast.native_side_px;
-                        desk.foresight = Foresight::Known(forecast);
-                        if fits {
-                            desk.config.fit_to_side(side_px);
-                            return self.training_changed();
-                        }
-                    }
-                    Err(error) => desk.foresight = Foresight::Failed(error),
-                }
-            }
-            DeskEvent::Found { folder, past } => return self.found(&folder, past),
-            DeskEvent::Read { path: _, config } => match config {
-                Ok(config) => {
-                    desk.config = *config;
-                    desk.preset = None;
-                    desk.own = None;
-                    desk.prompts = desk.config.samples.prompts.join("\n");
-                    desk.name_taken = false;
-                    desk.fits_to = None;
-                    return self.training_changed();
-                }
-                Err(error) => self.notices.error(error),
-            },
-            DeskEvent::Written { path, result } => match result {
-                Ok(()) => self.notices.info("Saved", Some(path)),
-                Err(error) => self.notices.error(error),
-            },
-            DeskEvent::Shown { path, is_small, picture } => self.shown(&path, is_small, picture.ok()),
-            DeskEvent::Promoted { step, files } => {
-                let Some(run) = &mut desk.run else { return Vec::new() };
-                run.promoting = None;
-                match files {
-                    Ok(files) => {
-                        let first = files.first().cloned();
-                        run.files.retain(|file| !files.contains(file));
-                        run.files.extend(files);
-                        self.notices.info(format!("Step {step} is a result now"), first);
-                    }
-                    Err(error) => self.notices.error(error),
-                }
-            }
-            DeskEvent::Installed { file: _, name } => match name {
-                Ok(name) => return self.wear_result(&name),
-                Err(error) => self.notices.error(error),
-            },
-        }
-        Vec::new()
-    }
-
-    fn found(&mut self, folder: &Path, past: Result<Option<Box<PastTraining>>, UserError>) -> Vec<Effect> {
-        let desk = &mut self.train.training;
-        if desk.begins && folder == desk.config.output {
-            desk.begins = false;
-            return match past {
-                Ok(Some(past)) if past.last().is_some() => {
-                    desk.name_taken = true;
-                    desk.past = Some(past);
-                    Vec::new()
-                }
-                Ok(_) => {
-                    let run = TrainingRun::new(desk.config.clone());
-                    desk.past = None;
-                    self.started(run, false)
-                }
-                Err(error) => {
-                    self.notices.error(error);
-                    Vec::new()
-                }
-            };
-        }
-        let is_asked = desk.opens.take_if(|opens| opens == folder).is_some();
-        match past {
-            Ok(Some(past)) => {
-                // That of one that failed: what it had written is shown.
-                if let Some(run) = desk.run.as_mut().filter(|run| run.config.output == folder) {
-                    run.saved = past.checkpoints;
-                    run.files = past.files;
-                } else if is_asked {
-                    desk.past = Some(past);
-                    return self.look_back();
-                } else if !past.is_whole() {
-                    desk.past = Some(past);
-                }
-            }
-            Ok(None) if is_asked => {
-                let error = UserError::input("There is no training in this folder")
-                    .hint("choose the folder of one training, with its settings.toml")
-                    .path(folder);
-                self.notices.error(error);
-            }
-            Err(error) if is_asked => self.notices.error(error),
-            Ok(None) | Err(_) => {}
-        }
-        Vec::new()
-    }
-
-    fn shown(&mut self, path: &Path, is_small: bool, picture: Option<Arc<Picture>>) {
-        let desk = &mut self.train.training;
-        let number = desk.number();
-        // A picture that cannot be read is left out; where it is a training's own, its small one is shown.
-        let (Some(run), Some(picture)) = (&mut desk.run, picture) else { return };
-        run.asked.remove(path);
-        if is_small {
-            for row in run.rows.iter_mut().filter(|row| row.row.picture == path) {
-                row.picture = Some(Numbered { number, picture: Arc::clone(&picture) });
-            }
-        } else {
-            run.album.add_full(path.to_path_buf(), picture, number);
-        }
-    }
-
-    /// Puts a result on in Create, with the model that it was trained on.
-    fn wear_result(&mut self, name: &str) -> Vec<Effect> {
-        let Some(run) = &self.train.training.run else { return Vec::new() };
-        let model = run.config.model.clone();
-        self.place = Place::Create;
-        let mut effects = if self.draft.request.model == model { Vec::new() } else { self.choose_model(model) };
-        let prompt = with_network(&self.draft.request.prompt, name, 1.0, 1.0);
-        self.draft.request.prompt = prompt;
-        // The folder has a new file: how it fits is looked at anew.
-        self.adapters.model = None;
-        effects.extend(self.fit_adapters());
-        self.notices.info(format!("{name} is in the prompt. Under LoRAs stands how it fits"), None);
-        self.mark_dirty();
-        effects
-    }
-
-    /// A command could not be handed to the thread that keeps trainings' files.
-    pub fn on_desk_refused(&mut self, command: &DeskCommand, error: UserError) {
-        let desk = &mut self.train.training;
-        match command {
-            DeskCommand::Foresee { .. } => desk.foresight = Foresight::Nothing,
-            DeskCommand::Look(_) => (desk.begins, desk.opens) = (false, None),
-            DeskCommand::Promote { .. } => {
-                if let Some(run) = &mut desk.run {
-                    run.promoting = None;
-                }
-            }
-            DeskCommand::Show { path, .. } => {
-                // It is asked for again when it is looked at again.
-                if let Some(run) = &mut desk.run {
-                    run.asked.remove(path);
-                }
-                return;
-            }
-            _ => {}
-        }
-        self.notices.error(error);
     }
 }
 

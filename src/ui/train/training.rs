@@ -13,7 +13,7 @@ use super::{training_run, training_setup};
 /// The tab.
 pub fn training_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &mut Vec<Action>) {
     match &state.train.training.run {
-        Some(run) => training_run::run_ui(ui, state, run, textures, actions),
+        Some(run) => training_run::run_ui(ui, run, textures, actions),
         None => training_setup::setup_ui(ui, state, actions),
     }
 }

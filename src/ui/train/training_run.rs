@@ -4,7 +4,7 @@ use egui::{
     Align, CentralPanel, Frame, Id, Key, Layout, Margin, Panel, RichText, ScrollArea, Sense, TextEdit, Ui, vec2,
 };
 
-use crate::studio::{Action, HardRow, State, TrainingAction, TrainingRun, TrainingStage, duration_text};
+use crate::studio::{Action, HardRow, TrainingAction, TrainingRun, TrainingStage, duration_text};
 use crate::ui::textures::{TextureKey, Textures};
 use crate::ui::theme::{self, palette};
 use crate::ui::widgets::{Emphasis, button_ui, fit, hint_ui, picture_ui, problem_ui, progress_ui, snippet, tooltip};
@@ -14,7 +14,7 @@ use super::training_curves::curves_ui;
 use super::training_pictures::pictures_ui;
 
 /// The tab, while a training is shown.
-pub fn run_ui(ui: &mut Ui, state: &State, run: &TrainingRun, textures: &mut Textures, actions: &mut Vec<Action>) {
+pub fn run_ui(ui: &mut Ui, run: &TrainingRun, textures: &mut Textures, actions: &mut Vec<Action>) {
     let p = palette(ui);
     let narrow = ui.available_width() + theme::RAIL_WIDTH < theme::NARROW_BELOW;
     let frame = Frame::new().fill(p.panel).inner_margin(Margin { left: 16, right: 16, top: 10, bottom: 10 });
@@ -42,7 +42,7 @@ pub fn run_ui(ui: &mut Ui, state: &State, run: &TrainingRun, textures: &mut Text
         if run.is_running() {
             try_ui(ui, run, actions);
         } else {
-            results_ui(ui, state, run, actions);
+            results_ui(ui, run, actions);
         }
         pictures_ui(ui, run, textures, actions);
     });
@@ -238,7 +238,7 @@ fn try_ui(ui: &mut Ui, run: &TrainingRun, actions: &mut Vec<Action>) {
 }
 
 /// What was made, and of which steps more can be made.
-fn results_ui(ui: &mut Ui, state: &State, run: &TrainingRun, actions: &mut Vec<Action>) {
+fn results_ui(ui: &mut Ui, run: &TrainingRun, actions: &mut Vec<Action>) {
     if run.files.is_empty() && run.saved.is_empty() {
         return;
     }
@@ -260,7 +260,7 @@ fn results_ui(ui: &mut Ui, state: &State, run: &TrainingRun, actions: &mut Vec<A
                 let text = if others == 1 { "file for other programs" } else { "files for other programs" };
                 hint_ui(ui, format!("{others} {text} beside it: {}", snippet(&folder, 80))).on_hover_text(folder);
             }
-            saved_ui(ui, state, run, actions);
+            saved_ui(ui, run, actions);
         });
     });
 }
@@ -283,7 +283,7 @@ fn result_ui(ui: &mut Ui, file: &std::path::Path, actions: &mut Vec<Action>) {
 }
 
 /// Steps whose state is kept, to make results of.
-fn saved_ui(ui: &mut Ui, _state: &State, run: &TrainingRun, actions: &mut Vec<Action>) {
+fn saved_ui(ui: &mut Ui, run: &TrainingRun, actions: &mut Vec<Action>) {
     if run.saved.is_empty() {
         return;
     }
@@ -300,6 +300,17 @@ fn saved_ui(ui: &mut Ui, _state: &State, run: &TrainingRun, actions: &mut Vec<Ac
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, run.promoting.is_none(), &label));
             if response.clicked() {
                 actions.push(act(TrainingAction::Promote(*step)));
+            }
+        }
+        if run.can_be_compared() {
+            let info = TrainingAction::Compare.info();
+            let text = if run.is_gathering { "Making them ready…" } else { info.text };
+            let response = ui
+                .add_enabled_ui(!run.is_gathering, |ui| button_ui(ui, text, Emphasis::Normal, vec2(0.0, 0.0)))
+                .inner
+                .on_hover_text(info.tooltip);
+            if response.clicked() {
+                actions.push(act(TrainingAction::Compare));
             }
         }
     });
