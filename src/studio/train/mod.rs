@@ -1,6 +1,7 @@
 //! The Train place: a data set is made ready in one tab, something is learnt from it in the other.
 
 mod dataset;
+mod dataset_acts;
 mod dataset_events;
 mod dataset_form;
 mod dataset_hand;
