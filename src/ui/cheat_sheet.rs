@@ -27,8 +27,11 @@ pub fn cheat_sheet_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
             // What makes pictures has about as many keys as what looks at them.
             let (left, right) = titles.split_at(titles.len() / 2);
             ui.columns(2, |columns| {
-                left.iter().for_each(|title| keys_ui(&mut columns[0], title));
-                right.iter().for_each(|title| keys_ui(&mut columns[1], title));
+                for (titles, column) in [left, right].into_iter().zip(columns) {
+                    for title in titles {
+                        keys_ui(column, title);
+                    }
+                }
             });
         });
         ui.add_space(2.0 * theme::UNIT);
