@@ -7,7 +7,7 @@ mod dataset_prepare;
 mod dataset_problems;
 mod training;
 
-use egui::{CentralPanel, Color32, Frame, Margin, Panel, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2};
+use egui::{CentralPanel, Frame, Margin, Panel, Role, Ui};
 
 use crate::studio::{Action, DatasetAction, State, TrainAction, TrainTab};
 
