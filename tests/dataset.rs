@@ -355,3 +355,41 @@ fn what_was_done_by_hand_stays_when_it_is_prepared_again() {
     let report = printed(&dataset(&["prepare", out.to_str().unwrap(), "--out", other.to_str().unwrap(), "--json"]));
     assert_eq!((&report["rows"], &report["rows_excluded"]), (&Value::from(rows.len() - 1), &Value::from(1)));
 }
+
+#[test]
+fn captions_are_the_old_ones_or_the_new_ones_whenever_the_power_fails() {
+    const ROWS: usize = 20_000;
+    let home = TempDir::new().unwrap();
+    let dir = home.path().join("set");
+    fs::create_dir(&dir).unwrap();
+    picture(1, 64, 64).save(dir.join("a.png")).unwrap();
+    let path = dir.join("metadata.jsonl");
+    let line = |colour: &str| format!("{{\"file_name\":\"a.png\",\"text\":\"a {colour} dress\"}}\n");
+    fs::write(&path, line("red").repeat(ROWS)).unwrap();
+    let mut colours = ["red", "blue"];
+    // Killed earlier and later, until a run gets through.
+    for wait_ms in (0..).map(|turn: u64| turn * turn * 5) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_atelier"))
+            .args(["dataset", "replace", dir.to_str().unwrap(), colours[0], colours[1]])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), ROWS);
+        let all = |colour: &str| text.lines().all(|line| line.contains(&format!("\"a {colour} dress\"")));
+        let is_new = all(colours[1]);
+        assert!(is_new || all(colours[0]), "some are old and some are new");
+        if is_new {
+            colours.reverse();
+        }
+        if ended.is_some_and(|status| status.success()) {
+            assert!(is_new);
+            return;
+        }
+    }
+}

@@ -115,19 +115,14 @@ impl FontProvider for Provider {
     fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
         let wanted = request.cluster.chars().next()?;
         let known = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(&wanted).cloned();
-        match known {
-            Some(face) => face.map(|Face { name, bytes }| FontInsert {
-                name,
-                data: FontData::from_static(bytes),
-                families: Vec::new(),
-            }),
-            None => {
-                let asked = self.asked.get_or_init(|| look_on_a_thread(Arc::clone(&self.shared), self.ctx.clone()));
-                // Without room or thread the box stays.
-                let _ = asked.try_send(wanted);
-                None
-            }
-        }
+        let Some(face) = known else {
+            let asked = self.asked.get_or_init(|| look_on_a_thread(Arc::clone(&self.shared), self.ctx.clone()));
+            // Without room or thread the box stays.
+            let _ = asked.try_send(wanted);
+            return None;
+        };
+        let Face { name, bytes } = face?;
+        Some(FontInsert { name, data: FontData::from_static(bytes), families: Vec::new() })
     }
 }
 

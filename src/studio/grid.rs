@@ -1,6 +1,6 @@
 //! [`GridAction`]: writing a grid: which fields differ along its axes, by which values, and what that amounts to.
 
-use crate::domain::grid::{Axes, Axis, Choices, Field, Grid, work};
+use crate::domain::grid::{Axes, Axis, Choices, Field, Grid};
 use crate::domain::{ModelRef, UserError};
 
 use super::grid_run::GridRun;
@@ -187,7 +187,7 @@ impl State {
                 let axes = Axes { x: x.clone(), y: of(y), z: of(z) };
                 let grid = Grid { base: self.styled_request().into_owned(), axes };
                 problems = grid.problems(&|model| self.family_of(model));
-                let secs = self.secs_per_work(&grid.base.model).map(|secs| secs * grid.work());
+                let secs = self.secs_of_grid(&grid);
                 problems.is_empty().then(|| GridPlan { pictures: grid.axes.cells(), secs, grid })
             }
             _ => None,
@@ -196,13 +196,9 @@ impl State {
         self.grids.check = GridCheck { axes, problems, plan };
     }
 
-    /// How long a unit of work took for the last picture of this session that the model made.
-    fn secs_per_work(&self, model: &ModelRef) -> Option<f64> {
-        let is_one = |request: &crate::domain::GenerateRequest| request.model == *model;
-        let mut made = self.film.items().map(|item| &item.recipe);
-        let last =
-            made.find(|recipe| recipe.grid.is_none() && is_one(&recipe.request) && work(&recipe.request) > 0.0)?;
-        Some(last.elapsed_secs / work(&last.request))
+    /// How long all pictures will take, where that is known of each.
+    fn secs_of_grid(&self, grid: &Grid) -> Option<f64> {
+        (0..grid.axes.cells()).map(|cell| self.estimate_of(&grid.cell(cell).ok()?).secs).sum()
     }
 
     fn use_grid(&mut self) -> Vec<Effect> {

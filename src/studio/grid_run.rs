@@ -319,16 +319,4 @@ mod tests {
         act(&mut state, GridAction::Field(0, field("sampler")));
         assert_eq!(state.grids.axes[0].text, "");
     }
-
-    #[test]
-    fn the_cost_is_judged_by_the_last_picture_of_the_model() {
-        let mut state = state();
-        let made = super::super::tests::generate(&mut state).expect("sent");
-        finish(&mut state, &made, Ok(entry(1, "one")));
-        act(&mut state, GridAction::Open);
-        act(&mut state, GridAction::Field(0, crate::domain::grid::Field::of_name("seed")));
-        act(&mut state, GridAction::Values(0, "1-5".into()));
-        let secs = state.grids.check.plan.as_ref().and_then(|plan| plan.secs).expect("one was made");
-        assert!((secs - 5.0).abs() < 1e-9, "five times one second, not {secs}");
-    }
 }

@@ -99,7 +99,7 @@ impl State {
                 let Some(of) = self.variations.of.take() else { return Vec::new() };
                 let Variations { of: _, count, strength } = self.variations;
                 let variation = Some(Variation { seed: self.seeds.draw(), strength });
-                return self.enqueue(GenerateRequest { variation, count, ..*of });
+                return self.enqueue(GenerateRequest { count, variation, ..*of });
             }
             VariationAction::Close => self.variations.of = None,
         }

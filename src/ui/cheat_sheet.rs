@@ -27,8 +27,11 @@ pub fn cheat_sheet_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
             // What makes pictures has about as many keys as what looks at them.
             let (left, right) = titles.split_at(titles.len() / 2);
             ui.columns(2, |columns| {
-                left.iter().for_each(|title| keys_ui(&mut columns[0], title));
-                right.iter().for_each(|title| keys_ui(&mut columns[1], title));
+                for (titles, column) in [left, right].into_iter().zip(columns) {
+                    for title in titles {
+                        keys_ui(column, title);
+                    }
+                }
             });
         });
         ui.add_space(2.0 * theme::UNIT);
@@ -44,13 +47,18 @@ pub fn cheat_sheet_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
 fn keys_ui(ui: &mut Ui, title: &str) {
     let p = palette(ui);
     ui.label(RichText::new(title).text_style(theme::label()).color(p.text_dim));
-    Grid::new(title).num_columns(2).spacing(vec2(16.0, 2.0)).min_row_height(22.0).show(ui, |ui| {
-        for (_, shortcut, action) in shortcuts().filter(|(scope, ..)| scope.title() == title) {
-            let info = action.info();
-            ui.label(RichText::new(shortcut.to_string()).monospace().color(p.text_dim));
-            ui.label(RichText::new(info.text).color(p.text)).on_hover_text(info.tooltip);
-            ui.end_row();
-        }
-    });
+    Grid::new(title)
+        .num_columns(2)
+        .min_col_width(theme::KEYS_WIDTH)
+        .spacing(vec2(16.0, 2.0))
+        .min_row_height(22.0)
+        .show(ui, |ui| {
+            for (_, shortcut, action) in shortcuts().filter(|(scope, ..)| scope.title() == title) {
+                let info = action.info();
+                ui.label(RichText::new(shortcut.to_string()).monospace().color(p.text_dim));
+                ui.label(RichText::new(info.text).color(p.text)).on_hover_text(info.tooltip);
+                ui.end_row();
+            }
+        });
     ui.add_space(3.0 * theme::UNIT);
 }

@@ -1,8 +1,8 @@
 //! The list at the left of the gallery: all pictures, the starred ones, and the collections.
 
 use egui::{
-    Align, Align2, Color32, FontId, Frame, Id, Key, Label, Layout, Margin, Rect, RichText, Role, ScrollArea, Sense,
-    TextEdit, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align, Align2, Color32, FontId, Frame, Id, Key, Label, Layout, Margin, Rect, Response, RichText, Role, ScrollArea,
+    Sense, TextEdit, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::domain::Collection;
@@ -44,14 +44,11 @@ fn list_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     match &shelves.naming {
         Some(naming) if !matches!(naming.what, Named::Again(_) | Named::Search(_)) => naming_ui(ui, naming, actions),
         _ => {
-            ui.add_space(theme::UNIT);
-            let new = Action::Gallery(GalleryAction::Name(Named::Empty));
-            action_button_ui(ui, &new, Emphasis::Quiet, vec2(ui.available_width(), theme::CONTROL_HEIGHT), actions);
+            act_ui(ui, Icon::Plus, Action::Gallery(GalleryAction::Name(Named::Empty)), actions);
         }
     }
     ui.add_space(2.0 * theme::UNIT);
-    let wide = vec2(ui.available_width(), theme::CONTROL_HEIGHT);
-    action_button_ui(ui, &ImportAction::ChooseFolder.into(), Emphasis::Quiet, wide, actions);
+    act_ui(ui, Icon::Folder, ImportAction::ChooseFolder.into(), actions);
 }
 
 fn collection_ui(ui: &mut Ui, state: &State, collection: &Collection, actions: &mut Vec<Action>) {
@@ -96,7 +93,7 @@ fn named_ui(ui: &mut Ui, action: GalleryAction, emphasis: Emphasis, name: &str, 
     }
 }
 
-/// A line of the list.
+/// A line of the list that shows other pictures.
 fn shelf_ui(
     ui: &mut Ui,
     icon: Icon,
@@ -107,9 +104,26 @@ fn shelf_ui(
     action: GalleryAction,
     actions: &mut Vec<Action>,
 ) {
+    let response = line_ui(ui, icon, name, count, chosen);
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, chosen, name));
+    if response.on_hover_text(tooltip).clicked() {
+        actions.push(Action::Gallery(action));
+    }
+}
+
+/// A line of the list that does something.
+fn act_ui(ui: &mut Ui, icon: Icon, action: Action, actions: &mut Vec<Action>) {
+    let info = action.info();
+    let response = line_ui(ui, icon, info.text, None, false);
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, info.text));
+    if response.on_hover_text(tooltip(&info)).clicked() {
+        actions.push(action);
+    }
+}
+
+fn line_ui(ui: &mut Ui, icon: Icon, name: &str, count: Option<usize>, chosen: bool) -> Response {
     let p = palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), theme::CONTROL_HEIGHT), Sense::click());
-    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, chosen, name));
     let (fill, colour) = match (chosen, response.hovered()) {
         (true, _) => (p.field, p.text),
         (false, true) => (p.field_pressed, p.text),
@@ -136,9 +150,7 @@ fn shelf_ui(
         ..egui::text::LayoutJob::simple_singleline(name.to_owned(), FontId::proportional(13.5), colour)
     });
     ui.painter().galley(pos2(text_rect.left(), rect.center().y - text.size().y / 2.0), text, colour);
-    if response.on_hover_text(tooltip).clicked() {
-        actions.push(Action::Gallery(action));
-    }
+    response
 }
 
 /// The field for a name, in its place in the list.

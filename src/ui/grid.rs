@@ -138,15 +138,12 @@ fn bottom_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     if check.problems.is_empty() {
         problem_ui(ui, blocked.as_deref());
     }
-    let pictures = match &check.plan {
-        Some(plan) => {
-            ui.label(RichText::new(plan_text(plan)).color(palette(ui).text_dim));
-            count_text(plan.pictures)
-        }
-        None => {
-            hint_ui(ui, format!("Up to {MAX_CELLS} pictures"));
-            "the grid".to_owned()
-        }
+    let pictures = if let Some(plan) = &check.plan {
+        ui.label(RichText::new(plan_text(plan)).color(palette(ui).text_dim));
+        count_text(plan.pictures)
+    } else {
+        hint_ui(ui, format!("Up to {MAX_CELLS} pictures"));
+        "the grid".to_owned()
     };
     ui.add_space(theme::UNIT);
     ui.horizontal(|ui| {

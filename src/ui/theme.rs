@@ -77,6 +77,8 @@ pub const TEXT_WIDTH: f32 = 640.0;
 pub const CARDS_WIDTH: f32 = 760.0;
 /// Room for a button beside a card's text.
 pub const CARD_BUTTON_WIDTH: f32 = 132.0;
+/// Width of the keys of an act, where many stand below each other.
+pub const KEYS_WIDTH: f32 = 96.0;
 /// Between the edge of a dialog and what stands in it.
 pub const DIALOG_MARGIN: f32 = 3.0 * UNIT;
 /// Width of the dialog in which a grid is written.

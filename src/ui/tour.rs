@@ -49,13 +49,12 @@ pub fn tour_ui(ctx: &Context, state: &State, narrow: bool, actions: &mut Vec<Act
             ui.label(RichText::new(step.title()).font(theme::semibold(15.0)).color(p.text));
             ui.add(egui::Label::new(RichText::new(step.advice()).color(p.text_dim)).wrap());
             ui.add_space(theme::UNIT);
-            ui.horizontal(|ui| match step.next() {
-                Some(_) => {
+            ui.horizontal(|ui| {
+                if step.next().is_some() {
                     let next = ShellAction::NextTourStep.into();
                     action_button_ui(ui, &next, Emphasis::Normal, vec2(0.0, 0.0), actions);
                     action_button_ui(ui, &ShellAction::EndTour.into(), Emphasis::Quiet, vec2(0.0, 0.0), actions);
-                }
-                None => {
+                } else {
                     let done = button_ui(ui, "Done", Emphasis::Normal, vec2(0.0, 0.0));
                     if done.on_hover_text(tooltip(&ShellAction::EndTour.info())).clicked() {
                         actions.push(ShellAction::EndTour.into());

@@ -173,7 +173,6 @@ pub fn progress_ui(ui: &mut Ui, fraction: f32, name: &str) {
 }
 
 /// The frame of what lies over the window and has the keyboard.
-#[must_use]
 pub fn sheet_frame(ctx: &egui::Context) -> egui::Frame {
     egui::Frame::popup(&ctx.global_style()).inner_margin(4.0 * theme::UNIT)
 }

@@ -44,6 +44,9 @@ fn written(settings: Settings) -> Bench {
     let mut bench = Bench::with(settings, [1280.0, 800.0]);
     bench.press(Modifiers::COMMAND, Key::Enter);
     let job = bench.sent_job().expect("a job was sent");
+    for step in 1..=20 {
+        bench.step(job.id, step, 20);
+    }
     bench.finish(&job, 1);
     bench.click("Grid…");
     choose(&mut bench, "down", "Sampler");
@@ -56,8 +59,8 @@ fn a_grid_is_written_with_a_live_check_and_made_cell_by_cell() {
     let mut bench = written(Settings::default());
     assert!(bench.has("3 values: Guidance 1, Guidance 4, Guidance 7"));
     assert!(bench.has("2 values: Euler, DDIM"));
-    // The last picture took 4.2 s at a guidance of 4: two of six cells are without it, and half as much work.
-    assert!(bench.has("3 × 2 = 6 pictures, about 21 s"));
+    // A step took 0.25 s at a guidance of 4: two of six cells are without it, and half as much work.
+    assert!(bench.has("3 × 2 = 6 pictures, about 25 s"));
 
     // What is wrong is said while it is typed, and nothing can be made.
     type_text(&mut bench, "Values: across", "1, many");
@@ -89,7 +92,7 @@ fn a_grid_is_written_with_a_live_check_and_made_cell_by_cell() {
     // The sheet is shown, and its axes can be taken up again.
     bench.click("Use this grid…");
     assert_eq!(bench.state().grids.axes[0].text, "2, 6");
-    assert!(bench.has("2 × 2 = 4 pictures, about 17 s"));
+    assert!(bench.has("2 × 2 = 4 pictures, about 20 s"));
     bench.press(Modifiers::NONE, Key::Escape);
     assert!(!bench.state().grids.is_open);
 }
@@ -126,7 +129,7 @@ fn all_samplers_are_filled_in_and_an_axis_is_left_out_again() {
     bench.click("All: down");
     assert_eq!(bench.state().grids.axes[1].text, "dpmpp_2m, ddim, euler");
     choose(&mut bench, "down", "Nothing");
-    assert!(bench.has("3 pictures, about 11 s"), "4.2 s × 2.5");
+    assert!(bench.has("3 pictures, about 13 s"), "5 s × 2.5");
     choose(&mut bench, "across", "Nothing");
     assert!(bench.has("Choose what is to differ"));
     bench.click("Close");

@@ -12,7 +12,7 @@ use crate::domain::{GenerateRequest, Hires, InitImage, ModelRef, SamplerId, Sche
 const HIRES_STRENGTH: f64 = 0.45;
 /// How far a picture that a grid begins with is taken back to noise: it stays recognisable.
 const INIT_STRENGTH: f64 = 0.6;
-/// What stands for "none of them" among files and LoRAs.
+/// What stands for "none of them" among files and adapters.
 const NONE: &str = "none";
 
 /// Something that an axis can vary.

@@ -237,26 +237,4 @@ impl Grid {
             (a, b) => a.or(b),
         };
     }
-
-    /// How much work it is, in a unit of its own: see [`work`].
-    #[must_use]
-    pub fn work(&self) -> f64 {
-        (0..self.axes.cells().min(MAX_CELLS))
-            .filter_map(|cell| self.cell(cell).ok())
-            .map(|request| work(&request))
-            .sum()
-    }
-}
-
-/// Roughly how much work a request's picture is: px times evaluations of the network. Two requests to one model can be
-/// compared by it.
-#[must_use]
-pub fn work(request: &GenerateRequest) -> f64 {
-    let steps = f64::from(request.num_inference_steps);
-    let prompts = if request.guidance_scale > 1.0 { 2.0 } else { 1.0 };
-    let px = f64::from(request.width_px) * f64::from(request.height_px);
-    let share = request.init.as_ref().map_or(1.0, |init| init.strength);
-    let larger = request.upscale.map_or(1.0, |scale| scale * scale);
-    let second = request.hires.map_or(0.0, |hires| hires.scale * hires.scale * hires.strength);
-    px * steps * prompts * (share * larger + second)
 }

@@ -334,19 +334,6 @@ fn labels_are_for_people() {
 }
 
 #[test]
-fn work_counts_px_and_evaluations() {
-    let plain = GenerateRequest { guidance_scale: 1.0, ..GenerateRequest::default() };
-    let guided = GenerateRequest { guidance_scale: 4.0, ..plain.clone() };
-    let larger = GenerateRequest { width_px: 256, ..plain.clone() };
-    assert_eq!(work(&guided), 2.0 * work(&plain));
-    assert_eq!(work(&larger), 2.0 * work(&plain));
-    let two = GenerateRequest { hires: Some(Hires { scale: 2.0, strength: 0.5 }), ..plain.clone() };
-    assert_eq!(work(&two), 3.0 * work(&plain));
-    let three = grid_of(plain.clone(), axis("steps", "20, 40"), None, None);
-    assert_eq!(three.work(), 3.0 * work(&plain));
-}
-
-#[test]
 fn a_flagged_picture_flags_the_sheet_and_times_add_up() {
     let grid = grid_of(full(), axis("steps", "1-3"), None, None);
     let verdict = |flagged, score| Some(Verdict { flagged, score });

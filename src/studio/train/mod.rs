@@ -3,6 +3,7 @@
 mod album;
 mod curves;
 mod dataset;
+mod dataset_acts;
 mod dataset_events;
 mod dataset_form;
 mod dataset_hand;

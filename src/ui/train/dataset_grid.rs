@@ -205,7 +205,7 @@ fn text_ui(ui: &mut Ui, hand: &DatasetInHand, card: &Card<'_>, area: Rect, actio
     let foot = Rect::from_min_max(egui::pos2(area.left(), area.bottom() - foot_height), area.max);
     ui.scope_builder(UiBuilder::new().max_rect(foot).layout(layout), |ui| {
         if is_excluded {
-            ui.label(RichText::new("Excluded").small().color(p.accent));
+            ui.label(RichText::new("Excluded").small().color(p.text_dim));
         }
         let Some(tokens) = card.tokens else { return };
         let is_long = tokens > MAX_TOKENS;

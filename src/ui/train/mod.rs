@@ -13,7 +13,7 @@ mod training_pictures;
 mod training_run;
 mod training_setup;
 
-use egui::{CentralPanel, Color32, Frame, Margin, Panel, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2};
+use egui::{CentralPanel, Frame, Margin, Panel, Role, Ui};
 
 use crate::studio::{Action, DatasetAction, State, TrainAction, TrainTab};
 

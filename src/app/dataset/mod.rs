@@ -1,7 +1,8 @@
 //! The data sets' thread: it reads them, looks their captions through, writes changed rows, and has the long work done on
 //! a thread beside it, so that captions and thumbnails go on meanwhile.
 
-#[path = "dataset_work.rs"]
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::VecDeque;
@@ -372,7 +373,3 @@ fn thumbnail(path: &Path) -> Result<Picture> {
     let rgba = small.pixels().flat_map(|px| [px[0], px[1], px[2], u8::MAX]).collect();
     Ok(Picture { width_px: small.width(), height_px: small.height(), rgba })
 }
-
-#[cfg(test)]
-#[path = "dataset_tests.rs"]
-mod tests;
