@@ -99,7 +99,8 @@ fn open_window(begun: Instant) -> Result<()> {
     app::run(&launch, move |wake: Wake| {
         let (for_engine, for_models) = (Arc::clone(&wake), Arc::clone(&wake));
         let (for_batch, for_queue) = (Arc::clone(&wake), Arc::clone(&wake));
-        let named = pictures.clone();
+        let (for_desk, for_dataset) = (Arc::clone(&wake), Arc::clone(&wake));
+        let (named, for_dataset_paths) = (pictures.clone(), pictures.clone());
         let engine = engine::spawn(
             JobKeeper::new(pictures.clone()),
             Box::new(move || Assets::find(named.loras_dir.clone(), named.embeddings_dir.clone(), &named.wildcards_dir)),
@@ -113,9 +114,18 @@ fn open_window(begun: Instant) -> Result<()> {
             queue: library::queue::spawn(pictures.clone(), Box::new(move || for_queue()))?,
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,
+            desk: engine::desk::spawn(Box::new(move || for_desk()))?,
+            dataset: app::spawn_dataset(for_dataset_paths, count_tokens()?, Arc::new(move || for_dataset()))?,
             models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,
         })
     })
+}
+
+/// Counts a caption's tokens as CLIP reads them, start and end included.
+fn count_tokens() -> Result<app::CountTokens> {
+    let tokenizer = models::clip_tokenizer()?;
+    // No text makes it fail; one that did would be counted as one that is read.
+    Ok(Box::new(move |caption| tokenizer.ids(caption).map_or(0, |ids| u32::try_from(ids.len()).unwrap_or(u32::MAX))))
 }
 
 /// Makes the pool of the kernels as large as the user wants it. It cannot be changed once it is there.

@@ -7,6 +7,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use atelier::dataset::Metadata;
+use atelier::domain::dataset::RowChange;
+use atelier::domain::{GenerateRequest, ImageFormat, Picture, Recipe};
+use atelier::library::{Index, Paths, encode_picture};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -243,4 +247,149 @@ fn people_are_told_what_to_do() {
     assert!(out.contains("8 rows of 10") && out.contains("articleType: Dresses 5, Shirts 3"), "{out}");
     assert!(notes.contains("styles.csv, line 3: ") && notes.contains("6.jpg is not there"), "{notes}");
     assert!(notes.contains("1 pictures that are there twice: keep one of them"), "{notes}");
+}
+
+/// The pictures of a home, with these prompts, in a collection named "Red things".
+fn collection(home: &Path, prompts: &[&str]) {
+    let paths = Paths::below(home);
+    fs::create_dir_all(&paths.pictures_dir).unwrap();
+    let mut index = Index::open(&paths).unwrap();
+    let mut ids = Vec::new();
+    for (number, prompt) in prompts.iter().enumerate() {
+        let request = GenerateRequest { prompt: (*prompt).to_owned(), ..GenerateRequest::default() };
+        let recipe = Recipe { request, version: "Atelier 0.1.0".to_owned(), ..Recipe::default() };
+        let rgba = [number as u8 * 40, 80, 120, 255].repeat(64 * 48);
+        let picture = Picture { width_px: 64, height_px: 48, rgba };
+        let path = paths.pictures_dir.join(format!("{number}.png"));
+        fs::write(&path, encode_picture(&picture, Some(&recipe), ImageFormat::Png).unwrap()).unwrap();
+        ids.push(index.insert(&path).unwrap().id);
+    }
+    let red = index.create_collection("Red things", None).unwrap();
+    index.collect(red, &ids).unwrap();
+}
+
+#[test]
+fn a_collection_of_the_gallery_is_a_data_set() {
+    let (home, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    collection(home.path(), &["a (red:1.2) dress <lora:ink:0.5>", "a red boot"]);
+    let out = out.path().join("prepared");
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_atelier"))
+            .arg("dataset")
+            .args(arguments)
+            .env("ATELIER_HOME", home.path())
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap()
+    };
+    let prepare = ["prepare", "--collection", "red THINGS", "--out", out.to_str().unwrap(), "--size", "32", "--json"];
+    let report = printed(&run(&prepare));
+    assert_eq!((&report["kind"], &report["rows"]), (&Value::from("collection"), &Value::from(2)));
+    let metadata = fs::read_to_string(out.join("metadata.jsonl")).unwrap();
+    assert!(metadata.contains("\"a red dress\"") && metadata.contains("\"a red boot\""), "{metadata}");
+    assert!(fs::read_to_string(out.join("cleaned.csv")).unwrap().contains("a (red:1.2) dress <lora:ink:0.5>"));
+    let report = printed(&run(&["check", "--collection", "Red things", "--size", "49", "--json"]));
+    assert_eq!(report["problem_counts"]["too_small"], 2);
+    for (arguments, said) in [
+        (vec!["check", "--collection", "Blue things"], "the collections are Red things"),
+        (vec!["check"], "SOURCE"),
+        (vec!["check", ".", "--collection", "Red things"], "cannot be used with"),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn what_was_done_by_hand_stays_when_it_is_prepared_again() {
+    let home = TempDir::new().unwrap();
+    let (source, out) = (home.path().join("fashion"), home.path().join("out"));
+    fashion(&source);
+    let arguments = ["prepare", source.to_str().unwrap(), "--out", out.to_str().unwrap(), "--size", "64", "--json"];
+    printed(&dataset(&arguments));
+    let path = out.join("metadata.jsonl");
+    let before = fs::read_to_string(&path).unwrap();
+    let mut metadata = Metadata::open(&path, "text").unwrap();
+    let change = |line: u64, caption: &str, is_excluded| RowChange {
+        line,
+        name: format!("images/{line}.jpg"),
+        caption: caption.to_owned(),
+        is_excluded,
+    };
+    metadata
+        .change(&[change(1, "by hand", false), change(2, "Red Fall Women Dresses, Red Dress, with belt", true)])
+        .unwrap();
+    metadata.save().unwrap();
+    let report = printed(&dataset(&[&arguments[..], &["--caption", "{articleType}"]].concat()));
+    assert_eq!((&report["rows_kept_by_hand"], &report["made"]), (&Value::from(2), &Value::from(0)));
+    let text = fs::read_to_string(&path).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["text"], &rows[0]["edited"]), (&Value::from("by hand"), &Value::from(true)));
+    assert_eq!((&rows[1]["text"], &rows[1]["excluded"]), (&Value::from("Dresses"), &Value::from(true)));
+    assert_eq!(rows.len(), before.lines().count());
+    // As it is typed: what would change, what changes, and what cannot.
+    let dir = out.to_str().unwrap();
+    let said = |arguments: &[&str]| String::from_utf8_lossy(&dataset(arguments).stdout).into_owned();
+    assert!(said(&["replace", dir, "HAND", "foot", "--dry-run"]).contains("1 of 8 captions would be changed"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    assert!(said(&["replace", dir, "HAND", "foot"]).ends_with("1 of 8 captions are changed\n"));
+    assert!(said(&["replace", dir, "FOOT", "x", "--match-case"]).contains("0 of 8"));
+    assert!(fs::read_to_string(&path).unwrap().contains("\"by foot\""));
+    assert!(said(&["exclude", dir, "images/3.jpg", "images/4.jpg"]).contains("2 rows are left out"));
+    assert!(said(&["exclude", dir, "images/3.jpg", "images/4.jpg", "--undo"]).contains("2 rows are learnt from again"));
+    for (arguments, why) in [
+        (vec!["exclude", dir, "images/33.jpg"], "did you mean images/3.jpg?"),
+        (vec!["replace", dir, "", "x"], "is empty"),
+        (vec!["replace", source.to_str().unwrap(), "a", "b"], "cannot be changed"),
+    ] {
+        let output = dataset(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{arguments:?}: {output:?}");
+    }
+    // Neither a check nor another preparation counts what is excluded.
+    let report = printed(&dataset(&["check", out.to_str().unwrap(), "--json"]));
+    assert_eq!(report["rows"], rows.len() - 1);
+    let other = home.path().join("other");
+    let report = printed(&dataset(&["prepare", out.to_str().unwrap(), "--out", other.to_str().unwrap(), "--json"]));
+    assert_eq!((&report["rows"], &report["rows_excluded"]), (&Value::from(rows.len() - 1), &Value::from(1)));
+}
+
+#[test]
+fn captions_are_the_old_ones_or_the_new_ones_whenever_the_power_fails() {
+    const ROWS: usize = 20_000;
+    let home = TempDir::new().unwrap();
+    let dir = home.path().join("set");
+    fs::create_dir(&dir).unwrap();
+    picture(1, 64, 64).save(dir.join("a.png")).unwrap();
+    let path = dir.join("metadata.jsonl");
+    let line = |colour: &str| format!("{{\"file_name\":\"a.png\",\"text\":\"a {colour} dress\"}}\n");
+    fs::write(&path, line("red").repeat(ROWS)).unwrap();
+    let mut colours = ["red", "blue"];
+    // Killed earlier and later, until a run gets through.
+    for wait_ms in (0..).map(|turn: u64| turn * turn * 5) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_atelier"))
+            .args(["dataset", "replace", dir.to_str().unwrap(), colours[0], colours[1]])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), ROWS);
+        let all = |colour: &str| text.lines().all(|line| line.contains(&format!("\"a {colour} dress\"")));
+        let is_new = all(colours[1]);
+        assert!(is_new || all(colours[0]), "some are old and some are new");
+        if is_new {
+            colours.reverse();
+        }
+        if ended.is_some_and(|status| status.success()) {
+            assert!(is_new);
+            return;
+        }
+    }
 }

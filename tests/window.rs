@@ -19,6 +19,8 @@ mod window {
     mod shell;
     mod timeline;
     mod tour;
+    mod train_dataset;
+    mod training;
     mod viewer;
     mod whole;
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::studio::{DialogAnswer, DialogRequest, ZIP_NAME};
+use crate::studio::{DatasetDialog, DialogAnswer, DialogRequest, ZIP_NAME};
 
 /// Takes the answer of a dialog, from any thread.
 pub type Answer = Box<dyn FnOnce(DialogAnswer) + Send>;
@@ -50,7 +50,25 @@ fn open(request: &DialogRequest, folder: &Path) -> DialogAnswer {
             .set_title("Open a table")
             .add_filter("Tables", &["txt", "csv", "tsv", "jsonl", "ndjson", "json"])
             .pick_file(),
+        DialogRequest::TrainingSettings => {
+            dialog.set_title("Open a training's settings").add_filter("Settings", &["toml"]).pick_file()
+        }
+        DialogRequest::SaveTrainingSettings => dialog
+            .set_title("Save the training's settings")
+            .set_file_name("training.toml")
+            .add_filter("Settings", &["toml"])
+            .save_file(),
+        DialogRequest::TrainingFolder => dialog.set_title("Open a training's folder").pick_folder(),
+        DialogRequest::TrainingDataset => dialog.set_title("Choose pictures with captions").pick_folder(),
         DialogRequest::Styles => dialog.set_title("Import styles").add_filter("Styles", &["csv", "json"]).pick_file(),
+        DialogRequest::Dataset(DatasetDialog::Folder) => dialog.set_title("Open a data set's folder").pick_folder(),
+        DialogRequest::Dataset(DatasetDialog::Table) => dialog
+            .set_title("Open a data set's table")
+            .add_filter("Tables", &["csv", "json", "jsonl", "ndjson"])
+            .pick_file(),
+        DialogRequest::Dataset(DatasetDialog::Target) => {
+            dialog.set_title("Choose a folder for the prepared data set").pick_folder()
+        }
         DialogRequest::PicturesFolder => dialog.set_title("Choose a folder for pictures").pick_folder(),
         DialogRequest::ImportFolder => dialog.set_title("Import the pictures of a folder").pick_folder(),
         DialogRequest::CopyOut(_) => dialog.set_title("Choose a folder for the copies").pick_folder(),

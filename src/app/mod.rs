@@ -3,6 +3,7 @@
 
 mod attention;
 mod batch;
+mod dataset;
 mod desktop;
 mod dialogs;
 mod display;
@@ -17,11 +18,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::domain::{Result, Settings, UserError};
-use crate::engine::{EngineHandle, ModelsHandle};
+use crate::engine::{DeskHandle, EngineHandle, ModelsHandle};
 use crate::library::{LibraryHandle, Paths, QueueHandle};
 use crate::studio::Catalog;
 
 pub use batch::{BatchHandle, spawn as spawn_batch};
+pub use dataset::{CountTokens, DatasetHandle, spawn as spawn_dataset};
 pub use desktop::{Desktop, NativeDesktop};
 pub use dialogs::{Answer, Dialogs, NativeDialogs};
 pub use window::{App, Parts};
@@ -41,6 +43,10 @@ pub struct Handles {
     pub models: ModelsHandle,
     /// To the thread that reads tables and writes down what became of their rows.
     pub batch: BatchHandle,
+    /// To the thread that keeps the files of trainings.
+    pub desk: DeskHandle,
+    /// To the thread that reads, prepares and changes data sets.
+    pub dataset: DatasetHandle,
 }
 
 /// What the window starts with.
@@ -100,10 +106,12 @@ pub fn run(launch: &Launch, make_handles: impl FnOnce(Wake) -> Result<Handles>) 
             Ok(App::new(ctx, launch.clone(), parts, Rc::clone(&leftover)))
         })
     });
-    if let Some(Handles { engine, library, queue, models, batch }) = leftover.borrow_mut().take() {
+    if let Some(Handles { engine, library, queue, models, batch, desk, dataset }) = leftover.borrow_mut().take() {
         models.shut_down();
         engine.shut_down();
+        desk.shut_down();
         batch.shut_down();
+        dataset.shut_down();
         library.shut_down();
         queue.shut_down();
     }

@@ -11,7 +11,9 @@ use eframe::Frame;
 use egui::{Context, ViewportCommand};
 
 use crate::domain::WindowPlace;
-use crate::studio::{Action, BatchAction, DialogAnswer, DialogRequest, Effect, GalleryAction, Machine, State};
+use crate::studio::{
+    Action, BatchAction, DatasetAction, DialogAnswer, DialogRequest, Effect, GalleryAction, Machine, State, TrainAction,
+};
 use crate::ui;
 
 use super::attention::{Attention, Glance};
@@ -104,8 +106,14 @@ impl App {
             while let Some(event) = handles.batch.try_event() {
                 effects.extend(self.state.on_batch_event(event));
             }
+            while let Some(event) = handles.dataset.try_event() {
+                effects.extend(self.state.on_dataset_event(event));
+            }
             while let Some(event) = handles.queue.try_event() {
                 effects.extend(self.state.on_queue_event(event));
+            }
+            while let Some(event) = handles.desk.try_event() {
+                effects.extend(self.state.on_desk_event(event));
             }
             while let Some(event) = handles.models.try_event() {
                 effects.extend(self.state.on_models_event(event));
@@ -126,6 +134,9 @@ impl App {
         effects.extend(self.state.tend_grids());
         for (id, picture) in self.state.gallery.take_thumbnails() {
             self.window.add_thumbnail(ctx, id, &self.state.shown_thumbnail(id, picture));
+        }
+        for (ticket, row, picture) in self.state.train.dataset.take_thumbnails() {
+            self.window.add_row_thumbnail(ctx, ticket, row, &picture);
         }
         self.perform(ctx, effects);
     }
@@ -152,6 +163,12 @@ impl App {
                         self.state.on_batch_refused(&command, error);
                     }
                 }
+                Effect::Dataset(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.dataset.send(command.clone()) {
+                        self.state.on_dataset_refused(&command, error);
+                    }
+                }
                 Effect::Queue(command) => {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.queue.send(command.clone()) {
@@ -162,6 +179,12 @@ impl App {
                     let Some(handles) = &self.handles else { continue };
                     if let Err(error) = handles.models.send(command.clone()) {
                         self.state.on_models_refused(command, error);
+                    }
+                }
+                Effect::Desk(command) => {
+                    let Some(handles) = &self.handles else { continue };
+                    if let Err(error) = handles.desk.send(command.clone()) {
+                        self.state.on_desk_refused(&command, error);
                     }
                 }
                 Effect::Ask(request) => self.ask(ctx, &request),
@@ -281,6 +304,7 @@ impl eframe::App for App {
                 action,
                 Action::Gallery(GalleryAction::InView(_) | GalleryAction::FilmInView(_))
                     | Action::Batch(BatchAction::InView(_))
+                    | Action::Train(TrainAction::Dataset(DatasetAction::InView(_)))
                     | Action::WindowPlaced(_)
             );
             let effects = self.state.apply(action);

@@ -7,10 +7,15 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::progress::bar;
+use crate::dataset::columns::nearest;
 use crate::dataset::prepare::Progress;
 use crate::dataset::problem::count_by_kind;
-use crate::dataset::{self, Condition, Problem, ProblemKind, Template, check, prepare, source};
+use crate::dataset::{
+    self, Condition, Metadata, Problem, ProblemKind, Row, Template, check, one_line, prepare, source,
+};
+use crate::domain::dataset::{RowChange, replace_all};
 use crate::domain::{Cancel, ImageFormat, Result, UserError};
+use crate::library::{Paths, collection_of_name, load_settings, pictures_of_collection};
 use crate::models;
 
 /// How the progress of it is shown.
@@ -35,6 +40,10 @@ enum Work {
     Prepare(PrepareArgs),
     /// Say what is wrong with a data set, and what is in it.
     Check(CheckArgs),
+    /// Replace text in the captions of a data set's metadata.jsonl, which is replaced as a whole.
+    Replace(ReplaceArgs),
+    /// Leave pictures out of trainings, or take them in again. Nothing is deleted.
+    Exclude(ExcludeArgs),
 }
 
 /// What both commands are told of their source.
@@ -42,8 +51,11 @@ enum Work {
 struct Source {
     /// A folder or a table: styles.csv, `product_data.json`, metadata.jsonl or .csv, kohya folders, results.csv, or pictures
     /// with .txt captions.
-    #[arg(value_name = "SOURCE")]
-    path: PathBuf,
+    #[arg(value_name = "SOURCE", required_unless_present = "collection")]
+    path: Option<PathBuf>,
+    /// A collection of the gallery in place of a folder: its pictures, with their prompts as captions.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["path", "kind"])]
+    collection: Option<String>,
     /// What it is, where that is not to be told by what is in it: imagefolder, styles, flickr30k, product-json, kohya,
     /// folder.
     #[arg(long, value_name = "KIND")]
@@ -92,6 +104,34 @@ struct CheckArgs {
     seed: u64,
 }
 
+#[derive(clap::Args)]
+struct ReplaceArgs {
+    /// The folder with metadata.jsonl, or the table itself.
+    dir: PathBuf,
+    /// What is searched, whatever the case.
+    find: String,
+    /// What is put in its place; "" takes it out.
+    replacement: String,
+    /// Tell upper and lower case apart.
+    #[arg(long)]
+    match_case: bool,
+    /// Only say what would change.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(clap::Args)]
+struct ExcludeArgs {
+    /// The folder with metadata.jsonl, or the table itself.
+    dir: PathBuf,
+    /// Pictures, as the table names them.
+    #[arg(required = true, value_name = "FILE")]
+    pictures: Vec<String>,
+    /// Take them in again.
+    #[arg(long)]
+    undo: bool,
+}
+
 /// Does the work.
 ///
 /// # Errors
@@ -100,6 +140,8 @@ pub fn run(args: Args) -> Result<()> {
     match args.work {
         Work::Prepare(args) => run_prepare(&args),
         Work::Check(args) => run_check(&args),
+        Work::Replace(args) => run_replace(&args),
+        Work::Exclude(args) => run_exclude(&args),
     }
 }
 
@@ -114,8 +156,33 @@ impl Source {
     }
 
     fn read(&self) -> Result<dataset::Dataset> {
-        source::read(&self.path, self.kind.as_deref())
+        match (&self.path, &self.collection) {
+            (Some(path), _) => source::read(path, self.kind.as_deref()),
+            (None, Some(name)) => read_collection(name),
+            // The arguments ask for one of them.
+            (None, None) => Err(UserError::input("A data set or a collection is wanted")),
+        }
     }
+
+    /// What it is called.
+    fn name(&self) -> String {
+        let path = self.path.as_ref().map(|path| path.display().to_string());
+        path.or_else(|| self.collection.clone()).unwrap_or_default()
+    }
+}
+
+/// The pictures of a collection, with their prompts as captions.
+fn read_collection(name: &str) -> Result<dataset::Dataset> {
+    let paths = Paths::from_env()?;
+    let settings = load_settings(&paths).settings;
+    let paths = paths.with_settings(&settings);
+    let collection = collection_of_name(&paths, name)?;
+    let pictures = pictures_of_collection(&paths, collection.id)?;
+    if pictures.is_empty() {
+        return Err(UserError::input(format!("There is no picture in the collection {}", collection.name))
+            .hint("choose pictures in the gallery, and add them to it"));
+    }
+    Ok(source::of_collection(&paths.pictures_dir, &pictures))
 }
 
 fn run_prepare(args: &PrepareArgs) -> Result<()> {
@@ -137,15 +204,17 @@ fn run_prepare(args: &PrepareArgs) -> Result<()> {
     }
     let mut out = vec![
         report.path.display().to_string(),
-        format!("    {} rows of {} in {} ({})", report.rows, report.rows_read, args.source.path.display(), report.kind),
+        format!("    {} rows of {} in {} ({})", report.rows, report.rows_read, args.source.name(), report.kind),
         format!("    {} pictures: {} made, {} were there", report.pictures, report.made, report.kept),
     ];
     let left_out = [
         (report.rows_unwanted, "are not what --where asks for"),
+        (report.rows_excluded, "are excluded in the source"),
         (report.rows_without_picture, "have no picture"),
         (report.rows_with_broken_picture, "have a picture that cannot be read"),
         (report.rows_behind_limit, "are behind --limit"),
         (report.rows_without_caption, "are taken without a caption"),
+        (report.rows_kept_by_hand, "stay as they were changed by hand in this folder"),
     ];
     for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
         out.push(format!("    {count} rows {why}"));
@@ -175,7 +244,7 @@ fn run_check(args: &CheckArgs) -> Result<()> {
     }
     let (shown, pictures) = (report.shown, report.pictures);
     let mut out = vec![
-        format!("{} ({})", args.source.path.display(), report.kind),
+        format!("{} ({})", args.source.name(), report.kind),
         format!("    {} rows of {}, {pictures} pictures, {shown} shown an epoch", report.rows, report.rows_read),
     ];
     for (what, spread) in [("shorter sides in px", report.sides), ("tokens a caption", report.tokens)] {
@@ -201,6 +270,68 @@ fn run_check(args: &CheckArgs) -> Result<()> {
     say(&(out.join("\n") + "\n"))?;
     tell(&report.problems);
     Ok(())
+}
+
+fn run_replace(args: &ReplaceArgs) -> Result<()> {
+    if args.find.is_empty() {
+        return Err(UserError::input("What is searched is empty"));
+    }
+    let (dataset, mut metadata) = open_to_change(&args.dir)?;
+    let mut changes = Vec::new();
+    for row in &dataset.rows {
+        let before = row.caption.as_deref().unwrap_or_default();
+        let caption = one_line(&replace_all(before, &args.find, &args.replacement, args.match_case));
+        if caption != before {
+            say(&format!("{}\n    - {before}\n    + {caption}\n", row.name))?;
+            changes.extend(change_of(row, caption, row.is_excluded));
+        }
+    }
+    if !args.dry_run && !changes.is_empty() {
+        metadata.change(&changes)?;
+        metadata.save()?;
+    }
+    let done = if args.dry_run { "would be changed" } else { "are changed" };
+    say(&format!("{} of {} captions {done}\n", changes.len(), dataset.rows.len()))
+}
+
+fn run_exclude(args: &ExcludeArgs) -> Result<()> {
+    let (dataset, mut metadata) = open_to_change(&args.dir)?;
+    let mut changes = Vec::new();
+    for picture in &args.pictures {
+        let rows: Vec<_> = dataset.rows.iter().filter(|row| row.name == *picture).collect();
+        if rows.is_empty() {
+            let error = UserError::input(format!("There is no picture {picture} in this data set"));
+            let near = nearest(picture, dataset.rows.iter().map(|row| row.name.as_str()));
+            return Err(match near {
+                Some(near) => error.hint(format!("did you mean {near}?")),
+                None => error.hint("pictures are named as in metadata.jsonl"),
+            });
+        }
+        let change = |row: &&Row| change_of(row, row.caption.clone().unwrap_or_default(), !args.undo);
+        changes.extend(rows.iter().filter_map(change));
+    }
+    metadata.change(&changes)?;
+    metadata.save()?;
+    let done = if args.undo { "are learnt from again" } else { "are left out of trainings" };
+    say(&format!("{} rows {done}\n", changes.len()))
+}
+
+/// A data set whose table can be written to.
+fn open_to_change(path: &Path) -> Result<(dataset::Dataset, Metadata)> {
+    let dataset = source::read(path, None)?;
+    match (&dataset.table, &dataset.caption_column) {
+        (Some(table), Some(column)) => {
+            let metadata = Metadata::open(table, column)?;
+            Ok((dataset, metadata))
+        }
+        _ => Err(UserError::input(format!("The captions of this data set ({}) cannot be changed", dataset.kind))
+            .hint("atelier dataset prepare makes one of it that can")
+            .path(path)),
+    }
+}
+
+fn change_of(row: &Row, caption: String, is_excluded: bool) -> Option<RowChange> {
+    Some(RowChange { line: row.line?, name: row.name.clone(), caption, is_excluded })
 }
 
 /// Tells people of the problems: how many of each kind, the first ones, and what to do.

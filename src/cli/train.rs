@@ -32,7 +32,7 @@ pub struct Args {
     /// Print every event as one line of JSON.
     #[arg(long)]
     json: bool,
-    /// Begin with a preset instead of a file: style-lora, subject-lora or full.
+    /// Begin with a preset instead of a file: quick-lora, style-lora, subject-lora or full.
     #[arg(long, value_name = "NAME", requires = "dataset", requires = "out", conflicts_with = "config")]
     preset: Option<String>,
     /// The model to begin with: `starter`, a folder or a file.
@@ -136,10 +136,7 @@ fn from_preset(args: &Args, name: &str) -> Result<(TrainingConfig, &'static Pres
     (preset.apply)(&mut config);
     let capabilities = &family_of(&config.model)?.capabilities;
     suit(&mut config, capabilities.family);
-    let side = capabilities.native_side_px;
-    config.pictures.resolution = side.next_multiple_of(64);
-    config.pictures.bucket_min = (config.pictures.resolution / 2).next_multiple_of(64);
-    config.pictures.bucket_max = 2 * config.pictures.resolution;
+    config.fit_to_side(capabilities.native_side_px);
     config::check(&config)?;
     Ok((config, preset))
 }
@@ -149,7 +146,11 @@ fn carry_out(config: &TrainingConfig, resume: bool, placement: Placement, as_jso
     let bar = bar_unless(as_json, "{msg} {wide_bar} {pos} of {len}");
     let (mut failed, mut is_told) = (None, false);
     let outcome = train::run_on(placement, config, resume, &mut |event| {
-        let told = if as_json { say(&format!("{}\n", line(&event))) } else { show(&bar, &event) };
+        let told = match (as_json, line(&event)) {
+            (true, Some(line)) => say(&format!("{line}\n")),
+            (true, None) => Ok(()),
+            (false, _) => show(&bar, &event),
+        };
         // Nobody listens any more: the training ends well all the same.
         let is_lost = told.is_err();
         if let Err(error) = told {
@@ -196,8 +197,8 @@ fn stopped_by_signals() -> Arc<AtomicBool> {
     stop
 }
 
-/// An event as a line of JSON.
-fn line(event: &TrainingEvent) -> Value {
+/// An event as a line of JSON; none where it only gives others their turn.
+fn line(event: &TrainingEvent) -> Option<Value> {
     let named = |name: &str, fields: Value| {
         let mut all = serde_json::Map::from_iter([("event".to_owned(), json!(name))]);
         if let Value::Object(fields) = fields {
@@ -205,7 +206,8 @@ fn line(event: &TrainingEvent) -> Value {
         }
         Value::Object(all)
     };
-    match event {
+    Some(match event {
+        TrainingEvent::Working { .. } => return None,
         TrainingEvent::Forecast(forecast) => {
             let mut value = named("forecast", json!(forecast));
             value["bytes"] = json!(forecast.bytes());
@@ -221,13 +223,17 @@ fn line(event: &TrainingEvent) -> Value {
         TrainingEvent::Sample { step, prompt, path, .. } => {
             named("sample", json!({ "step": step, "prompt": prompt, "path": path.to_string_lossy() }))
         }
+        TrainingEvent::Rows(rows) => named("rows", json!({ "hardest": rows })),
+        TrainingEvent::Drawn { step, sketch, path, .. } => {
+            named("drawn", json!({ "step": step, "prompt": sketch.prompt, "path": path.to_string_lossy() }))
+        }
         TrainingEvent::Saved { step, path } => named("saved", json!({ "step": step, "path": path.to_string_lossy() })),
         TrainingEvent::Paused(step) => named("paused", json!({ "step": step })),
         TrainingEvent::Ended { step, steps, files } => {
             let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
             named("ended", json!({ "step": step, "steps": steps, "files": files }))
         }
-    }
+    })
 }
 
 /// An event for a person.
@@ -257,8 +263,14 @@ fn show(bar: &ProgressBar, event: &TrainingEvent) -> Result<()> {
         TrainingEvent::Validated { step, loss } => {
             print(&format!("    step {step}: loss of the pictures kept apart {loss:.4}\n"))
         }
-        TrainingEvent::Sample { path, .. } => print(&format!("    {}\n", path.display())),
-        TrainingEvent::Saved { .. } | TrainingEvent::Paused(_) | TrainingEvent::Ended { .. } => Ok(()),
+        TrainingEvent::Sample { path, .. } | TrainingEvent::Drawn { path, .. } => {
+            print(&format!("    {}\n", path.display()))
+        }
+        TrainingEvent::Working { .. }
+        | TrainingEvent::Rows(_)
+        | TrainingEvent::Saved { .. }
+        | TrainingEvent::Paused(_)
+        | TrainingEvent::Ended { .. } => Ok(()),
     }
 }
 

@@ -119,7 +119,15 @@ mod tests {
         let mut dataset = Dataset::new("test", Path::new("."));
         dataset.columns = ('a'..).take(values.len()).map(String::from).collect();
         let values = values.iter().map(|value| (*value).to_owned()).collect();
-        let row = Row { picture: None, name: String::new(), caption: None, values, repeats: 1, line: None };
+        let row = Row {
+            picture: None,
+            name: String::new(),
+            caption: None,
+            values,
+            repeats: 1,
+            line: None,
+            is_excluded: false,
+        };
         let template = Template::parse(template).unwrap();
         template.check(&dataset).unwrap();
         template.caption(&dataset, &row)
@@ -211,7 +219,7 @@ mod tests {
                 let mut dataset = Dataset::new("test", Path::new("."));
                 dataset.columns = vec!["a".to_owned()];
                 let row =
-                    Row { picture: None, name: String::new(), caption: None, values: vec![value], repeats: 1, line: None };
+                    Row { picture: None, name: String::new(), caption: None, values: vec![value], repeats: 1, line: None, is_excluded: false };
                 if template.check(&dataset).is_ok() {
                     let caption = template.caption(&dataset, &row);
                     prop_assert_eq!(one_line(&caption), caption);

@@ -126,6 +126,7 @@ mod tests {
             values: values.iter().map(|value| (*value).to_owned()).collect(),
             repeats: 1,
             line: None,
+            is_excluded: false,
         }
     }
 

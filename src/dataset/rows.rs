@@ -18,6 +18,8 @@ pub struct Dataset {
     pub columns: Vec<String>,
     /// The rows, in the source's order.
     pub rows: Vec<Row>,
+    /// The column that holds the captions, where the table can be written to.
+    pub caption_column: Option<String>,
     /// The template that captions are made by where nobody gives another one. Without it a row's own caption is taken.
     pub default_template: Option<&'static str>,
     /// How many rows the source has, those that could not be read included.
@@ -41,6 +43,8 @@ pub struct Row {
     pub repeats: u32,
     /// Its line in the table, from 1.
     pub line: Option<u64>,
+    /// Whether it is set aside: nothing is learnt from it, and nothing of it is lost.
+    pub is_excluded: bool,
 }
 
 impl Dataset {
@@ -69,6 +73,7 @@ impl Dataset {
                 caption: Some(caption).filter(|caption| !caption.is_empty()),
                 repeats: 1,
                 line: None,
+                is_excluded: false,
             });
         }
         dataset

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::training::{TrainingCommand, TrainingEvent};
 use super::{
     Cancel, DeviceChoice, DeviceUse, GenerateRequest, Job, JobId, ModelInfo, ModelRef, Outcome, Picture, PictureEntry,
     Precision, Recipe, UserError,
@@ -38,7 +39,9 @@ pub enum Command {
     },
     /// Compute elsewhere from now on. Answered with `DeviceOpened`; models are loaded again when they are needed.
     UseDevice(DeviceChoice),
-    /// End the worker thread after the job in hand (cancel that one first).
+    /// Something with the training that it runs. While one runs, pictures are made between its steps.
+    Train(TrainingCommand),
+    /// End the worker thread after the job in hand (cancel that one first); a training saves first.
     Shutdown,
 }
 
@@ -166,4 +169,13 @@ pub enum Event {
         /// Why.
         error: UserError,
     },
+    /// What the training tells. What only moves on (`Step`, `Preparing`, `Working`) may be dropped as previews are.
+    Training {
+        /// What it tells.
+        event: Box<TrainingEvent>,
+        /// Bytes of memory that the program takes, where the system tells.
+        memory: Option<u64>,
+    },
+    /// A training could not begin, or fell apart. What it had saved is whole.
+    TrainingFailed(UserError),
 }

@@ -2,6 +2,7 @@
 
 mod adapters;
 pub mod batch;
+pub mod dataset;
 mod device;
 mod digest;
 mod error;

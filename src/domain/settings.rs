@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::batch::BatchMemory;
+use super::training::TrainingMemory;
 use super::{DeviceChoice, FamilyId, GenerateRequest, Precision, SafetyMode, Secret};
 
 /// Dark or light.
@@ -164,4 +165,7 @@ pub struct Settings {
     /// The batch that was open; `None` where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchMemory>,
+    /// The training that was being made ready, and the one that was begun last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingMemory>,
 }

@@ -36,6 +36,16 @@ impl Loaded {
         }
     }
 
+    /// What models are opened with.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Drops every model.
+    pub fn clear(&mut self) {
+        self.models.clear();
+    }
+
     /// The model in hand.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The worker thread: takes a command, does it, tells how it goes.
 
 mod replay;
+mod training;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +16,7 @@ use super::keep::Keep;
 use super::loaded::Loaded;
 use super::making::{Making, Recalling};
 use super::timelines::Timelines;
+use crate::domain::training::TrainingCommand;
 use crate::domain::{
     Cancel, Command, Event, GenerateRequest, Job, ModelRef, Picture, PictureEntry, Precision, Recipe, Result, UserError,
 };
@@ -89,26 +91,41 @@ impl Worker {
     fn run(mut self) {
         // The channel ends when the window is gone.
         while let Ok(command) = self.commands.recv() {
-            let precision = self.precision;
             match command {
                 Command::Shutdown => break,
-                Command::SetPrecision(precision) => {
-                    self.precision = precision;
-                    self.loaded.use_precision(precision);
+                Command::Train(TrainingCommand::Begin { config, resume }) => {
+                    if self.train(&config, resume) {
+                        break;
+                    }
                 }
-                Command::UseDevice(choice) => {
-                    let used = self.loaded.use_device(choice);
-                    self.outbox.send(Event::DeviceOpened(used));
-                }
-                Command::Preload(model) => self.preload(&model),
-                Command::Generate(job) => pipeline::with_precision(precision, || self.generate(&job)),
-                Command::Replay { job, original, precision } => {
-                    pipeline::with_precision(precision, || self.replay(&job, &original));
-                }
-                Command::SeeStep { request, step, cancel } => {
-                    pipeline::with_precision(precision, || self.see_step(request, step, &cancel));
-                }
+                // It has ended meanwhile.
+                Command::Train(_) => {}
+                command => self.carry_out(command),
             }
+        }
+    }
+
+    /// Carries out what asks for pictures, or says how they are to be made.
+    fn carry_out(&mut self, command: Command) {
+        let precision = self.precision;
+        match command {
+            Command::SetPrecision(precision) => {
+                self.precision = precision;
+                self.loaded.use_precision(precision);
+            }
+            Command::UseDevice(choice) => {
+                let used = self.loaded.use_device(choice);
+                self.outbox.send(Event::DeviceOpened(used));
+            }
+            Command::Preload(model) => self.preload(&model),
+            Command::Generate(job) => pipeline::with_precision(precision, || self.generate(&job)),
+            Command::Replay { job, original, precision } => {
+                pipeline::with_precision(precision, || self.replay(&job, &original));
+            }
+            Command::SeeStep { request, step, cancel } => {
+                pipeline::with_precision(precision, || self.see_step(request, step, &cancel));
+            }
+            Command::Train(_) | Command::Shutdown => {}
         }
     }
 

@@ -44,7 +44,10 @@ mod index_tests;
 pub use atomic::write as write_atomically;
 pub use bulk::BulkReport;
 pub use export::{encode_picture, save_as};
-pub use gallery::{CollectionChange, Counts, Found, GalleryCommand, GalleryEvent, KEPT_FILE, Ticket};
+pub use gallery::{
+    CollectionChange, Counts, Found, GalleryCommand, GalleryEvent, KEPT_FILE, Ticket, collection_of_name,
+    pictures_of_collection,
+};
 pub use handle::LibraryHandle;
 pub use image_io::{PictureInfo, read_info, read_picture};
 pub use import::{ImportCommand, ImportEvent, ImportReport, Looked, import_all};
@@ -62,3 +65,4 @@ pub use sheet::{SheetCell, SheetMade, SheetOrder};
 pub use shelf::PictureStore;
 pub use sources::{KeptMask, SourceCommand, SourceEvent};
 pub use styles::{LoadedStyles, import as import_styles, load as load_styles, save as save_styles};
+pub use thumbnail_pool::ThumbnailPool;

@@ -37,6 +37,8 @@ pub struct Paths {
     pub models_dir: PathBuf,
     /// Masks that were painted and pictures that were pasted, for requests to begin with.
     pub sources_dir: PathBuf,
+    /// Trainings, one folder each.
+    pub trainings_dir: PathBuf,
     /// What the program wrote down about itself.
     pub logs_dir: PathBuf,
 }
@@ -74,6 +76,7 @@ impl Paths {
             wildcards_dir: project.data_dir().join("wildcards"),
             models_dir: project.data_dir().join("models"),
             sources_dir: project.data_dir().join("sources"),
+            trainings_dir: project.data_dir().join("trainings"),
             logs_dir: project.data_dir().join("logs"),
         })
     }
@@ -95,6 +98,7 @@ impl Paths {
             wildcards_dir: home.join("wildcards"),
             models_dir: home.join("models"),
             sources_dir: home.join("sources"),
+            trainings_dir: home.join("trainings"),
             logs_dir: home.join("logs"),
         }
     }

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -33,8 +33,11 @@ pub struct ThumbnailPool {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Makes one thumbnail of a file.
+pub type Make = Box<dyn Fn(&Path) -> Result<Picture> + Send + Sync>;
+
 struct Shared {
-    thumbnails: Arc<Thumbnails>,
+    make: Make,
     state: Mutex<State>,
     /// There is something to do, or the end has come.
     news: Condvar,
@@ -61,12 +64,20 @@ impl ThumbnailPool {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(thumbnails: Arc<Thumbnails>) -> Result<Self> {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::with_threads(thumbnails, processors.div_ceil(4).min(MAX_THREADS))
+        Self::start_with(Box::new(move |path| thumbnails.get(path)))
     }
 
-    fn with_threads(thumbnails: Arc<Thumbnails>, count: usize) -> Result<Self> {
-        let shared = Arc::new(Shared { thumbnails, state: Mutex::default(), news: Condvar::new() });
+    /// Starts the threads, with another way of making thumbnails.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_with(make: Make) -> Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::with_threads(make, processors.div_ceil(4).min(MAX_THREADS))
+    }
+
+    fn with_threads(make: Make, count: usize) -> Result<Self> {
+        let shared = Arc::new(Shared { make, state: Mutex::default(), news: Condvar::new() });
         let (sender, results) = bounded(RESULTS);
         let mut pool = Self { shared, results, threads: Vec::new() };
         for number in 0..count {
@@ -131,7 +142,7 @@ fn work(shared: &Shared, results: &Sender<Made>) {
                 state = shared.news.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        let made = catch_unwind(AssertUnwindSafe(|| shared.thumbnails.get(&path))).unwrap_or_else(|panic| {
+        let made = catch_unwind(AssertUnwindSafe(|| (shared.make)(&path))).unwrap_or_else(|panic| {
             let reason = panic_message(panic.as_ref());
             Err(UserError::failed(format!("A fault in the program: {reason}"))
                 .hint("other pictures still work")
@@ -156,7 +167,6 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
@@ -173,6 +183,11 @@ mod tests {
         (0..count).map(write).collect()
     }
 
+    fn cached(dir: &Path) -> Make {
+        let thumbnails = Thumbnails::new(dir.join("cache"));
+        Box::new(move |path| thumbnails.get(path))
+    }
+
     fn next(pool: &ThumbnailPool) -> Made {
         pool.results().recv_timeout(Duration::from_mins(1)).unwrap()
     }
@@ -180,9 +195,8 @@ mod tests {
     #[test]
     fn what_is_wanted_comes_in_order_and_what_is_not_any_more_does_not_come() {
         let dir = tempfile::tempdir().unwrap();
-        let thumbnails = Arc::new(Thumbnails::new(dir.path().join("cache")));
         let mut wanted = pictures(dir.path(), 40);
-        let pool = ThumbnailPool::with_threads(thumbnails, 1).unwrap();
+        let pool = ThumbnailPool::with_threads(cached(dir.path()), 1).unwrap();
         pool.want(wanted.clone());
         assert_eq!(next(&pool).0, PictureId(0));
         // Scrolled to the end: what was not begun is left out. One may be in work, some may wait to be taken.
@@ -200,11 +214,10 @@ mod tests {
     #[test]
     fn several_threads_make_each_once_and_broken_ones_are_told() {
         let dir = tempfile::tempdir().unwrap();
-        let thumbnails = Arc::new(Thumbnails::new(dir.path().join("cache")));
         let mut wanted = pictures(dir.path(), 8);
         wanted.push((PictureId(8), dir.path().join("gone.png")));
         wanted.push(wanted[0].clone());
-        let pool = ThumbnailPool::with_threads(thumbnails, 3).unwrap();
+        let pool = ThumbnailPool::with_threads(cached(dir.path()), 3).unwrap();
         pool.want(wanted);
         let mut came: Vec<_> = (0..9).map(|_| next(&pool)).map(|(id, made)| (id.0, made.is_ok())).collect();
         came.sort_unstable();

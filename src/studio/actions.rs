@@ -6,7 +6,8 @@ use crate::domain::{JobId, ModelRef, PictureId, SafetyMode, SamplerId, ScheduleI
 
 use super::{
     AdapterAction, BatchAction, DeviceAction, DialogAnswer, Extra, GalleryAction, GridAction, Key, Place, PromptAction,
-    QueueAction, ShelfAction, ShellAction, Shortcut, SourceAction, TimelineAction, VariationAction, ViewerAction,
+    QueueAction, ShelfAction, ShellAction, Shortcut, SourceAction, TimelineAction, TrainAction, VariationAction,
+    ViewerAction,
 };
 
 /// A change of one field of the draft. Values out of bounds are brought into them.
@@ -110,6 +111,8 @@ pub enum Action {
     ChooseModel,
     /// Something in the Batch place.
     Batch(BatchAction),
+    /// Something in the Train place.
+    Train(TrainAction),
     /// Something in the Models place.
     Shelf(ShelfAction),
     /// Something around the work: the palette, the tour, errors, the scale.
@@ -196,10 +199,13 @@ impl Action {
             Self::GoTo(Place::Batch) => {
                 info("Batch", "The rows of a table, made into pictures", Some(Shortcut::ctrl(Key::Num3)))
             }
-            Self::GoTo(Place::Models) => {
-                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num4)))
+            Self::GoTo(Place::Train) => {
+                info("Train", "Teach a model your own pictures", Some(Shortcut::ctrl(Key::Num4)))
             }
-            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num5))),
+            Self::GoTo(Place::Models) => {
+                info("Models", "Which models are here, and how more come", Some(Shortcut::ctrl(Key::Num5)))
+            }
+            Self::GoTo(Place::Settings) => info("Settings", "Look, folders, about", Some(Shortcut::ctrl(Key::Num6))),
             Self::ToggleFullScreen => info("Full screen", "Fill the screen, or stop", Some(Shortcut::plain(Key::F11))),
             Self::Quit => info("Quit", "Close the window", Some(Shortcut::ctrl(Key::Q))),
             Self::Generate => info("Generate", "Make pictures from these settings", Some(Shortcut::ctrl(Key::Enter))),
@@ -237,6 +243,7 @@ impl Action {
                 None,
             ),
             Self::Batch(action) => action.info(),
+            Self::Train(action) => action.info(),
             Self::Shelf(action) => action.info(),
             Self::Shell(action) => action.info(),
             Self::Adapter(action) => action.info(),

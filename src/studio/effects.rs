@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::DatasetDialog;
 use crate::domain::batch::BatchCommand;
+use crate::domain::dataset::DatasetCommand;
+use crate::domain::training::DeskCommand;
 use crate::domain::{Command, ModelsCommand, Picture, PictureId};
 use crate::library::{LibraryCommand, QueueCommand, SaveSource};
 
@@ -20,6 +23,10 @@ pub enum Effect {
     Models(ModelsCommand),
     /// Send to the batches' thread.
     Batch(BatchCommand),
+    /// Send to the thread that keeps trainings' files.
+    Desk(DeskCommand),
+    /// Send to the data sets' thread.
+    Dataset(DatasetCommand),
     /// Ask the user for a file or folder; the answer comes back as [`super::Action::Answered`].
     Ask(DialogRequest),
     /// Put a picture on the clipboard.
@@ -53,8 +60,18 @@ pub enum DialogRequest {
     Vae,
     /// A table of a batch.
     BatchTable,
+    /// A file with a training's settings.
+    TrainingSettings,
+    /// Where to write a training's settings.
+    SaveTrainingSettings,
+    /// The folder of a training that was begun earlier.
+    TrainingFolder,
+    /// The pictures and captions of a training.
+    TrainingDataset,
     /// Another program's styles.
     Styles,
+    /// Something for a data set.
+    Dataset(DatasetDialog),
     /// Where new pictures go.
     PicturesFolder,
     /// Where to write a copy of a picture.

@@ -84,6 +84,8 @@ impl State {
             Event::Steps { job, index, steps } => self.timeline.arrived(job, index, steps),
             Event::StepSeen { request, step, picture } => self.step_seen(&request, step, picture),
             Event::Failed { job, error } => return self.job_failed(job, error),
+            Event::Training { event, memory } => return self.on_training_event(*event, memory),
+            Event::TrainingFailed(error) => return self.training_failed(error),
         }
         Vec::new()
     }
@@ -156,6 +158,7 @@ impl State {
                 self.notices.error(error);
                 Vec::new()
             }
+            Command::Train(command) => self.training_refused(&command, error),
             Command::Shutdown => Vec::new(),
         }
     }

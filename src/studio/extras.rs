@@ -144,6 +144,9 @@ impl State {
         if let Some(effects) = self.dropped_on_gallery(&paths) {
             return effects;
         }
+        if let Some(effects) = self.dropped_on_dataset(&paths) {
+            return effects;
+        }
         let Some(path) = paths.into_iter().next() else { return Vec::new() };
         if has_ending(&path, &PICTURES) {
             self.place = Place::Create;

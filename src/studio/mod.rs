@@ -61,6 +61,7 @@ mod state;
 mod tests;
 mod timeline;
 mod tour;
+mod train;
 mod update;
 mod variation;
 mod viewer;
@@ -104,6 +105,12 @@ pub use source_layout::{Area, Handle, SourceLayout};
 pub use state::{Catalog, PathPrompt, Place, State, Subject};
 pub use timeline::{PictureSteps, SeenStep, Timeline, TimelineAction, TreeNode};
 pub use tour::TourStep;
+pub use train::{
+    Album, AlbumPicture, Curve, Curves, DatasetAction, DatasetDesk, DatasetDialog, DatasetInHand, DatasetMode,
+    DatasetPage, DatasetWork, DatasetWorkKind, DrawnPicture, FIELDS, Field, FieldKind, FieldValue, Foresight, HandRow,
+    HardRow, Numbered, OWN_FIELDS, PrepareForm, ProblemGroup, ProblemItem, RowChanges, RowFilter, RowFinder, SIDES,
+    Section, TrainAction, TrainState, TrainTab, TrainingAction, TrainingDesk, TrainingRun, TrainingStage, field,
+};
 pub use update::ZIP_NAME;
 pub use variation::{VariationAction, Variations};
 pub use viewer::{Viewer, ViewerAction, Zoom};

@@ -8,8 +8,9 @@ use crate::domain::{ModelRef, PreviewPace, SafetyMode, Theme};
 use super::fuzzy::{Fit, fit};
 use super::gallery_search::Named;
 use super::{
-    Action, BatchAction, Edit, GalleryAction, HistoryAction, ImportAction, KEYED, Place, PromptAction, QueueAction,
-    ReplayAction, Scope, ShelfAction, ShellAction, Shortcut, SourceAction, State, StyleAction, ViewerAction, labels,
+    Action, BatchAction, DatasetAction, Edit, GalleryAction, HistoryAction, ImportAction, KEYED, Place, PromptAction,
+    QueueAction, ReplayAction, Scope, ShelfAction, ShellAction, Shortcut, SourceAction, State, StyleAction,
+    TrainAction, TrainingAction, ViewerAction, labels,
 };
 
 /// Acts and the group that they are found under. Those of [`KEYED`] that are not here are found under their scope.
@@ -56,6 +57,18 @@ pub static COMMANDS: &[(&str, Action)] = &[
     ("Gallery", Action::Viewer(ViewerAction::Import(ImportAction::ChooseFolder))),
     ("Picture", Action::Viewer(ViewerAction::Remix)),
     ("Picture", Action::Viewer(ViewerAction::Replay(ReplayAction::Begin))),
+    ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::ChooseFolder))),
+    ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::ChooseTable))),
+    ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::Prepare))),
+    ("Data set", Action::Train(TrainAction::Dataset(DatasetAction::Check))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Begin))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Pause))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::GoOn))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Stop))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::Resume))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::OpenTraining))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::OpenSettings))),
+    ("Training", Action::Train(TrainAction::Training(TrainingAction::SaveSettings))),
     ("Models", Action::ChooseModel),
     ("Models", Action::Shelf(ShelfAction::ChooseFile)),
     ("Models", Action::Shelf(ShelfAction::ChooseFolder)),
@@ -229,6 +242,7 @@ impl State {
                 (!in_gallery || !self.gallery.large).then_some("Only while a picture of the gallery is open")
             }
             Scope::Compare => self.viewer.compare.is_none().then_some("Only while two pictures are compared"),
+            Scope::Dataset => self.train.dataset.hand.is_none().then_some("Only while a data set is shown"),
             Scope::Draft => (!in_create).then_some("Only in Create"),
             Scope::Prompt => {
                 (!in_create || self.prompt.cursor.is_none()).then_some("Only while the cursor is in a prompt")
@@ -281,6 +295,8 @@ impl State {
             Action::Viewer(ViewerAction::CompareChosen) => {
                 unless(self.gallery.subjects().len() == 2, "Choose two pictures of the gallery first")
             }
+            Action::Train(TrainAction::Dataset(action)) => self.train.dataset.blocked(action),
+            Action::Train(TrainAction::Training(action)) => self.train.training.cannot(action),
             Action::Batch(BatchAction::Run) => self.batch.blocked(),
             Action::Batch(BatchAction::Pause) => unless(self.batch.active_row().is_some(), "No batch is running"),
             Action::Queue(QueueAction::Pause) => unless(!self.queue.paused, "It is paused already"),

@@ -266,6 +266,7 @@ impl State {
         self.queue.paused = true;
         self.drop_replay();
         let mut effects = vec![self.save_settings()];
+        effects.extend(self.commit_caption());
         // Nobody waits for its end any more.
         let cancelled = self.queue.running().filter(|running| running.cancelling);
         effects.extend(cancelled.map(|running| forget(&[running.job.id])));

@@ -179,7 +179,9 @@ impl State {
             | Event::ModelReady(_)
             | Event::ModelFailed { .. }
             | Event::Steps { .. }
-            | Event::StepSeen { .. } => return Some(event),
+            | Event::StepSeen { .. }
+            | Event::Training { .. }
+            | Event::TrainingFailed(_) => return Some(event),
             Event::Started { job }
             | Event::Step { job, .. }
             | Event::Decoding { job, .. }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Action, CompareAction, GalleryAction, HistoryAction, Move, Place, PromptAction, ShellAction, SourceAction,
-    TimelineAction, Tool, ViewerAction, Weigh,
+    Action, CompareAction, DatasetAction, GalleryAction, HistoryAction, Move, Place, PromptAction, ShellAction,
+    SourceAction, TimelineAction, Tool, TrainAction, ViewerAction, Weigh,
 };
 
 /// Keys that have a shortcut. Spelled here so that this floor needs no window.
@@ -29,6 +29,7 @@ pub enum Key {
     Num4,
     Num0,
     Num5,
+    Num6,
     Minus,
     Plus,
     Space,
@@ -112,6 +113,7 @@ impl fmt::Display for Shortcut {
             Key::Num4 => f.write_str("4"),
             Key::Num0 => f.write_str("0"),
             Key::Num5 => f.write_str("5"),
+            Key::Num6 => f.write_str("6"),
             Key::Minus => f.write_str("−"),
             Key::Plus => f.write_str("+"),
             Key::OpenBracket => f.write_str("["),
@@ -148,6 +150,8 @@ pub enum Scope {
     Large,
     /// Where two pictures are compared.
     Compare,
+    /// In Train, where a data set is shown, unless text is being typed.
+    Dataset,
     /// In the gallery, grid and large view, unless a widget has the keyboard.
     Gallery,
     /// In the gallery's grid, unless a widget has the keyboard.
@@ -156,7 +160,7 @@ pub enum Scope {
 
 impl Scope {
     /// All of them, in the order in which the cheat sheet shows them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Anywhere,
         Self::Resting,
         Self::Elsewhere,
@@ -171,6 +175,7 @@ impl Scope {
         Self::Picture,
         Self::Large,
         Self::Compare,
+        Self::Dataset,
     ];
 
     /// Its name for people; two that differ only in what has the keyboard share one.
@@ -187,6 +192,7 @@ impl Scope {
             Self::Steps => "Steps of a picture",
             Self::Picture | Self::Large => "Large picture",
             Self::Compare => "Comparing",
+            Self::Dataset => "Data set",
             Self::Gallery => "Gallery",
             Self::Grid => "Gallery's grid",
         }
@@ -203,6 +209,8 @@ impl Scope {
         match (self, other) {
             (Self::Anywhere | Self::Resting, _) | (_, Self::Anywhere | Self::Resting) => true,
             (one, other) if one == other => true,
+            // It is a place of its own.
+            (Self::Dataset, other) | (other, Self::Dataset) => other == Self::Elsewhere,
             (one, other) if in_gallery(one) != in_gallery(other) => false,
             (Self::Compare, _) | (_, Self::Compare) => false,
             (one, other) if is_grid(one) && is_large(other) || is_large(one) && is_grid(other) => false,
@@ -236,6 +244,7 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Anywhere, Action::GoTo(Place::Create)),
     (Scope::Anywhere, Action::GoTo(Place::Gallery)),
     (Scope::Anywhere, Action::GoTo(Place::Batch)),
+    (Scope::Anywhere, Action::GoTo(Place::Train)),
     (Scope::Anywhere, Action::GoTo(Place::Models)),
     (Scope::Anywhere, Action::GoTo(Place::Settings)),
     (Scope::Anywhere, Action::RollSeed),
@@ -262,6 +271,8 @@ pub static KEYED: &[(Scope, Action)] = &[
     (Scope::Canvas, Action::Source(SourceAction::ToggleMask)),
     (Scope::Steps, Action::Timeline(TimelineAction::Previous)),
     (Scope::Steps, Action::Timeline(TimelineAction::Next)),
+    (Scope::Dataset, Action::Train(TrainAction::Dataset(DatasetAction::Undo))),
+    (Scope::Dataset, Action::Train(TrainAction::Dataset(DatasetAction::Redo))),
     (Scope::Picture, Action::ClosePicture),
     (Scope::Gallery, Action::Trash),
     (Scope::Gallery, Action::Rescan),

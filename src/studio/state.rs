@@ -15,7 +15,8 @@ use super::gallery_actions::ask;
 use super::safety::Revealed;
 use super::{
     Adapters, Batch, DeviceDesk, DialogRequest, Draft, Effect, Film, FilmItem, Gallery, Grids, ModelStatus, Models,
-    Notices, PromptDesk, Queue, Seeds, Shelf, Shell, Size, Source, Timeline, Variations, View, Viewer,
+    Notices, PromptDesk, Queue, Seeds, Shelf, Shell, Size, Source, Timeline, TrainState, TrainingDesk, Variations,
+    View, Viewer,
 };
 
 /// The places of the window.
@@ -28,6 +29,8 @@ pub enum Place {
     Gallery,
     /// The rows of a table, made into pictures.
     Batch,
+    /// Teach a model one's own pictures.
+    Train,
     /// Which models are here, and how more come.
     Models,
     /// Look, folders, about.
@@ -36,7 +39,7 @@ pub enum Place {
 
 impl Place {
     /// All of them, as they stand in the rail.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Gallery, Self::Batch, Self::Models, Self::Settings];
+    pub const ALL: [Self; 6] = [Self::Create, Self::Gallery, Self::Batch, Self::Train, Self::Models, Self::Settings];
 }
 
 /// What is built in, as data from the floors below.
@@ -117,6 +120,8 @@ pub struct State {
     pub shelf: Shelf,
     /// The Batch place.
     pub batch: Batch,
+    /// The Train place.
+    pub train: TrainState,
     /// The adapters and embeddings of the user's folders.
     pub adapters: Adapters,
     /// Writing prompts.
@@ -166,6 +171,7 @@ impl State {
             hub_token,
             batch,
             styles,
+            training,
         } = settings;
         let shell = Shell::new(shell, draft.is_none());
         let mut seeds = Seeds::new(entropy);
@@ -189,6 +195,7 @@ impl State {
             models: Models::new(model_paths),
             shelf: Shelf::new(model_folders, hub_token),
             batch: Batch::new(batch),
+            train: TrainState { training: TrainingDesk::new(training, &paths.trainings_dir), ..TrainState::default() },
             adapters: Adapters::default(),
             prompt: PromptDesk::new(&draft, styles),
             draft,
@@ -223,6 +230,7 @@ impl State {
         effects.extend(table.map(|table| Effect::Batch(BatchCommand::Read(table))));
         effects.extend(self.follow_source());
         effects.extend(self.start_prompts());
+        effects.extend(self.start_training_desk());
         effects
     }
 
@@ -245,6 +253,7 @@ impl State {
             hub_token: self.shelf.saved_token.clone(),
             batch: self.batch.memory(),
             styles: self.prompt.styles.applied.clone(),
+            training: self.train.training.memory(),
         }
     }
 
@@ -338,7 +347,7 @@ impl State {
                 picture: self.gallery.opened.as_ref().filter(|(id, _)| *id == entry.id).map(|(_, picture)| picture),
                 film_key: None,
             }),
-            Place::Batch | Place::Models | Place::Settings => None,
+            Place::Batch | Place::Train | Place::Models | Place::Settings => None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::gallery_actions::ask;
 use super::prompt_undo::Touch;
 use super::{
     Action, BatchAction, DialogAnswer, DialogRequest, Edit, Effect, ModelStatus, Move, PathPrompt, Place, ShelfAction,
-    State, View,
+    State, TrainTab, View,
 };
 
 /// What a zip file of pictures is called where nobody says otherwise.
@@ -33,6 +33,9 @@ impl State {
                 self.place = place;
                 if place == Place::Batch {
                     return self.refresh_batch();
+                }
+                if place == Place::Train && self.train.tab == TrainTab::Training {
+                    return self.training_shown();
                 }
             }
             Action::ToggleFullScreen => {
@@ -86,6 +89,7 @@ impl State {
                 self.mark_dirty();
             }
             Action::Batch(action) => return self.apply_batch(action),
+            Action::Train(action) => return self.apply_train(action),
             Action::Shelf(action) => return self.apply_shelf(action),
             Action::Adapter(action) => return self.apply_adapter(action),
             Action::Prompt(action) => return self.apply_prompt(action),
@@ -343,7 +347,12 @@ impl State {
                     | DialogRequest::BatchTable
                     | DialogRequest::Vae
                     | DialogRequest::ImportFolder
+                    | DialogRequest::TrainingSettings
+                    | DialogRequest::TrainingFolder
+                    | DialogRequest::TrainingDataset
+                    | DialogRequest::Dataset(_)
                     | DialogRequest::Styles => String::new(),
+                    DialogRequest::SaveTrainingSettings => self.suggested_settings().display().to_string(),
                     DialogRequest::Init | DialogRequest::Mask | DialogRequest::PicturesFolder => {
                         self.pictures_folder().display().to_string()
                     }
@@ -393,9 +402,14 @@ impl State {
                 self.chosen_extra(&request, path);
                 Vec::new()
             }
+            DialogRequest::Dataset(dialog) => self.chosen_for_dataset(dialog, path),
             DialogRequest::PicturesFolder => self.use_pictures_folder(Some(path)),
             DialogRequest::ImportFolder => self.take_in(vec![path]),
             DialogRequest::Styles => Self::import_styles(path),
+            DialogRequest::TrainingSettings
+            | DialogRequest::SaveTrainingSettings
+            | DialogRequest::TrainingFolder
+            | DialogRequest::TrainingDataset => self.training_chosen(&request, path),
             DialogRequest::CopyOut(ids) => {
                 self.work_on(ids, BulkWork::CopyTo { folder: path, recipe: self.gallery.recipe_in_copies })
             }

@@ -54,6 +54,18 @@ impl Batches {
         self.order.batches()
     }
 
+    /// The rows of evaluation `place`, by their places among the examples.
+    #[must_use]
+    pub fn rows(&mut self, place: u64) -> &[usize] {
+        self.order.batch(place)
+    }
+
+    /// How many evaluations the pictures that are kept apart take.
+    #[must_use]
+    pub fn validations(&self) -> usize {
+        self.examples.apart().len().min(VALIDATION_PICTURES) * VALIDATION_TIMESTEPS as usize
+    }
+
     /// A hash of what is learnt from.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -87,6 +87,26 @@ impl Checkpoints {
         broken.map_or(Ok(None), Err)
     }
 
+    /// Puts the state after a step into a trainer built for the same training, whatever else was changed since.
+    ///
+    /// # Errors
+    /// When that state is not kept, or the trainer is of another training.
+    pub fn take(&self, trainer: &mut Trainer, step: u64) -> Result<()> {
+        let path = self.folder.join(format!("{PREFIX}{step:08}{ENDING}"));
+        let file = TensorFile::open(&path)?;
+        let config = file.metadata().get("config").and_then(|text| serde_json::from_str(text).ok());
+        restore(&file, trainer, &config.unwrap_or_default())
+    }
+
+    /// The steps whose states are kept, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn steps(&self) -> Result<Vec<u64>> {
+        let number = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix(PREFIX)?.parse().ok();
+        Ok(self.list()?.iter().filter_map(number).collect())
+    }
+
     /// Whether there is a checkpoint, whole or not.
     ///
     /// # Errors

@@ -49,8 +49,16 @@ impl Examples {
         let sizes = buckets::sizes(&config.pictures);
         let mut list = Vec::new();
         let (mut unreadable, mut first_unreadable, mut small, mut without_caption) = (0, None, 0, 0);
+        let (mut excluded, mut missing) = (0, 0);
         for (row, text) in dataset.rows.iter().zip(texts) {
-            let Some(path) = &row.picture else { continue };
+            if row.is_excluded {
+                excluded += 1;
+                continue;
+            }
+            let Some(path) = &row.picture else {
+                missing += 1;
+                continue;
+            };
             let own = match picture::dimensions(path) {
                 Ok(own) => own,
                 Err(why) => {
@@ -76,13 +84,13 @@ impl Examples {
         for (example, apart) in list.iter_mut().zip(apart) {
             example.apart = apart;
         }
-        let missing = dataset.rows.len() - dataset.with_picture();
         let mut notices = Vec::new();
         let mut note = |count: usize, what: &str| {
             if count > 0 {
                 notices.push(format!("{count} {what}"));
             }
         };
+        note(excluded, "rows are excluded and not learnt from");
         note(missing, "rows have no picture and are left out");
         if let Some(first) = first_unreadable {
             note(unreadable, &format!("pictures cannot be read and are left out (the first one is {first})"));

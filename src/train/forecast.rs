@@ -11,11 +11,14 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 
-use super::Parameters;
-use crate::domain::Result;
+use super::examples::Examples;
+use super::learner::{check_family, trained};
+use super::order::Order;
+use super::{config, run};
 use crate::domain::training::{Forecast, Method, Share, TrainingConfig};
-use crate::models::Model;
+use crate::domain::{Cancel, Result};
 use crate::models::unet_config::UNetConfig;
+use crate::models::{self, Model};
 use crate::nn::{Weight, engine_error, ops};
 use crate::weights::layout::Component;
 
@@ -113,11 +116,24 @@ fn work(config: &UNetConfig, side: u64, tokens: u64, is_full: bool) -> Work {
     work
 }
 
+/// What a training would need, before anything of it is begun: the model's file is opened and the pictures' heads are read.
+///
+/// # Errors
+/// When settings, model or data set cannot be used.
+pub fn foresee(config: &TrainingConfig) -> Result<Forecast> {
+    config::check(config)?;
+    let examples = Examples::read(config)?;
+    let model = models::open(&config.model, None, &Cancel::default(), &mut |_| ())?;
+    check_family(&model)?;
+    let of_epoch = Order::new(config.seed, examples.learnt(), config.steps.batch as usize).batches();
+    forecast(&model, trained(&model, config)?, config, run::steps(config, of_epoch)?)
+}
+
 /// What a training will need.
 ///
 /// # Errors
 /// When the measurement of the machine fails.
-pub fn forecast(model: &Model, parameters: &Parameters, config: &TrainingConfig, steps: u64) -> Result<Forecast> {
+pub fn forecast(model: &Model, trained: u64, config: &TrainingConfig, steps: u64) -> Result<Forecast> {
     let unet = model.unet.config();
     let side = u64::from(config.pictures.resolution) / model.vae.config().scale() as u64;
     let is_full = config.method == Method::Full;
@@ -126,7 +142,6 @@ pub fn forecast(model: &Model, parameters: &Parameters, config: &TrainingConfig,
     let pictures = u64::from(config.steps.batch);
     let again = config.steps.gradient_checkpointing;
     let kept = if again { work.between + 2 * work.largest } else { work.kept + work.largest };
-    let trained = parameters.elements() as u64;
     // Values, gradients and two moments, and the average where one is kept.
     let copies = 4 + u64::from(config.ema.enabled);
     let frozen = |component| {
@@ -151,7 +166,8 @@ pub fn forecast(model: &Model, parameters: &Parameters, config: &TrainingConfig,
     let passes = 2.0 + f64::from(u8::from(is_full)) + f64::from(u8::from(again));
     let products = work.products * passes * (pictures * u64::from(config.steps.accumulation)) as f64;
     let secs_per_step = products / (EFFICIENCY * products_per_second()?);
-    Ok(Forecast { memory, trained, steps, secs_per_step })
+    let native_side_px = model.family.capabilities.native_side_px;
+    Ok(Forecast { memory, trained, steps, secs_per_step, native_side_px })
 }
 
 /// Multiplications with an addition that this machine does in a second, in the product of two matrices as a network has

@@ -45,9 +45,10 @@ impl Journal {
     /// # Errors
     /// When the disk fails.
     pub fn step(&mut self, step: &TrainingStep) -> Result<()> {
-        let TrainingStep { step, epoch, loss, lr, grad_norm, secs_per_step, .. } = step;
+        let TrainingStep { step, steps, epoch, loss, smoothed: _, lr, grad_norm, secs_per_step, eta_secs: _ } = step;
         self.line(&json!({
-            "step": step, "epoch": epoch, "loss": loss, "lr": lr, "grad_norm": grad_norm, "secs_per_step": secs_per_step,
+            "step": step, "steps": steps, "epoch": epoch, "loss": loss, "lr": lr, "grad_norm": grad_norm,
+            "secs_per_step": secs_per_step,
         }))
     }
 

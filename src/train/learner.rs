@@ -11,7 +11,8 @@ use crate::models::embeddings::Condition;
 use crate::models::text::{Ids, Sizes, encode_ids};
 use crate::nn::engine_error;
 use crate::sampling::TrainingSchedule;
-use crate::weights::lora::{Component, ModelModules, SavedPair};
+use crate::weights::layout;
+use crate::weights::lora::{Component, ModelModules, Module, SavedPair};
 
 /// A model of which a part is trained.
 pub struct Learner {
@@ -75,6 +76,37 @@ fn is_unused(model: &Model, component: Component, path: &str) -> bool {
     path.starts_with(&format!("encoder.layers.{last}."))
         || path.starts_with("final_layer_norm.")
         || path.starts_with("text_projection")
+}
+
+/// How many numbers a training would train. Nothing is made for it.
+///
+/// # Errors
+/// When the model lacks a part.
+pub(super) fn trained(model: &Model, config: &TrainingConfig) -> Result<u64> {
+    let modules = model.modules();
+    let mut sum = 0;
+    for component in parts(model, config) {
+        match config.method {
+            Method::Lora => {
+                let layers = targets(&modules, component, config.lora.targets);
+                let layers = layers.iter().filter(|layer| !is_unused(model, component, &layer.path));
+                // `down` has the rank's rows, `up` its columns.
+                let numbers = |layer: &Module| (layer.rows() + layer.columns()) as u64 * u64::from(config.lora.rank);
+                sum += layers.map(numbers).sum::<u64>();
+            }
+            Method::Full => {
+                let part = match component {
+                    Component::UNet => layout::Component::Unet,
+                    Component::TextEncoder => layout::Component::TextEncoder,
+                    Component::TextEncoder2 => layout::Component::TextEncoder2,
+                };
+                let tensors = model.part_file(part)?.tensors();
+                let used = tensors.iter().filter(|(path, _)| !is_unused(model, component, path));
+                sum += used.map(|(_, info)| info.shape.iter().product::<usize>() as u64).sum::<u64>();
+            }
+        }
+    }
+    Ok(sum)
 }
 
 impl Learner {
@@ -145,10 +177,20 @@ impl Learner {
     /// # Errors
     /// When shapes do not fit.
     pub fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        self.losses(batch).map(|(loss, _)| loss)
+    }
+
+    /// The mean loss of a batch, a scalar, and the mean squared error of each of its pictures, whatever it counts.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    pub fn losses(&self, batch: &Batch) -> Result<(Tensor, Vec<f32>)> {
         let prediction = self.prediction(batch)?;
         let of_target = || {
             let target = self.loss.target(&batch.latents, &batch.noise, &batch.timesteps)?;
-            self.loss.loss(&prediction, &target, &batch.timesteps)
+            let loss = self.loss.loss(&prediction, &target, &batch.timesteps)?;
+            let errors = (prediction.detach() - target)?.sqr()?.flatten_from(1)?.mean(1)?.to_vec1()?;
+            Ok((loss, errors))
         };
         of_target().map_err(engine_error)
     }

@@ -90,6 +90,19 @@ impl Parameters {
             .map_err(engine_error)
     }
 
+    /// Runs `work` with zeros in the place of all values: an adapter then changes nothing.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn with_zeros<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let values = self.values()?;
+        let zeros: Vec<Vec<f32>> = values.iter().map(|values| vec![0.0; values.len()]).collect();
+        self.set_values(&zeros)?;
+        let result = work();
+        self.set_values(&values)?;
+        result
+    }
+
     /// Replaces all values, in order.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! [`run()`]: a training from its settings to its files.
 
-use super::pace::Pace;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,29 @@ use super::forecast::forecast;
 use super::journal::Journal;
 use super::learner::{Learner, check_family};
 use super::loss_scale::{LossScale, Verdict};
-use super::sample::sample;
+use super::pace::Pace;
+use super::ranking::Ranking;
+use super::sample::{Drawn, sample};
 use super::{
-    AdamWConfig, Checkpoints, EmaConfig, Gradients, LrSchedule, LrShape, Trainer, Update, config, global_norm,
-    on_deep_stack, outputs, starter,
+    AdamWConfig, Checkpoints, EmaConfig, Gradients, LrSchedule, LrShape, Parameters, Trainer, Update, config,
+    global_norm, on_deep_stack, outputs, starter,
 };
-use crate::domain::training::{Control, Schedule, TrainingConfig, TrainingEvent, TrainingStep, ValidationSettings};
-use crate::domain::{Cancel, ComputeType, Result, UserError};
+use crate::domain::training::{
+    Control, Method, RowLoss, Schedule, Sketch, TrainingConfig, TrainingEvent, TrainingStep, ValidationSettings,
+};
+use crate::domain::{Cancel, ComputeType, ModelRef, Result, UserError, fnv1a};
 use crate::library::write_atomically;
 use crate::models::{self, Part, Placement};
 use crate::nn::{engine_error, without_gradients};
 
 /// How often a training that waits asks whether to go on.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Pictures that may be asked for at a time; what is more is not drawn.
+const MAX_SKETCHES: usize = 8;
+/// After so many steps the hardest rows are told again.
+const ROWS_EVERY: u64 = 10;
+/// So many of them.
+const MAX_ROWS: usize = 32;
 
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,23 +78,32 @@ pub fn run_on(placement: Placement, config: &TrainingConfig, resume: bool, tell:
 struct Voice<'a, 'b> {
     tell: &'a mut Tell<'b>,
     answer: Control,
+    /// Pictures that were asked for and are not drawn yet.
+    sketches: VecDeque<Sketch>,
 }
 
 impl Voice<'_, '_> {
     fn tell(&mut self, event: TrainingEvent) {
-        let answer = (self.tell)(event);
-        // A stop is not taken back by what is told before it is carried out.
-        if self.answer != Control::StopAndSave {
-            self.answer = answer;
+        match (self.tell)(event) {
+            Control::Draw(sketch) => {
+                if self.sketches.len() < MAX_SKETCHES {
+                    self.sketches.push_back(sketch);
+                }
+            }
+            // A stop is not taken back by what is told before it is carried out.
+            _ if self.is_stopped() => {}
+            answer => self.answer = answer,
         }
     }
 
-    /// Waits while asked to.
-    fn wait(&mut self, step: u64) {
-        while self.answer == Control::Pause {
-            std::thread::sleep(PAUSE);
-            self.tell(TrainingEvent::Paused(step));
+    /// Asks again, after a moment, whether to go on. Whether there is still something to wait for.
+    fn waits(&mut self, step: u64) -> bool {
+        if self.answer != Control::Pause {
+            return false;
         }
+        std::thread::sleep(PAUSE);
+        self.tell(TrainingEvent::Paused(step));
+        true
     }
 
     fn is_stopped(&self) -> bool {
@@ -100,6 +119,7 @@ struct Run<'a, 'b> {
     batches: Batches,
     checkpoints: Checkpoints,
     journal: Journal,
+    ranking: Ranking,
     /// What a checkpoint belongs to.
     identity: serde_json::Value,
     /// After which step the last checkpoint was written.
@@ -110,7 +130,7 @@ struct Run<'a, 'b> {
 
 impl<'a, 'b> Run<'a, 'b> {
     fn new(placement: Placement, config: &'a TrainingConfig, resume: bool, tell: &'a mut Tell<'b>) -> Result<Self> {
-        let mut voice = Voice { tell, answer: Control::Continue };
+        let mut voice = Voice { tell, answer: Control::Continue, sketches: VecDeque::new() };
         let checkpoints = Checkpoints::new(&config.output.join("checkpoints"), config.checkpoints.keep as usize);
         if checkpoints.any()? && !resume {
             return Err(UserError::input("This folder holds a training already")
@@ -126,7 +146,7 @@ impl<'a, 'b> Run<'a, 'b> {
         let batches = Batches::new(config, examples, &model)?;
         batches.prepare(&model, &mut |what, done, total| {
             voice.tell(TrainingEvent::Preparing { what, done, total });
-            voice.wait(0);
+            while voice.waits(0) {}
             if voice.is_stopped() { Err(UserError::cancelled()) } else { Ok(()) }
         })?;
         // They come back as they are read again, for samples.
@@ -138,24 +158,22 @@ impl<'a, 'b> Run<'a, 'b> {
             "model": model.hash(),
             "data set": batches.digest(),
         });
-        let steps = steps(config, &batches)?;
+        let steps = steps(config, batches.of_epoch())?;
         let (learner, parameters) = Learner::new(model, config)?;
-        let forecast = forecast(&learner.model, &parameters, config, steps)?;
-        let ema = config.ema.enabled.then(|| EmaConfig { decay: config.ema.decay, ..EmaConfig::default() });
-        let optimizer = &config.optimizer;
-        let adam = AdamWConfig { beta1: optimizer.beta1, beta2: optimizer.beta2, eps: optimizer.epsilon };
-        let mut trainer = Trainer::new(parameters, adam, ema, schedule(config, steps), optimizer.max_grad_norm)?;
+        let forecast = forecast(&learner.model, parameters.elements() as u64, config, steps)?;
+        let mut trainer = trainer(parameters, config, steps)?;
         voice.tell(TrainingEvent::Forecast(forecast));
         if let Some(step) = checkpoints.resume(&mut trainer, &identity)? {
             voice.tell(TrainingEvent::Resumed(step));
         }
-        let settings = config::write(config, None);
+        let settings = config::write(&absolute(config), None);
         write_atomically(&config.output.join("settings.toml"), settings.as_bytes())?;
         let journal = Journal::open(&config.output.join("log.jsonl"), trainer.step)?;
         let saved = trainer.step;
+        let ranking = Ranking::new(batches.examples.list.len(), learner.diffusion_loss().timesteps());
         let is_f16 = learner.model.unet.place().compute() == ComputeType::F16;
         let scale = is_f16.then(LossScale::default);
-        Ok(Self { config, voice, learner, trainer, batches, checkpoints, journal, identity, saved, scale })
+        Ok(Self { config, voice, learner, trainer, batches, checkpoints, journal, ranking, identity, saved, scale })
     }
 
     fn run_to_the_end(mut self) -> Result<Outcome> {
@@ -186,12 +204,15 @@ impl<'a, 'b> Run<'a, 'b> {
             let state = told(&pace, &update, steps, done as f64 / self.batches.of_epoch() as f64);
             self.journal.step(&state)?;
             self.voice.tell(TrainingEvent::Step(state));
+            if update.step % ROWS_EVERY == 0 || update.step == steps {
+                self.voice.tell(TrainingEvent::Rows(self.hardest()));
+            }
             let is_due = |every: u64| every > 0 && (update.step % every == 0 || update.step == steps);
             if is_due(self.config.checkpoints.every) {
                 self.save()?;
             }
             self.look(steps)?;
-            self.voice.wait(update.step);
+            self.wait()?;
         }
         let step = self.trainer.step;
         if step > self.saved {
@@ -221,8 +242,20 @@ impl<'a, 'b> Run<'a, 'b> {
         let parts = u64::from(self.config.steps.accumulation);
         let mut sum: Option<(f64, Gradients)> = None;
         for part in 0..parts {
-            let batch = self.batches.batch(&self.learner, self.trainer.step * parts + part)?;
-            let loss = (self.learner.loss(&batch)? / parts as f64).map_err(engine_error)?;
+            if parts > 1 {
+                self.voice.tell(TrainingEvent::Working {
+                    what: "batches of this step",
+                    done: part as usize,
+                    total: parts as usize,
+                });
+            }
+            let place = self.trainer.step * parts + part;
+            let batch = self.batches.batch(&self.learner, place)?;
+            let (loss, errors) = self.learner.losses(&batch)?;
+            for ((row, timestep), error) in self.batches.rows(place).iter().zip(&batch.timesteps).zip(errors) {
+                self.ranking.add(*row, *timestep, f64::from(error));
+            }
+            let loss = (loss / parts as f64).map_err(engine_error)?;
             let value = f64::from(loss.to_scalar::<f32>().map_err(engine_error)?);
             let loss = if factor == 1.0 { loss } else { (loss * factor).map_err(engine_error)? };
             let gradients = Gradients::of(&loss, &self.trainer.parameters)?;
@@ -235,6 +268,46 @@ impl<'a, 'b> Run<'a, 'b> {
             });
         }
         sum.ok_or_else(|| UserError::failed("A step has no batch"))
+    }
+
+    /// The rows that are hardest to learn, hardest first.
+    fn hardest(&self) -> Vec<RowLoss> {
+        let row = |(row, relative, seen): (usize, f64, u32)| {
+            let example = &self.batches.examples.list[row];
+            RowLoss { picture: example.picture.clone(), caption: example.caption.clone(), relative, seen }
+        };
+        self.ranking.hardest(MAX_ROWS).into_iter().map(row).collect()
+    }
+
+    /// Waits while asked to, and draws what is asked for.
+    fn wait(&mut self) -> Result<()> {
+        loop {
+            while let Some(sketch) = self.voice.sketches.pop_front() {
+                self.draw(sketch)?;
+            }
+            if !self.voice.waits(self.trainer.step) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Draws a picture that was asked for, and the same as it was before anything was learnt.
+    fn draw(&mut self, sketch: Sketch) -> Result<()> {
+        let Self { config, learner, trainer, voice, .. } = self;
+        let step = trainer.step;
+        let what = Drawn { prompt: &sketch.prompt, seed: sketch.seed };
+        let picture = trainer.averaged(|| sample(learner, config, what))?;
+        let untrained = match config.method {
+            Method::Lora => Some(trainer.parameters.with_zeros(|| sample(learner, config, what))?),
+            // Its values were not kept: that would take the room of a whole model.
+            Method::Full => None,
+        };
+        let name = format!("samples/drawn-{step:06}-{:016x}.png", prompt_key(&sketch));
+        let path = config.output.join(name);
+        write_atomically(&path, &starter::png(&picture)?)?;
+        give_back(learner, config);
+        voice.tell(TrainingEvent::Drawn { step, sketch, picture, untrained, path });
+        Ok(())
     }
 
     fn save(&mut self) -> Result<()> {
@@ -257,7 +330,7 @@ impl<'a, 'b> Run<'a, 'b> {
         }
         trainer.averaged(|| {
             if validates {
-                let loss = without_gradients(|| validated(learner, batches))?;
+                let loss = without_gradients(|| validated(learner, batches, voice))?;
                 if let Some(loss) = loss {
                     journal.validation(step, loss)?;
                     voice.tell(TrainingEvent::Validated { step, loss });
@@ -265,7 +338,8 @@ impl<'a, 'b> Run<'a, 'b> {
             }
             if samples {
                 for (i, prompt) in config.samples.prompts.iter().enumerate() {
-                    let picture = sample(learner, config, prompt, i)?;
+                    let seed = config.seed.wrapping_add(i as u64);
+                    let picture = sample(learner, config, Drawn { prompt, seed })?;
                     let path = config.output.join(format!("samples/step-{step:06}-{}.png", i + 1));
                     write_atomically(&path, &starter::png(&picture)?)?;
                     voice.tell(TrainingEvent::Sample { step, prompt: prompt.clone(), picture, path });
@@ -273,10 +347,7 @@ impl<'a, 'b> Run<'a, 'b> {
                         break;
                     }
                 }
-                learner.model.release(Part::Vae);
-                if !config.text_encoder {
-                    learner.model.release(Part::TextEncoder);
-                }
+                give_back(learner, config);
             }
             Ok(())
         })
@@ -306,14 +377,45 @@ impl<'a, 'b> Run<'a, 'b> {
 }
 
 /// The name of what a training had learnt when it was stopped.
-fn stopped_name(name: &str, step: u64) -> String {
+pub(super) fn stopped_name(name: &str, step: u64) -> String {
     format!("{name}-step-{step:06}")
 }
 
+/// The same settings wherever they are read from.
+fn absolute(config: &TrainingConfig) -> TrainingConfig {
+    let mut config = config.clone();
+    let mut places = vec![&mut config.dataset, &mut config.output];
+    if let ModelRef::Path(model) = &mut config.model {
+        places.push(model);
+    }
+    for place in places {
+        // An empty path is none, and one that the system cannot tell stays as it was given.
+        if let Ok(whole) = std::path::absolute(&*place) {
+            *place = whole;
+        }
+    }
+    config
+}
+
+/// Gives back the memory of what only pictures need.
+fn give_back(learner: &Learner, config: &TrainingConfig) {
+    learner.model.release(Part::Vae);
+    if !config.text_encoder {
+        learner.model.release(Part::TextEncoder);
+    }
+}
+
+/// Tells the files of pictures that were asked for apart.
+fn prompt_key(sketch: &Sketch) -> u64 {
+    fnv1a(&[sketch.prompt.as_bytes(), &sketch.seed.to_le_bytes()].concat())
+}
+
 /// The mean loss of the pictures that are kept apart.
-fn validated(learner: &Learner, batches: &Batches) -> Result<Option<f64>> {
+fn validated(learner: &Learner, batches: &Batches, voice: &mut Voice<'_, '_>) -> Result<Option<f64>> {
     let (mut sum, mut count) = (0.0, 0u32);
+    let total = batches.validations();
     batches.validation(learner, &mut |batch| {
+        voice.tell(TrainingEvent::Working { what: "pictures kept apart", done: count as usize, total });
         let loss = learner.loss(batch)?;
         sum += f64::from(loss.to_scalar::<f32>().map_err(engine_error)?);
         count += 1;
@@ -322,15 +424,22 @@ fn validated(learner: &Learner, batches: &Batches) -> Result<Option<f64>> {
     Ok((count > 0).then(|| sum / f64::from(count)))
 }
 
-/// All updates of a training.
-fn steps(config: &TrainingConfig, batches: &Batches) -> Result<u64> {
-    let of_epochs =
-        |epochs: u64| epochs.saturating_mul(batches.of_epoch()).div_ceil(u64::from(config.steps.accumulation)).max(1);
+/// All updates of a training whose epoch has so many batches.
+pub(super) fn steps(config: &TrainingConfig, of_epoch: u64) -> Result<u64> {
+    let of_epochs = |epochs: u64| epochs.saturating_mul(of_epoch).div_ceil(u64::from(config.steps.accumulation)).max(1);
     match (config.steps.steps, config.steps.epochs) {
         (Some(steps), _) => Ok(steps),
         (None, Some(epochs)) => Ok(of_epochs(epochs)),
         (None, None) => Err(UserError::input("Neither steps nor epochs are given")),
     }
+}
+
+/// The state of a training at its beginning.
+pub(super) fn trainer(parameters: Parameters, config: &TrainingConfig, steps: u64) -> Result<Trainer> {
+    let ema = config.ema.enabled.then(|| EmaConfig { decay: config.ema.decay, ..EmaConfig::default() });
+    let optimizer = &config.optimizer;
+    let adam = AdamWConfig { beta1: optimizer.beta1, beta2: optimizer.beta2, eps: optimizer.epsilon };
+    Trainer::new(parameters, adam, ema, schedule(config, steps), optimizer.max_grad_norm)
 }
 
 fn schedule(config: &TrainingConfig, total_steps: u64) -> LrSchedule {

@@ -10,15 +10,25 @@ use crate::models::text::{Sizes, Texts, encode_prompts, nothing_said};
 use crate::nn::{engine_error, without_gradients};
 use crate::sampling::{self, guidance, unit_normal};
 
-/// A picture of `prompt` of the training's size. Each of a training's prompts has the same noise every time.
+/// What is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn<'a> {
+    /// What it shows.
+    pub prompt: &'a str,
+    /// What its noise is drawn from: the same one is the same noise every time.
+    pub seed: u64,
+}
+
+/// A picture of the training's size, with the steps and the guidance of its samples.
 ///
 /// # Errors
 /// When a network fails.
-pub fn sample(learner: &Learner, config: &TrainingConfig, prompt: &str, index: usize) -> Result<Picture> {
-    without_gradients(|| draw(learner, config, prompt, index))
+pub fn sample(learner: &Learner, config: &TrainingConfig, what: Drawn<'_>) -> Result<Picture> {
+    without_gradients(|| draw(learner, config, what))
 }
 
-fn draw(learner: &Learner, config: &TrainingConfig, prompt: &str, index: usize) -> Result<Picture> {
+fn draw(learner: &Learner, config: &TrainingConfig, what: Drawn<'_>) -> Result<Picture> {
+    let Drawn { prompt, seed } = what;
     let model = &learner.model;
     let capabilities = &model.family.capabilities;
     let vae = model.vae.config();
@@ -32,7 +42,7 @@ fn draw(learner: &Learner, config: &TrainingConfig, prompt: &str, index: usize) 
         config.samples.steps as usize,
     )?;
     let first_sigma = sampler.init_noise_sigma() as f32;
-    let mut latents = unit_normal(config.seed.wrapping_add(index as u64), shape);
+    let mut latents = unit_normal(seed, shape);
     for value in &mut latents {
         *value *= first_sigma;
     }

@@ -135,10 +135,9 @@ fn template_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             for column in &table.columns {
                 let insert = Action::Batch(BatchAction::Insert(column.clone()));
                 let label = format!("{{{}}}", super::widgets::snippet(column, 24));
-                if button_ui(ui, &label, Emphasis::Normal, vec2(0.0, 0.0))
-                    .on_hover_text(insert.info().tooltip)
-                    .clicked()
-                {
+                // Not in a scope of its own: one that does not fit goes to the next line as a whole.
+                let button = egui::Button::new(label).wrap_mode(egui::TextWrapMode::Extend);
+                if ui.add(button).on_hover_text(insert.info().tooltip).clicked() {
                     actions.push(insert);
                 }
             }

@@ -10,6 +10,7 @@ pub enum Icon {
     Create,
     Gallery,
     Batch,
+    Train,
     Models,
     Settings,
     Dice,
@@ -41,6 +42,7 @@ pub enum Icon {
     History,
     Styles,
     Compare,
+    Excluded,
     Folder,
 }
 
@@ -66,6 +68,11 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.line(&[(2.0, 6.0), (14.0, 6.0)]);
             pen.line(&[(2.0, 9.8), (14.0, 9.8)]);
             pen.line(&[(6.0, 6.0), (6.0, 13.5)]);
+        }
+        Icon::Train => {
+            // A loss that falls, on its axes.
+            pen.line(&[(2.5, 2.5), (2.5, 13.5), (13.5, 13.5)]);
+            pen.line(&[(5.0, 3.5), (6.0, 7.0), (7.8, 9.3), (10.2, 10.5), (13.5, 11.0)]);
         }
         Icon::Models => {
             // A cube, seen from a corner.
@@ -164,6 +171,10 @@ pub fn paint(painter: &Painter, rect: Rect, icon: Icon, colour: Color32) {
             pen.rect(2.5, 3.0, 11.0, 10.0, 1);
             pen.line(&[(8.0, 1.5), (8.0, 14.5)]);
             pen.line(&[(10.0, 10.5), (11.5, 10.5)]);
+        }
+        Icon::Excluded => {
+            pen.ring(8.0, 8.0, 5.6);
+            pen.line(&[(4.0, 12.0), (12.0, 4.0)]);
         }
         Icon::Stack => {
             pen.rect(2.5, 5.5, 8.0, 8.0, 1);

@@ -44,6 +44,7 @@ mod textures;
 pub mod theme;
 mod timeline;
 mod tour;
+mod train;
 mod variation;
 mod viewer;
 mod widgets;
@@ -106,6 +107,11 @@ impl Window {
         self.textures.insert(ctx, TextureKey::Thumbnail(id), picture);
     }
 
+    /// Takes over a thumbnail of a data set's row.
+    pub fn add_row_thumbnail(&mut self, ctx: &egui::Context, ticket: u64, row: usize, picture: &Picture) {
+        self.textures.insert(ctx, TextureKey::Row(ticket, row), picture);
+    }
+
     /// Draws the whole window and pushes what the user did.
     pub fn studio_ui(&mut self, ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
         self.textures.begin_frame(state.gallery.generation);
@@ -138,6 +144,11 @@ impl Window {
                     .frame(Frame::new().fill(p.panel))
                     .show(ui, |ui| batch::batch_ui(ui, state, &mut self.textures, actions));
             }
+            Place::Train => {
+                CentralPanel::default()
+                    .frame(Frame::new().fill(p.panel))
+                    .show(ui, |ui| train::train_ui(ui, state, &mut self.textures, actions));
+            }
             Place::Models => {
                 CentralPanel::default()
                     .frame(Frame::new().fill(p.panel))
@@ -156,6 +167,7 @@ impl Window {
         notices::notices_ui(ui.ctx(), state, actions);
         prompt_history::history_ui(ui.ctx(), state, actions);
         prompt_styles::editor_ui(ui.ctx(), state, actions);
+        train::settle_caption(ui.ctx(), state, actions);
         grid::grid_dialog_ui(ui.ctx(), state, actions);
         variation::variations_dialog_ui(ui.ctx(), state, actions);
         path_prompt::path_prompt_ui(ui.ctx(), state, actions);

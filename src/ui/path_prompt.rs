@@ -2,7 +2,7 @@
 
 use egui::{Context, Id, Key, Modal, RichText, TextEdit, Ui, vec2};
 
-use crate::studio::{Action, DialogRequest, PathPrompt, State};
+use crate::studio::{Action, DatasetDialog, DialogRequest, PathPrompt, State};
 
 use super::theme::{self, palette};
 use super::widgets::{Emphasis, action_button_ui, hint_ui};
@@ -30,6 +30,13 @@ fn content_ui(ui: &mut Ui, prompt: &PathPrompt, actions: &mut Vec<Action>) {
         DialogRequest::Mask => "Mask",
         DialogRequest::Vae => "File of the VAE",
         DialogRequest::Styles => "File of the styles",
+        DialogRequest::TrainingSettings => "File with settings of a training",
+        DialogRequest::SaveTrainingSettings => "Save the training's settings as",
+        DialogRequest::TrainingFolder => "Folder of the training",
+        DialogRequest::TrainingDataset => "Folder with pictures and captions",
+        DialogRequest::Dataset(DatasetDialog::Folder) => "Folder of the data set",
+        DialogRequest::Dataset(DatasetDialog::Table) => "Table of the data set",
+        DialogRequest::Dataset(DatasetDialog::Target) => "Folder for the prepared data set",
         DialogRequest::PicturesFolder => "Folder for new pictures",
         DialogRequest::ImportFolder => "Folder with pictures to import",
         DialogRequest::CopyOut(_) => "Folder for the copies",

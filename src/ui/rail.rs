@@ -12,7 +12,7 @@ use super::widgets::tooltip;
 pub fn rail_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
     ui.spacing_mut().item_spacing.y = theme::UNIT;
     ui.add_space(3.0 * theme::UNIT);
-    for place in [Place::Create, Place::Gallery, Place::Batch, Place::Models] {
+    for place in [Place::Create, Place::Gallery, Place::Batch, Place::Train, Place::Models] {
         place_ui(ui, place, state, actions);
     }
     let rest = ui.available_height() - BUTTON_HEIGHT - 3.0 * theme::UNIT;
@@ -55,6 +55,7 @@ fn place_ui(ui: &mut Ui, place: Place, state: &State, actions: &mut Vec<Action>)
         Place::Create => Icon::Create,
         Place::Gallery => Icon::Gallery,
         Place::Batch => Icon::Batch,
+        Place::Train => Icon::Train,
         Place::Models => Icon::Models,
         Place::Settings => Icon::Settings,
     };

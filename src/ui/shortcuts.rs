@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{Context, Modifiers, Popup};
 
-use crate::studio::{Action, Key, Place, Scope, Shortcut, SourceAction, State, shortcuts};
+use crate::studio::{Action, Key, Place, Scope, Shortcut, SourceAction, State, TrainTab, shortcuts};
 
 use super::adapters;
 use super::textures::picture_from_colours;
@@ -68,6 +68,7 @@ fn holds(ctx: &Context, scope: Scope, state: &State, typing: bool, writing: bool
         Scope::ChosenName => completion.is_some_and(|completion| completion.chosen.is_some()),
         Scope::Steps => create && !typing && !state.source.is_shown() && state.steps_in_view().is_some(),
         Scope::Picture => large,
+        Scope::Dataset => state.place == Place::Train && state.train.tab == TrainTab::Dataset && !writing,
         Scope::Large => large && !typing,
         Scope::Compare => comparing && !typing,
         Scope::Gallery => gallery && !typing,
@@ -126,6 +127,7 @@ fn egui_key(key: Key) -> egui::Key {
         Key::Num4 => egui::Key::Num4,
         Key::Num0 => egui::Key::Num0,
         Key::Num5 => egui::Key::Num5,
+        Key::Num6 => egui::Key::Num6,
         Key::Minus => egui::Key::Minus,
         Key::Plus => egui::Key::Plus,
         Key::Space => egui::Key::Space,

@@ -23,6 +23,10 @@ pub enum TextureKey {
     Source(u64),
     /// A step of a picture of this session, by that one's key; small, or in full.
     Step(u64, u32, bool),
+    /// A picture of a training, or of a row that it learns from, by its number.
+    Training(u64),
+    /// A thumbnail of a data set, by that one's number and the row's place.
+    Row(u64, usize),
     /// What is shown instead of a flagged picture of the history.
     HiddenFull(PictureId, SafetyMode),
     /// What is shown instead of a flagged picture of this session.
@@ -84,7 +88,12 @@ impl Textures {
             let stays = |key: &TextureKey| {
                 matches!(
                     key,
-                    TextureKey::Film(_) | TextureKey::HiddenFilm(..) | TextureKey::Source(_) | TextureKey::Step(..)
+                    TextureKey::Film(_)
+                        | TextureKey::HiddenFilm(..)
+                        | TextureKey::Source(_)
+                        | TextureKey::Step(..)
+                        | TextureKey::Training(_)
+                        | TextureKey::Row(..)
                 )
             };
             self.cache.retain(|key, _| stays(key));

@@ -61,6 +61,14 @@ pub const MODAL_WIDTH: f32 = 640.0;
 pub const MODAL_REST_HEIGHT: f32 = 340.0;
 /// The smallest height of such a list.
 pub const MODAL_LIST_HEIGHT: f32 = 160.0;
+/// Smallest width of a picture with its caption beside it.
+pub const CARD_WIDTH: f32 = 340.0;
+/// Height of a picture with its caption beside it.
+pub const CARD_HEIGHT: f32 = 132.0;
+/// Room for the name before a bar.
+pub const BAR_NAME_WIDTH: f32 = 160.0;
+/// Room for the count behind a bar.
+pub const BAR_COUNT_WIDTH: f32 = 72.0;
 /// Gap between tiles.
 pub const TILE_GAP: f32 = 12.0;
 /// Width of a column of text, as in Settings.
@@ -109,6 +117,18 @@ pub const TOOLS_WIDTH: f32 = 640.0;
 pub const BRUSH_SLIDER_WIDTH: f32 = 96.0;
 /// Width of a field for some px.
 pub const PX_FIELD_WIDTH: f32 = 64.0;
+/// Width of what a training will need, and of its curves.
+pub const TRAINING_SIDE_WIDTH: f32 = 340.0;
+/// The same in a small window.
+pub const TRAINING_SIDE_WIDTH_NARROW: f32 = 280.0;
+/// Width of a column of a training's settings.
+pub const SETTING_WIDTH: f32 = 190.0;
+/// Height of the large curve of a training.
+pub const CURVE_HEIGHT: f32 = 150.0;
+/// Height of its small ones.
+pub const CURVE_HEIGHT_SMALL: f32 = 76.0;
+/// Side of a training's small pictures.
+pub const MOMENT_SIDE: f32 = 64.0;
 /// How far a small picture is blown up at most.
 pub const MAX_ENLARGEMENT: f32 = 4.0;
 

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use atelier::app::{Answer, App, BatchHandle, Desktop, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, DatasetHandle, Desktop, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
+use atelier::domain::dataset::{DatasetCommand, DatasetEvent};
 use atelier::domain::prompt::PromptQuery;
+use atelier::domain::training::{DeskCommand, DeskEvent};
 use atelier::domain::{
     Capabilities, CatalogueEntry, Command, Event, FamilyId, GalleryRow, GenerateRequest, Job, JobId, Marks, ModelInfo,
     ModelRef, ModelsCommand, ModelsEvent, Picture, PictureEntry, PictureId, PredictionType, Recipe, SamplerId,
     ScheduleId, SearchResult, Settings,
 };
-use atelier::engine::{EngineHandle, ModelsHandle};
+use atelier::engine::{DeskHandle, EngineHandle, ModelsHandle};
 use atelier::library::{
     Counts, Found, GalleryCommand, GalleryEvent, LibraryCommand, LibraryEvent, LibraryHandle, Paths, QueueCommand,
     QueueEvent, QueueHandle, Ticket,
@@ -138,6 +140,10 @@ pub struct Bench {
     pub models_events: Sender<ModelsEvent>,
     pub batch_commands: Receiver<BatchCommand>,
     pub batch_events: Sender<BatchEvent>,
+    pub desk_commands: Receiver<DeskCommand>,
+    pub desk_events: Sender<DeskEvent>,
+    pub dataset_commands: Receiver<DatasetCommand>,
+    pub dataset_events: Sender<DatasetEvent>,
     pub script: Rc<RefCell<Script>>,
     pub desktop: Rc<RefCell<Asked>>,
     /// The machine, as the window sees it from the next frame on.
@@ -168,12 +174,18 @@ impl Bench {
         let (models_events, models_event_receiver) = unbounded();
         let (batch_command_sender, batch_commands) = unbounded();
         let (batch_events, batch_event_receiver) = unbounded();
+        let (desk_command_sender, desk_commands) = unbounded();
+        let (desk_events, desk_event_receiver) = unbounded();
+        let (dataset_command_sender, dataset_commands) = unbounded();
+        let (dataset_events, dataset_event_receiver) = unbounded();
         let handles = Handles {
             engine: EngineHandle::new(command_sender, event_receiver, None),
             library: LibraryHandle::new(library_command_sender, library_event_receiver, None),
             queue: QueueHandle::new(queue_command_sender, queue_event_receiver, None),
             models: ModelsHandle::new(models_command_sender, models_event_receiver, None),
             batch: BatchHandle::new(batch_command_sender, batch_event_receiver, None),
+            desk: DeskHandle::new(desk_command_sender, desk_event_receiver, None),
+            dataset: DatasetHandle::new(dataset_command_sender, dataset_event_receiver, None),
         };
         let script = Rc::new(RefCell::new(Script::default()));
         let dialogs = Box::new(ScriptedDialogs(Rc::clone(&script)));
@@ -218,6 +230,10 @@ impl Bench {
             models_events,
             batch_commands,
             batch_events,
+            desk_commands,
+            desk_events,
+            dataset_commands,
+            dataset_events,
             queue_commands,
             queue_events,
             queue_log: Vec::new(),

@@ -13,7 +13,7 @@ use egui_kittest::kittest::Queryable;
 
 use super::bench::{Bench, garment, history, model_info};
 use super::gallery::thumbnails;
-use super::{adapters, batch, gallery_many, models, queue, timeline};
+use super::{adapters, batch, gallery_many, models, queue, timeline, training};
 
 /// A session in the middle of its work: three pictures made, one forming, two waiting.
 fn working(settings: Settings, size: [f32; 2]) -> Bench {
@@ -233,6 +233,26 @@ fn steps_and_branches() {
 fn jobs_that_were_left() {
     let mut bench = queue::with_left_over();
     snapshot(&mut bench, "create_queue");
+}
+
+#[test]
+fn training_made_ready() {
+    let mut bench = training::made_ready(Settings::default(), [1280.0, 800.0]);
+    snapshot(&mut bench, "training_setup");
+}
+
+#[test]
+fn training_running() {
+    let (mut bench, _) =
+        training::running(Settings { theme: Theme::Light, ..Settings::default() }, [1280.0, 800.0], 150);
+    snapshot(&mut bench, "training_run_light");
+}
+
+#[test]
+fn training_side_by_side() {
+    let (mut bench, _) = training::running(Settings::default(), [1280.0, 800.0], 150);
+    bench.click("Side by side");
+    snapshot(&mut bench, "training_grid");
 }
 
 #[test]

@@ -22,8 +22,9 @@ fn every_place_is_reached_by_its_keys() {
     for (key, place) in [
         (Key::Num2, Place::Gallery),
         (Key::Num3, Place::Batch),
-        (Key::Num4, Place::Models),
-        (Key::Num5, Place::Settings),
+        (Key::Num4, Place::Train),
+        (Key::Num5, Place::Models),
+        (Key::Num6, Place::Settings),
         (Key::Num1, Place::Create),
     ] {
         bench.press(Modifiers::COMMAND, key);

@@ -91,6 +91,7 @@ mod tests {
                 values: [id, kind, "x"].map(str::to_owned).to_vec(),
                 repeats,
                 line: None,
+                is_excluded: false,
             })
             .to_vec();
         let mut more = dataset.rows.clone();

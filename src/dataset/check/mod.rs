@@ -120,6 +120,7 @@ pub fn check(
         }
     }
     let rows: Vec<usize> = (0..dataset.rows.len())
+        .filter(|index| !dataset.rows[*index].is_excluded)
         .filter(|index| pictures.place(&dataset.rows[*index]).is_some_and(|place| looks[place].is_ok()))
         .collect();
     check_sizes(&pictures.rows, &looks, options.side_px, &mut problems);
@@ -181,7 +182,7 @@ struct Pictures<'a> {
 impl<'a> Pictures<'a> {
     fn of(dataset: &'a Dataset) -> Self {
         let (mut rows, mut places) = (Vec::new(), HashMap::new());
-        for row in &dataset.rows {
+        for row in dataset.rows.iter().filter(|row| !row.is_excluded) {
             if let Some(picture) = row.picture.as_deref() {
                 places.entry(picture).or_insert_with(|| {
                     rows.push(row);

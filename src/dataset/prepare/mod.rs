@@ -3,6 +3,7 @@
 //! In the folder: `images/`, `metadata.jsonl` (imagefolder: `file_name`, `text`), `cleaned.csv` (the same with all columns),
 //! `problems.jsonl` (what was repaired or left out, and why), and the journal by which a stopped run goes on.
 
+mod by_hand;
 mod journal;
 mod names;
 
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::json;
 
+use self::by_hand::ByHand;
 use self::journal::{Entry, Head, Journal, Stamp};
 use super::caption::{Template, captions};
 use super::columns::Condition;
@@ -23,13 +25,15 @@ use super::files::{self, Keep, explain};
 use super::picture;
 use super::problem::{Problem, ProblemKind, count_by_kind, lossy};
 use super::rows::{Dataset, Row};
-use super::source::write_record;
+use super::source::{EDITED, EXCLUDED, write_record};
 use crate::domain::{Cancel, ImageFormat, Result, UserError};
 
 /// Raised when pictures are made in another way, so that those of older versions are made again.
 const VERSION: u32 = 1;
 /// The folder of pictures in a prepared data set.
 const IMAGES: &str = "images";
+/// The table that makes a data set of the folder.
+const METADATA: &str = "metadata.jsonl";
 
 /// What is made of a data set.
 #[derive(Clone, Debug)]
@@ -82,6 +86,8 @@ pub struct Report {
     pub rows_read: usize,
     /// Rows that the conditions left out.
     pub rows_unwanted: usize,
+    /// Rows left out because they are excluded in the source.
+    pub rows_excluded: usize,
     /// Rows left out because their picture is not there.
     pub rows_without_picture: usize,
     /// Rows left out because their picture cannot be read.
@@ -92,6 +98,8 @@ pub struct Report {
     pub rows: usize,
     /// Those of them without a caption.
     pub rows_without_caption: usize,
+    /// Those of them whose caption was written, or which were excluded, by hand in this folder before: they stay so.
+    pub rows_kept_by_hand: usize,
     /// Its pictures.
     pub pictures: usize,
     /// How many of them were made now.
@@ -136,11 +144,13 @@ pub fn prepare(
         path: out.to_path_buf(),
         rows_read: dataset.rows_read,
         rows_unwanted: 0,
+        rows_excluded: 0,
         rows_without_picture: 0,
         rows_with_broken_picture: 0,
         rows_behind_limit: 0,
         rows: 0,
         rows_without_caption: 0,
+        rows_kept_by_hand: 0,
         pictures: 0,
         made: 0,
         kept: 0,
@@ -164,16 +174,21 @@ pub fn prepare(
         .map(|job| (job.source, job.file.as_str()))
         .collect();
     report.pictures = files.len();
+    let mut by_hand = ByHand::read(&out.join(METADATA))?;
     let rows: Vec<Prepared<'_>> = rows
         .into_iter()
         .filter_map(|index| {
             let row = &dataset.rows[index];
-            let file = files.get(row.picture.as_deref()?)?;
-            Some(Prepared { row, file: format!("{IMAGES}/{file}"), text: &captions[index] })
+            let file = format!("{IMAGES}/{}", files.get(row.picture.as_deref()?)?);
+            let kept = by_hand.next(&file);
+            let is_edited = kept.caption.is_some();
+            let text = kept.caption.unwrap_or_else(|| captions[index].clone());
+            Some(Prepared { row, file, text, is_edited, is_excluded: kept.is_excluded })
         })
         .collect();
     report.rows_with_broken_picture = report.rows - rows.len();
     report.rows = rows.len();
+    report.rows_kept_by_hand = rows.iter().filter(|row| row.is_edited || row.is_excluded).count();
     report.rows_without_caption = rows.iter().filter(|row| row.text.is_empty()).count();
     if rows.is_empty() {
         return Err(nothing_left(&report, dataset));
@@ -193,7 +208,11 @@ struct Prepared<'a> {
     row: &'a Row,
     /// Its picture, from the data set's folder.
     file: String,
-    text: &'a str,
+    text: String,
+    /// Whether the text was written by hand.
+    is_edited: bool,
+    /// Whether it was excluded by hand.
+    is_excluded: bool,
 }
 
 /// The places of the rows that are wanted and have a picture.
@@ -202,6 +221,8 @@ fn select(dataset: &Dataset, options: &Options, report: &mut Report) -> Vec<usiz
     for (index, row) in dataset.rows.iter().enumerate() {
         if !options.conditions.iter().all(|condition| condition.accepts(dataset, row)) {
             report.rows_unwanted += 1;
+        } else if row.is_excluded {
+            report.rows_excluded += 1;
         } else if row.picture.is_none() {
             report.rows_without_picture += 1;
         } else if options.limit.is_some_and(|limit| rows.len() >= limit) {
@@ -217,10 +238,17 @@ fn select(dataset: &Dataset, options: &Options, report: &mut Report) -> Vec<usiz
 fn nothing_left(report: &Report, dataset: &Dataset) -> UserError {
     UserError::input("No row of this data set is left")
         .hint(format!(
-            "of {} rows, {} are not what --where asks for, {} have no picture, {} have one that cannot be read",
-            report.rows_read, report.rows_unwanted, report.rows_without_picture, report.rows_with_broken_picture
+            "of {} rows, {} are not what the conditions ask for, {} are excluded, {} have no picture, {} have one that cannot \
+             be read",
+            report.rows_read, report.rows_unwanted, report.rows_excluded, report.rows_without_picture, report.rows_with_broken_picture
         ))
         .path(dataset.table.as_ref().unwrap_or(&dataset.root))
+}
+
+/// Whether a folder holds a data set that was prepared here, or one that is being prepared.
+#[must_use]
+pub fn is_prepared(folder: &Path) -> bool {
+    folder.join(journal::NAME).exists()
 }
 
 /// Makes the folder, and sees to it that nothing in it is lost.
@@ -232,11 +260,11 @@ fn open_folder(dataset: &Dataset, out: &Path, options: &Options) -> Result<Journ
         && nearest.starts_with(&root)
     {
         return Err(UserError::input("The prepared data set would lie within its source")
-            .hint("choose a folder beside the source, by --out")
+            .hint("choose a folder beside the source")
             .path(out));
     }
-    let is_ours = out.join(journal::NAME).exists();
-    if !is_ours && (out.join("metadata.jsonl").exists() || images.exists()) {
+    let is_ours = is_prepared(out);
+    if !is_ours && (out.join(METADATA).exists() || images.exists()) {
         return Err(UserError::input("This folder holds another data set").hint("choose an empty folder").path(out));
     }
     fs::create_dir_all(&images).map_err(|error| explain(&error, &images, 0))?;
@@ -358,14 +386,19 @@ fn write_tables(dataset: &Dataset, rows: &[Prepared<'_>], problems: &[Problem], 
     let (mut table, mut metadata) = (String::new(), String::new());
     let named = columns.iter().map(|index| dataset.columns[*index].as_str());
     write_record(&mut table, own.into_iter().take(if has_repeats { 3 } else { 2 }).chain(named));
-    for Prepared { row, file, text } in rows {
+    for Prepared { row, file, text, is_edited, is_excluded } in rows {
         let repeats = row.repeats.to_string();
         let values = columns.iter().map(|index| row.values.get(*index).map_or("", String::as_str));
-        let first = [file.as_str(), text, &repeats];
+        let first = [file.as_str(), text.as_str(), repeats.as_str()];
         write_record(&mut table, first.into_iter().take(if has_repeats { 3 } else { 2 }).chain(values));
         let mut line = json!({ "file_name": file, "text": text });
         if has_repeats {
             line["repeats"] = json!(row.repeats);
+        }
+        for (column, is_so) in [(EDITED, is_edited), (EXCLUDED, is_excluded)] {
+            if *is_so {
+                line[column] = json!(true);
+            }
         }
         metadata.push_str(&line.to_string());
         metadata.push('\n');
@@ -379,5 +412,5 @@ fn write_tables(dataset: &Dataset, rows: &[Prepared<'_>], problems: &[Problem], 
     }
     files::write(&out.join("problems.jsonl"), told.as_bytes(), Keep::Surely)?;
     files::write(&out.join("cleaned.csv"), table.as_bytes(), Keep::Surely)?;
-    files::write(&out.join("metadata.jsonl"), metadata.as_bytes(), Keep::Surely)
+    files::write(&out.join(METADATA), metadata.as_bytes(), Keep::Surely)
 }

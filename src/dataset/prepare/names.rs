@@ -79,6 +79,7 @@ mod tests {
                 values: Vec::new(),
                 repeats: 1,
                 line: None,
+                is_excluded: false,
             })
             .collect();
         let stems = stems(&dataset);

@@ -75,6 +75,7 @@ fn take(dataset: &mut Dataset, pictures: &Pictures, (name, number, comment): (&s
         caption: Some(comment).filter(|comment| !comment.is_empty()),
         repeats: 1,
         line: Some(line),
+        is_excluded: false,
     };
     dataset.push_named(pictures, &FOLDERS, name, row);
 }

@@ -22,9 +22,13 @@ pub static READER: Reader = Reader {
 };
 
 /// The column that names the picture.
-const FILE_NAME: &str = "file_name";
+pub(in crate::dataset) const FILE_NAME: &str = "file_name";
 /// How often an epoch shows a row: written by `atelier dataset prepare` where rows differ in it.
 const REPEATS: &str = "repeats";
+/// Whether a row is set aside: written where somebody excluded it by hand.
+pub(in crate::dataset) const EXCLUDED: &str = "excluded";
+/// Whether its caption was written by hand.
+pub(in crate::dataset) const EDITED: &str = "edited";
 /// Columns that hold captions, the first one that is there; `text` is the default of `datasets`.
 const CAPTIONS: [&str; 5] = ["text", "caption", "prompt", "description", "captions"];
 
@@ -58,7 +62,7 @@ fn read(place: &Place) -> Result<Dataset> {
 }
 
 fn read_json(dataset: &mut Dataset, pictures: &Pictures, lines: &mut LineReader) -> Result<()> {
-    let mut rows = Vec::new();
+    let mut rows: Vec<Line> = Vec::new();
     dataset.columns.push(FILE_NAME.to_owned());
     while let Some(line) = lines.next_line()? {
         if line.text.trim().is_empty() {
@@ -80,12 +84,16 @@ fn read_json(dataset: &mut Dataset, pictures: &Pictures, lines: &mut LineReader)
             }
         };
         let mut values = Vec::new();
-        for (column, value) in &object {
+        // What was done to a row by hand is no column of the data.
+        for (column, value) in object.iter().filter(|(column, _)| *column != EXCLUDED && *column != EDITED) {
             set_value(&mut dataset.columns, &mut values, column, text_of(value));
         }
-        rows.push((line.number, values));
+        let is_excluded = object.get(EXCLUDED) == Some(&Value::Bool(true));
+        rows.push(Line { number: line.number, values, is_excluded });
     }
     take(dataset, pictures, rows);
+    // Where no row has a caption yet, the first one goes into the usual column.
+    dataset.caption_column.get_or_insert_with(|| CAPTIONS[0].to_owned());
     Ok(())
 }
 
@@ -93,7 +101,7 @@ fn read_csv(dataset: &mut Dataset, pictures: &Pictures, lines: &mut LineReader) 
     let Some(head) = next_record(lines, ',', Quotes::ManyLines, None)? else { return Ok(()) };
     dataset.columns = head.values().map(|name| name.trim().to_owned()).collect();
     let columns = dataset.columns.len();
-    let mut rows = Vec::new();
+    let mut rows: Vec<Line> = Vec::new();
     while let Some(record) = next_record(lines, ',', Quotes::ManyLines, Some(columns))? {
         dataset.rows_read += 1;
         let mut values: Vec<String> = record.values().map(str::to_owned).collect();
@@ -110,14 +118,23 @@ fn read_csv(dataset: &mut Dataset, pictures: &Pictures, lines: &mut LineReader) 
             let sentence = format!("it has {} of {columns} columns: the others are empty", values.len());
             lines.report(ProblemKind::RepairedRow, record.line, sentence);
         }
-        rows.push((record.line, values));
+        rows.push(Line { number: record.line, values, is_excluded: false });
     }
     take(dataset, pictures, rows);
+    // Only the form in lines is written to.
+    dataset.caption_column = None;
     Ok(())
 }
 
+/// A row as it was read.
+struct Line {
+    number: u64,
+    values: Vec<String>,
+    is_excluded: bool,
+}
+
 /// Takes the rows in, when all columns are known.
-fn take(dataset: &mut Dataset, pictures: &Pictures, rows: Vec<(u64, Vec<String>)>) {
+fn take(dataset: &mut Dataset, pictures: &Pictures, rows: Vec<Line>) {
     let file_name = dataset.column(FILE_NAME);
     let repeats = dataset.column(REPEATS);
     let others: Vec<usize> =
@@ -127,13 +144,14 @@ fn take(dataset: &mut Dataset, pictures: &Pictures, rows: Vec<(u64, Vec<String>)
         [only] => Some(*only),
         _ => None,
     });
-    for (line, values) in rows {
+    dataset.caption_column = caption.map(|place| dataset.columns[place].clone());
+    for Line { number, values, is_excluded } in rows {
         let value = |place: Option<usize>| place.and_then(|place| values.get(place)).map_or("", String::as_str);
         let name = value(file_name).to_owned();
         let text = one_line(value(caption));
         let repeats = value(repeats).trim().parse().unwrap_or(1);
         let caption = Some(text).filter(|text| !text.is_empty());
-        let row = Row { picture: None, name: String::new(), caption, values, repeats, line: Some(line) };
+        let row = Row { picture: None, name: String::new(), caption, values, repeats, line: Some(number), is_excluded };
         dataset.push_named(pictures, &[""], &name, row);
     }
 }

@@ -60,6 +60,7 @@ fn read(place: &Place) -> Result<Dataset> {
             caption,
             repeats,
             line: None,
+            is_excluded: false,
         });
     }
     for (folder, count) in skipped {

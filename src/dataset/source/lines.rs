@@ -195,7 +195,7 @@ fn cp1252(byte: u8) -> char {
     }
 }
 
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> UserError {
+pub(in crate::dataset) fn unreadable(path: &Path, error: &std::io::Error) -> UserError {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     UserError::input(format!("Could not read {name}: {error}"))
         .hint("check that the file is there and that you may read it")

@@ -1,5 +1,6 @@
 //! The forms in which data sets come: one file and one row in [`READERS`] each.
 
+mod collection;
 pub(super) mod csv;
 mod flickr;
 mod html;
@@ -14,8 +15,10 @@ mod styles;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use collection::of_collection;
 pub(super) use csv::write_record;
-use lines::unreadable;
+pub(super) use imagefolder::{EDITED, EXCLUDED, FILE_NAME};
+pub(super) use lines::unreadable;
 use pictures::Pictures;
 
 use super::problem::{Problem, ProblemKind};

@@ -256,7 +256,15 @@ fn take(dataset: &mut Dataset, pictures: &Pictures, mut product: Product, has_ta
     flatten(&mut dataset.columns, &mut values, "", &product.values, 0);
     for name in names {
         let (caption, values) = (caption.clone(), values.clone());
-        let row = Row { picture: None, name: String::new(), caption, values, repeats: 1, line: product.line };
+        let row = Row {
+            picture: None,
+            name: String::new(),
+            caption,
+            values,
+            repeats: 1,
+            line: product.line,
+            is_excluded: false,
+        };
         dataset.push_named(pictures, &FOLDERS, &name, row);
     }
 }

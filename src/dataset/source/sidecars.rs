@@ -44,6 +44,7 @@ fn read(place: &Place) -> Result<Dataset> {
             caption,
             repeats: 1,
             line: None,
+            is_excluded: false,
         });
     }
     report_orphans(&mut dataset, &pictures);

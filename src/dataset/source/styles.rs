@@ -64,8 +64,15 @@ fn read(place: &Place) -> Result<Dataset> {
             continue;
         }
         seen.insert(id.clone(), record.line);
-        let row =
-            Row { picture: None, name: String::new(), caption: None, values, repeats: 1, line: Some(record.line) };
+        let row = Row {
+            picture: None,
+            name: String::new(),
+            caption: None,
+            values,
+            repeats: 1,
+            line: Some(record.line),
+            is_excluded: false,
+        };
         let name = match pictures.find_stem(&FOLDERS, &id) {
             Some((name, _)) => name,
             None => format!("images/{id}.jpg"),

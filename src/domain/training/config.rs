@@ -73,7 +73,8 @@ pub enum Schedule {
 }
 
 /// Everything that decides a training. Settings of [`Default`] are a careful `LoRA` of a style.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TrainingConfig {
     /// The model that is begun with.
     pub model: ModelRef,
@@ -118,7 +119,7 @@ pub struct TrainingConfig {
 }
 
 /// The adapter that is made.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraSettings {
     /// How much it can learn.
     pub rank: u32,
@@ -129,7 +130,7 @@ pub struct LoraSettings {
 }
 
 /// What becomes of the pictures.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own in the settings' file")]
 pub struct PictureSettings {
     /// The shorter side, or with buckets the side of a square of the same area, in px.
@@ -151,7 +152,7 @@ pub struct PictureSettings {
 }
 
 /// How long, and how much at a time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepSettings {
     /// Updates; `None` where epochs are said.
     pub steps: Option<u64>,
@@ -166,7 +167,7 @@ pub struct StepSettings {
 }
 
 /// How weights are changed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerSettings {
     /// The highest learning rate of the denoising network.
     pub learning_rate: f64,
@@ -193,7 +194,7 @@ pub struct OptimizerSettings {
 }
 
 /// The average of the weights, which is written instead of them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmaSettings {
     /// Whether one is kept.
     pub enabled: bool,
@@ -202,7 +203,7 @@ pub struct EmaSettings {
 }
 
 /// What counts as an error.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossSettings {
     /// The signal-to-noise ratio above which timesteps count less; `None`: all count alike.
     pub min_snr_gamma: Option<f64>,
@@ -213,7 +214,7 @@ pub struct LossSettings {
 }
 
 /// Pictures that are made meanwhile.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleSettings {
     /// What they show.
     pub prompts: Vec<String>,
@@ -226,7 +227,7 @@ pub struct SampleSettings {
 }
 
 /// Pictures that are kept apart, to see whether the training helps with what it does not know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationSettings {
     /// Their share of all.
     pub share: f64,
@@ -235,12 +236,22 @@ pub struct ValidationSettings {
 }
 
 /// What is kept on the way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSettings {
     /// After how many steps.
     pub every: u64,
     /// How many stay.
     pub keep: u32,
+}
+
+impl TrainingConfig {
+    /// Pictures of the size that a model knows best, and shapes around it.
+    pub fn fit_to_side(&mut self, side_px: u32) {
+        let pictures = &mut self.pictures;
+        pictures.resolution = side_px.next_multiple_of(64);
+        pictures.bucket_min = (pictures.resolution / 2).next_multiple_of(64);
+        pictures.bucket_max = 2 * pictures.resolution;
+    }
 }
 
 impl Default for TrainingConfig {

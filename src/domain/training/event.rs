@@ -26,6 +26,8 @@ pub struct Forecast {
     pub steps: u64,
     /// Time of a step in seconds, as it will about be on this machine.
     pub secs_per_step: f64,
+    /// The side of pictures that the model knows best, in px.
+    pub native_side_px: u32,
 }
 
 impl Forecast {
@@ -59,6 +61,28 @@ pub struct TrainingStep {
     pub eta_secs: f64,
 }
 
+/// A row of the data set, and how hard it is for the network.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RowLoss {
+    /// Its picture.
+    pub picture: PathBuf,
+    /// Its caption.
+    pub caption: String,
+    /// Its loss over the mean of all rows at the same noise: 1 is like the others, 2 is twice as hard.
+    pub relative: f64,
+    /// How often it was looked at.
+    pub seen: u32,
+}
+
+/// A picture that is asked for while a training runs, drawn with the weights as they are then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sketch {
+    /// What it shows.
+    pub prompt: String,
+    /// What its noise is drawn from.
+    pub seed: u64,
+}
+
 /// What a training tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrainingEvent {
@@ -77,8 +101,19 @@ pub enum TrainingEvent {
     },
     /// A stopped training goes on after this step.
     Resumed(u64),
+    /// Part of something long is done: what, how many of how many. Told so that others get their turn meanwhile.
+    Working {
+        /// What.
+        what: &'static str,
+        /// How many are done.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
     /// A step was done.
     Step(TrainingStep),
+    /// The rows that are hardest to learn, hardest first.
+    Rows(Vec<RowLoss>),
     /// The loss of the pictures that are kept apart.
     Validated {
         /// After this step.
@@ -94,6 +129,19 @@ pub enum TrainingEvent {
         prompt: String,
         /// The picture.
         picture: Picture,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A picture that was asked for by [`Control::Draw`].
+    Drawn {
+        /// After this step.
+        step: u64,
+        /// What was asked for.
+        sketch: Sketch,
+        /// The picture.
+        picture: Picture,
+        /// The same by the model as it was before; `None` where that is not at hand any more.
+        untrained: Option<Picture>,
         /// Its file.
         path: PathBuf,
     },
@@ -118,12 +166,14 @@ pub enum TrainingEvent {
 }
 
 /// What a training is told after each of its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Control {
     /// Go on.
     Continue,
     /// Wait after this step.
     Pause,
+    /// Draw a picture after this step, with the weights as they are then; whether it waits or goes on stays as it was.
+    Draw(Sketch),
     /// Save after this step, write what was learnt so far, and end.
     StopAndSave,
 }

@@ -2,6 +2,7 @@
 //! one runs ([`TrainingEvent`]).
 
 mod config;
+mod desk;
 mod event;
 mod presets;
 mod problems;
@@ -11,6 +12,7 @@ pub use config::{
     SampleSettings, SavePrecision, Schedule, StepSettings, Targets, TrainingConfig, TrainingPrecision,
     ValidationSettings,
 };
-pub use event::{Control, Forecast, Share, TrainingEvent, TrainingStep};
+pub use desk::{DeskCommand, DeskEvent, PastSample, PastTraining, TrainingCommand, TrainingMemory};
+pub use event::{Control, Forecast, RowLoss, Share, Sketch, TrainingEvent, TrainingStep};
 pub use presets::{PRESETS, Preset, Reason, suit};
 pub use problems::SettingProblem;

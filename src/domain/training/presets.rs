@@ -46,11 +46,47 @@ pub fn suit(config: &mut TrainingConfig, family: FamilyId) {
 }
 
 /// The table of presets.
-pub static PRESETS: &[Preset] = &[STYLE, SUBJECT, FULL];
+pub static PRESETS: &[Preset] = &[QUICK, STYLE, SUBJECT, FULL];
 
 const fn reason(key: &'static str, sentence: &'static str) -> Reason {
     Reason { key, sentence }
 }
+
+const QUICK: Preset = Preset {
+    name: "quick-lora",
+    label: "Quick LoRA",
+    about: "A first look at whether pictures and captions teach what they should, before a longer training.",
+    apply: |config| {
+        config.method = Method::Lora;
+        config.text_encoder = false;
+        config.lora.rank = 8;
+        config.lora.alpha = 8.0;
+        config.lora.targets = Targets::Attention;
+        config.pictures.crop = Crop::Centre;
+        config.pictures.buckets = false;
+        config.steps.steps = Some(300);
+        config.steps.epochs = None;
+        config.steps.batch = 1;
+        config.steps.accumulation = 1;
+        config.steps.gradient_checkpointing = false;
+        config.optimizer.learning_rate = 2e-4;
+        config.optimizer.text_encoder_learning_rate = None;
+        config.optimizer.schedule = Schedule::Cosine;
+        config.optimizer.warmup_steps = 20;
+        config.ema.enabled = false;
+        config.loss.min_snr_gamma = Some(5.0);
+        config.loss.caption_dropout = 0.05;
+        config.samples.every = 50;
+        config.checkpoints.every = 50;
+    },
+    reasons: &[
+        reason("lora.rank", "enough to see a direction, and quick"),
+        reason("lora.targets", "attention alone is the least work, and where words meet the picture"),
+        reason("steps.steps", "a few looks at each picture show whether the captions are understood"),
+        reason("optimizer.learning_rate", "twice the usual, since there are few steps"),
+        reason("samples.every", "often, because that is what it is for"),
+    ],
+};
 
 const STYLE: Preset = Preset {
     name: "style-lora",
@@ -69,12 +105,16 @@ const STYLE: Preset = Preset {
         config.steps.epochs = None;
         config.steps.batch = 1;
         config.steps.accumulation = 4;
+        config.steps.gradient_checkpointing = false;
         config.optimizer.learning_rate = 1e-4;
         config.optimizer.text_encoder_learning_rate = None;
         config.optimizer.schedule = Schedule::Cosine;
         config.optimizer.warmup_steps = 100;
+        config.ema.enabled = false;
         config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.1;
+        config.samples.every = 100;
+        config.checkpoints.every = 100;
     },
     reasons: &[
         reason("lora.rank", "a style lies in many layers, and 16 directions in each are enough for most"),
@@ -106,12 +146,16 @@ const SUBJECT: Preset = Preset {
         config.steps.epochs = None;
         config.steps.batch = 1;
         config.steps.accumulation = 1;
+        config.steps.gradient_checkpointing = false;
         config.optimizer.learning_rate = 1e-4;
         config.optimizer.text_encoder_learning_rate = Some(5e-5);
         config.optimizer.schedule = Schedule::Cosine;
         config.optimizer.warmup_steps = 50;
+        config.ema.enabled = false;
         config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.0;
+        config.samples.every = 100;
+        config.checkpoints.every = 100;
     },
     reasons: &[
         reason(
@@ -148,6 +192,8 @@ const FULL: Preset = Preset {
         config.ema.decay = 0.9999;
         config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.1;
+        config.samples.every = 100;
+        config.checkpoints.every = 100;
     },
     reasons: &[
         reason("optimizer.learning_rate", "a tenth of an adapter's: everything the model knows is at stake"),

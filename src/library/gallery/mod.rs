@@ -4,6 +4,7 @@
 //! own; they are in the index and, so that they outlive it, in one file in the pictures folder ([`keeping`]). The
 //! pictures themselves are never written to.
 
+mod collected;
 pub mod collections;
 mod dates;
 mod facts;
@@ -17,6 +18,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use collected::{collection_of_name, pictures_of_collection};
 pub(super) use facts::{Subject, bring_up_to_date, write_facts};
 pub use find::Found;
 pub use keeping::KEPT_FILE;

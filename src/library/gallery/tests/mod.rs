@@ -1,5 +1,6 @@
 //! Tests of the gallery on real files and a real `SQLite`.
 
+mod collected;
 mod finding;
 mod keeping;
 mod migration;

@@ -91,8 +91,8 @@ impl ProblemKind {
             }
             Self::UnlistedPicture => "add a row for the picture, or take it away",
             Self::CaptionWithoutPicture => "put the picture beside its caption, or take the caption away",
-            Self::EmptyCaption => "write a caption, or have one made of the columns by --caption",
-            Self::LongCaption => "shorten the caption, or name fewer columns in --caption",
+            Self::EmptyCaption => "write a caption, or have one made of the columns by a template",
+            Self::LongCaption => "shorten the caption, or name fewer columns in the template",
             Self::TooSmall => "find a larger picture, or train at a smaller size",
             Self::ExactDuplicate => "keep one of them: the others only make it weigh more",
             Self::NearDuplicate => "look at both, and keep one where they show the same",
@@ -110,7 +110,7 @@ impl ProblemKind {
 }
 
 /// A path as text, for a report; `serde`'s own way fails on a name that is not Unicode.
-pub(super) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
