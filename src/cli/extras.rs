@@ -6,15 +6,6 @@ use std::str::FromStr;
 use super::what::new_seed;
 use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, Variation};
 
-/// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
-const STRENGTH: f64 = 0.6;
-/// The same for the second pass, which is to keep what the first one made.
-const HIRES_STRENGTH: f64 = 0.45;
-/// The same where a picture is enlarged: its shapes stay, and get detail.
-const UPSCALE_STRENGTH: f64 = 0.3;
-/// The same for what is painted around a picture: next to nothing stays of its mirror image but the colours.
-const EXTEND_STRENGTH: f64 = 0.9;
-
 /// What a picture is made with besides a prompt and a model.
 #[derive(clap::Args)]
 #[command(next_help_heading = "More")]
@@ -44,7 +35,7 @@ pub struct Extras {
     #[arg(long, value_name = "FILE", requires = "init")]
     mask: Option<PathBuf>,
     /// Paint around the picture, in px: left=64,right=64,top=0,bottom=128. The picture keeps its size, or is made --size.
-    #[arg(long, value_name = "EDGE=PX,…", requires = "init", value_parser = extend)]
+    #[arg(long, value_name = "EDGE=PX,…", requires = "init")]
     extend: Option<Extend>,
     /// Make the picture of --init this many times as wide and high, painting it over in tiles; the prompt says what it
     /// shows. --size is that of a tile.
@@ -58,7 +49,7 @@ pub struct Extras {
     #[arg(long, value_name = "SCALE")]
     hires: Option<f64>,
     /// How far the second pass goes back to noise, above 0 to 1.
-    #[arg(long, default_value_t = HIRES_STRENGTH, value_name = "X", requires = "hires")]
+    #[arg(long, default_value_t = Hires::STRENGTH, value_name = "X", requires = "hires")]
     hires_strength: f64,
 }
 
@@ -72,12 +63,9 @@ impl Extras {
     /// Adds what was asked for to a request.
     #[must_use]
     pub fn into_request(self, request: GenerateRequest) -> GenerateRequest {
-        let strength = self.strength.unwrap_or(match (self.upscale, &self.extend, &self.mask) {
-            (Some(_), _, _) => UPSCALE_STRENGTH,
-            (_, Some(_), _) => EXTEND_STRENGTH,
-            (_, _, Some(_)) => 1.0,
-            (None, None, None) => STRENGTH,
-        });
+        let (is_enlarged, is_masked) = (self.upscale.is_some(), self.mask.is_some());
+        let usual = InitImage::usual_strength(is_enlarged, self.extend.is_some(), is_masked);
+        let strength = self.strength.unwrap_or(usual);
         let extend = self.extend.unwrap_or_default();
         let (wide, high) = extend.sides();
         let loras = self.loras.into_iter().map(|Lora { path, weight }| LoraUse {
@@ -105,24 +93,6 @@ impl Extras {
     }
 }
 
-/// `left=64,top=8`: what is not named is 0.
-fn extend(text: &str) -> Result<Extend, String> {
-    let mut extend = Extend::default();
-    for part in text.split(',').map(str::trim) {
-        let wrong = || format!("{part:?} is none of left, right, top and bottom with a number of px, such as left=64");
-        let (edge, px) = part.split_once('=').ok_or_else(wrong)?;
-        let px: u32 = px.trim().trim_end_matches("px").trim().parse().map_err(|_| wrong())?;
-        *match edge.trim() {
-            "left" => &mut extend.left,
-            "right" => &mut extend.right,
-            "top" => &mut extend.top,
-            "bottom" => &mut extend.bottom,
-            _ => return Err(wrong()),
-        } = px;
-    }
-    if extend.is_none() { Err("nothing is painted around the picture".to_owned()) } else { Ok(extend) }
-}
-
 /// `FILE=WEIGHT`, or `FILE` for a weight of 1.
 #[derive(Clone, Debug, PartialEq)]
 struct Lora {
@@ -147,16 +117,6 @@ impl FromStr for Lora {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn edges_are_named() {
-        let of = |left, right, top, bottom| Ok(Extend { left, right, top, bottom });
-        assert_eq!(extend("left=64,right=8"), of(64, 8, 0, 0));
-        assert_eq!(extend("top = 16px, bottom=24"), of(0, 0, 16, 24));
-        for text in ["", "left", "left=-8", "middle=8", "left=0", "left=8;top=8"] {
-            assert!(extend(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_lora_may_have_a_weight() {

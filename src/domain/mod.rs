@@ -10,6 +10,7 @@ mod family;
 mod fork;
 mod gallery;
 pub mod grid;
+mod init_image;
 mod job;
 mod likeness;
 mod picture;
@@ -39,13 +40,14 @@ pub use gallery::{
     BulkWork, Collection, CollectionId, GalleryRow, Marks, RecipeInCopy, Scope, SearchRequest, SearchResult, SortOrder,
     TrashedPicture,
 };
+pub use init_image::{Extend, Hires, InitImage};
 pub use job::{Cancel, Job, JobId, Priority, QueuedJob};
 pub use likeness::{FieldDifference, Likeness, NEAR_DB, Outcome, recipe_differences, replay_reasons};
 pub use picture::{ImageFormat, Picture, PictureEntry, PictureId};
 pub use plane::{Plane, PlaneTile};
 pub use precision::Precision;
 pub use recipe::{Machine, Recipe};
-pub use request::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Problem, limits};
+pub use request::{GenerateRequest, LoraUse, ModelRef, Problem, limits};
 pub use safe_path::safe_path;
 pub use safety::{SafetyMode, Verdict, black, blur};
 pub use scheduler::{BetaSchedule, PredictionType, SamplerId, ScheduleId, SchedulerConfig, TimestepSpacing};

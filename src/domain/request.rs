@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, Fork, SamplerId, ScheduleId, Variation};
+use super::{Capabilities, Fork, Hires, InitImage, SamplerId, ScheduleId, Variation};
 
 /// Bounds that hold for every family.
 pub mod limits {
@@ -73,75 +73,6 @@ pub struct LoraUse {
     pub unet_weight: f64,
     /// The same for the text encoders.
     pub text_encoder_weight: f64,
-}
-
-/// A picture to begin with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InitImage {
-    /// Its file.
-    pub picture: PathBuf,
-    /// A picture of the same shape: what is white in it is painted anew, the rest stays.
-    #[serde(default)]
-    pub mask: Option<PathBuf>,
-    /// How far the picture is taken back to noise, above 0 to 1; where it is enlarged also 0.
-    pub strength: f64,
-    /// How much is painted around it. The request's size is that of the whole.
-    #[serde(default, skip_serializing_if = "Extend::is_none")]
-    pub extend: Extend,
-}
-
-/// How much is painted beyond each edge of a picture, in px.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Extend {
-    /// To the left of it.
-    pub left: u32,
-    /// To the right of it.
-    pub right: u32,
-    /// Above it.
-    pub top: u32,
-    /// Below it.
-    pub bottom: u32,
-}
-
-impl Extend {
-    /// All four are multiples of this, in px: a latent stands for as much.
-    pub const MULTIPLE_PX: u32 = 8;
-
-    /// Whether nothing is painted around.
-    #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// How much wider and higher the whole is than the picture.
-    #[must_use]
-    pub fn sides(self) -> (u32, u32) {
-        (self.left.saturating_add(self.right), self.top.saturating_add(self.bottom))
-    }
-
-    /// What is wrong with it on a canvas of this size.
-    fn problem(self, width_px: u32, height_px: u32) -> Option<String> {
-        let Self { left, right, top, bottom } = self;
-        let multiple = Self::MULTIPLE_PX;
-        let (wide, high) = self.sides();
-        if [left, right, top, bottom].iter().any(|side| side % multiple != 0) {
-            Some(format!("What is painted around a picture must be multiples of {multiple} px"))
-        } else if wide.saturating_add(multiple) > width_px || high.saturating_add(multiple) > height_px {
-            Some(format!("Nothing is left of the picture: the whole is {width_px} × {height_px} px"))
-        } else {
-            None
-        }
-    }
-}
-
-/// A second pass at a larger size ("hires fix"), which begins with the first one's picture.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hires {
-    /// How many times as wide and high the picture becomes, above 1.
-    pub scale: f64,
-    /// How far the enlarged picture is taken back to noise, above 0 to 1.
-    pub strength: f64,
 }
 
 /// Everything that makes a picture. Picture `i` of `count` uses seed `seed + i`, or, where there is a variation, its seed

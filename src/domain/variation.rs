@@ -15,6 +15,9 @@ pub struct Variation {
 }
 
 impl Variation {
+    /// How far it goes where nothing is said: a near relative of the first picture.
+    pub const STRENGTH: f64 = 0.15;
+
     /// Whether it goes anywhere. (A strength that is no number does: it must be complained of, not passed over.)
     #[must_use]
     pub fn is_on(self) -> bool {

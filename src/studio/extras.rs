@@ -7,14 +7,6 @@ use crate::domain::{Extend, GenerateRequest, Hires, InitImage, UserError};
 use super::batch_actions::TABLES;
 use super::{BatchAction, DialogRequest, Draft, Effect, Info, Place, ShelfAction, Size, State};
 
-/// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
-const STRENGTH: f64 = 0.6;
-/// The same for the second pass, which is to keep what the first one made.
-const HIRES_STRENGTH: f64 = 0.45;
-/// The same for what is painted around a picture: next to nothing stays of its mirror image but the colours.
-const EXTEND_STRENGTH: f64 = 0.9;
-/// The same where a picture is enlarged: its shapes stay, and get detail.
-const UPSCALE_STRENGTH: f64 = 0.3;
 /// Most that is painted beyond an edge.
 const MAX_EXTEND_PX: u32 = 4096;
 /// How many times as large a picture becomes by one click.
@@ -82,12 +74,12 @@ impl Draft {
         let request = &mut self.request;
         // What is enlarged may also stay as it is.
         let least = if request.upscale.is_some() { 0.0 } else { 0.05 };
-        let share = |value: f64| if value.is_finite() { value.clamp(least, 1.0) } else { STRENGTH };
+        let share = |value: f64| if value.is_finite() { value.clamp(least, 1.0) } else { InitImage::STRENGTH };
         match extra {
             Extra::Init(Some(picture)) => {
                 // A mask belongs to its picture, and so does what is painted around it; the strength is the user's.
                 grow(request, Extend::default());
-                let strength = request.init.as_ref().map_or(STRENGTH, |init| init.strength);
+                let strength = request.init.as_ref().map_or(InitImage::STRENGTH, |init| init.strength);
                 request.init = Some(InitImage { picture, mask: None, strength, extend: Extend::default() });
             }
             Extra::Init(None) => {
@@ -97,8 +89,9 @@ impl Draft {
             }
             Extra::Mask(mask) => {
                 if let Some(init) = &mut request.init {
-                    // What is painted anew is usually to be something else.
-                    init.strength = if mask.is_some() && init.mask.is_none() { 1.0 } else { init.strength };
+                    if mask.is_some() && init.mask.is_none() {
+                        init.strength = InitImage::MASK_STRENGTH;
+                    }
                     init.mask = mask;
                 }
             }
@@ -109,12 +102,12 @@ impl Draft {
                 let first = request.init.as_ref().is_some_and(|init| init.extend.is_none() && !extend.is_none());
                 grow(request, extend);
                 if let Some(init) = request.init.as_mut().filter(|init| first && init.mask.is_none()) {
-                    init.strength = EXTEND_STRENGTH;
+                    init.strength = InitImage::EXTEND_STRENGTH;
                 }
             }
             Extra::Upscale(scale) => {
                 if let Some(init) = request.init.as_mut().filter(|_| scale.is_some() && request.upscale.is_none()) {
-                    init.strength = UPSCALE_STRENGTH;
+                    init.strength = InitImage::UPSCALE_STRENGTH;
                     init.mask = None;
                     request.hires = None;
                 }
@@ -131,7 +124,7 @@ impl Draft {
                 }
             }
             Extra::Hires(scale) => {
-                let strength = request.hires.map_or(HIRES_STRENGTH, |hires| hires.strength);
+                let strength = request.hires.map_or(Hires::STRENGTH, |hires| hires.strength);
                 request.hires = scale.map(|scale| Hires { scale, strength });
             }
             Extra::HiresStrength(strength) => {

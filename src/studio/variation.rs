@@ -64,7 +64,7 @@ pub struct Variations {
 
 impl Default for Variations {
     fn default() -> Self {
-        Self { of: None, count: 4, strength: 0.15 }
+        Self { of: None, count: 4, strength: Variation::STRENGTH }
     }
 }
 

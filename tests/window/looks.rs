@@ -111,8 +111,19 @@ fn settings_and_notices() {
 }
 
 #[test]
-fn models_of_a_first_start() {
+fn settings_light() {
+    let mut bench = Bench::with(Settings { theme: Theme::Light, ..Settings::default() }, [1024.0, 700.0]);
+    bench.go_to("Settings");
+    snapshot(&mut bench, "settings_light");
+}
+
+#[test]
+fn models_of_a_first_start_light() {
     let mut bench = models::open();
+    bench.go_to("Settings");
+    bench.harness.get_by_label("Light").click();
+    bench.harness.run();
+    bench.go_to("Models");
     models::list(&mut bench, Vec::new());
     let page = "https://huggingface.co/settings/tokens".to_owned();
     bench.models(ModelsEvent::Token { source: TokenSource::None, page, problem: None });

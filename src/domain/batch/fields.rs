@@ -4,14 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::domain::search::nearest;
-use crate::domain::{GenerateRequest, Hires, InitImage, LoraUse, ModelRef, safe_path};
-
-/// How far a picture is taken back to noise where nothing is said: it stays recognisable, and may change.
-const STRENGTH: f64 = 0.6;
-/// The same for the second pass, which is to keep what the first one made.
-const HIRES_STRENGTH: f64 = 0.45;
-/// The same where a picture is enlarged: its shapes stay, and get detail.
-const UPSCALE_STRENGTH: f64 = 0.3;
+use crate::domain::{Extend, GenerateRequest, Hires, InitImage, LoraUse, ModelRef, Variation, safe_path};
 
 /// A field of a request that a table can give.
 pub struct Field {
@@ -44,7 +37,9 @@ pub(super) struct RowDraft {
     pub(super) has_seed: bool,
     mask: Option<PathBuf>,
     strength: Option<f64>,
+    extend: Option<Extend>,
     hires_strength: Option<f64>,
+    variation_strength: Option<f64>,
 }
 
 macro_rules! field {
@@ -122,7 +117,8 @@ pub static FIELDS: &[Field] = &[
     }),
     field!("init", "picture to begin with", ["init_image", "init_picture"], None, |draft, value, names| {
         let picture = names.file(value)?;
-        draft.request.init = Some(InitImage { picture, mask: None, strength: STRENGTH, extend: <_>::default() });
+        draft.request.init =
+            Some(InitImage { picture, mask: None, strength: InitImage::STRENGTH, extend: <_>::default() });
         Ok(())
     }),
     field!("mask", "mask", ["mask_image"], None, |draft, value, names| {
@@ -133,16 +129,28 @@ pub static FIELDS: &[Field] = &[
         draft.strength = Some(number(value)?);
         Ok(())
     }),
+    field!("extend", "what is painted around", ["outpaint"], None, |draft, value, _| {
+        draft.extend = Some(value.parse().map_err(|why| format!("cannot be read: {why}"))?);
+        Ok(())
+    }),
     field!("upscale", "enlargement", [], None, |draft, value, _| {
         draft.request.upscale = Some(number(value)?);
         Ok(())
     }),
     field!("hires", "second pass", ["hires_scale"], None, |draft, value, _| {
-        draft.request.hires = Some(Hires { scale: number(value)?, strength: HIRES_STRENGTH });
+        draft.request.hires = Some(Hires { scale: number(value)?, strength: Hires::STRENGTH });
         Ok(())
     }),
     field!("hires_strength", "second pass's strength", [], None, |draft, value, _| {
         draft.hires_strength = Some(number(value)?);
+        Ok(())
+    }),
+    field!("variation", "variation's seed", ["variation_seed", "subseed"], None, |draft, value, _| {
+        draft.request.variation = Some(Variation { seed: whole(value)?, strength: Variation::STRENGTH });
+        Ok(())
+    }),
+    field!("variation_strength", "variation's strength", ["subseed_strength"], None, |draft, value, _| {
+        draft.variation_strength = Some(number(value)?);
         Ok(())
     }),
 ];
@@ -185,25 +193,44 @@ impl Field {
 
 impl RowDraft {
     pub(super) fn new(request: GenerateRequest) -> Self {
-        Self { request, has_seed: false, mask: None, strength: None, hires_strength: None }
+        let (mask, strength, extend, hires_strength, variation_strength) = Default::default();
+        Self { request, has_seed: false, mask, strength, extend, hires_strength, variation_strength }
     }
 
     /// Puts together what several columns say of one field.
     pub(super) fn finish(self) -> Result<(GenerateRequest, bool), String> {
-        let Self { mut request, has_seed, mask, strength, hires_strength } = self;
-        match (&mut request.init, mask) {
-            (Some(init), mask) => {
-                // What is painted anew is usually to be something else.
-                let usual = if mask.is_some() { 1.0 } else { init.strength };
-                let usual = if request.upscale.is_some() { UPSCALE_STRENGTH } else { usual };
-                init.strength = strength.unwrap_or(usual);
+        let Self { mut request, has_seed, mask, strength, extend, hires_strength, variation_strength } = self;
+        let what = if mask.is_some() { "mask" } else { "what is painted around" };
+        match &mut request.init {
+            Some(init) => {
+                if let Some(extend) = extend {
+                    // The row's size is that of the picture; the whole is as much larger as is painted around.
+                    let (wide, high) = extend.sides();
+                    request.width_px = request.width_px.saturating_add(wide);
+                    request.height_px = request.height_px.saturating_add(high);
+                    init.extend = extend;
+                }
+                if mask.is_some() || extend.is_some() || request.upscale.is_some() {
+                    init.strength =
+                        InitImage::usual_strength(request.upscale.is_some(), extend.is_some(), mask.is_some());
+                }
+                init.strength = strength.unwrap_or(init.strength);
                 init.mask = mask.or(init.mask.take());
             }
-            (None, Some(_)) => return Err("mask: there is no picture to begin with that it is of".to_owned()),
-            (None, None) => {}
+            None if mask.is_some() || extend.is_some() => {
+                return Err(format!("{what}: there is no picture to begin with that it is of"));
+            }
+            None => {}
         }
         if let (Some(hires), Some(strength)) = (&mut request.hires, hires_strength) {
             hires.strength = strength;
+        }
+        match (&mut request.variation, variation_strength) {
+            (Some(variation), Some(strength)) => variation.strength = strength,
+            (None, Some(_)) => {
+                return Err("variation's strength: there is no variation's seed to go towards".to_owned());
+            }
+            (_, None) => {}
         }
         Ok((request, has_seed))
     }
@@ -294,11 +321,41 @@ mod tests {
             init: Some(InitImage { picture: "p".into(), mask: None, strength: 1.0, extend: <_>::default() }),
             hires: Some(Hires { scale: 2.0, strength: 0.5 }),
             upscale: Some(2.0),
+            variation: Some(Variation { seed: 1, strength: 0.5 }),
             ..GenerateRequest::default()
         };
         let json = serde_json::to_value(full).unwrap();
         for field in json.as_object().unwrap().keys() {
             assert!(FIELDS.iter().any(|row| row.name == field), "{field}");
+        }
+    }
+
+    #[test]
+    fn columns_of_one_field_are_put_together() {
+        let names = Names { folder: Path::new("/tables"), models: &[], loras: &[] };
+        let row = |cells: &[(&str, &str)]| {
+            let mut draft = RowDraft::new(GenerateRequest::default());
+            for (column, value) in cells {
+                Field::of_column(column).unwrap().take(&mut draft, value, &names)?;
+            }
+            draft.finish().map(|(request, _)| request)
+        };
+        let extended =
+            row(&[("width", "64"), ("height", "64"), ("init", "a.png"), ("extend", "left=8, top=16")]).unwrap();
+        assert_eq!((extended.width_px, extended.height_px), (72, 80));
+        let init = extended.init.unwrap();
+        assert_eq!((init.extend.left, init.extend.top, init.strength), (8, 16, InitImage::EXTEND_STRENGTH));
+        let init = row(&[("init", "a.png"), ("mask", "m.png"), ("strength", "0.7")]).unwrap().init.unwrap();
+        assert_eq!((init.mask.is_some(), init.strength), (true, 0.7));
+        let walked = row(&[("variation_strength", "0.5"), ("variation_seed", "7")]).unwrap().variation;
+        assert_eq!(walked, Some(Variation { seed: 7, strength: 0.5 }));
+        for cells in [
+            &[("extend", "left=8")][..],
+            &[("mask", "m.png")],
+            &[("variation_strength", "0.5")],
+            &[("init", "a.png"), ("extend", "middle=8")],
+        ] {
+            assert!(row(cells).is_err(), "{cells:?}");
         }
     }
 

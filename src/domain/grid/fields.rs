@@ -8,10 +8,6 @@ use super::values;
 use crate::domain::prompt::{extract_networks, with_network};
 use crate::domain::{GenerateRequest, Hires, InitImage, ModelRef, SamplerId, ScheduleId, Variation, limits};
 
-/// How far the second pass goes back to noise where a grid turns it on: it keeps what the first one made.
-const HIRES_STRENGTH: f64 = 0.45;
-/// How far a picture that a grid begins with is taken back to noise: it stays recognisable.
-const INIT_STRENGTH: f64 = 0.6;
 /// What stands for "none of them" among files and adapters.
 const NONE: &str = "none";
 
@@ -274,7 +270,7 @@ pub static FIELDS: &[Field] = &[
         webui: "Begin with",
         cost: 0,
         kind: Kind::File(|request, text| {
-            let strength = request.init.as_ref().map_or(INIT_STRENGTH, |init| init.strength);
+            let strength = request.init.as_ref().map_or(InitImage::STRENGTH, |init| init.strength);
             let extend = request.init.as_ref().map(|init| init.extend).unwrap_or_default();
             let mask = request.init.take().and_then(|init| init.mask);
             let init = InitImage { picture: PathBuf::from(text), mask, strength, extend };
@@ -303,7 +299,7 @@ pub static FIELDS: &[Field] = &[
         webui: "Hires scale",
         cost: 0,
         kind: Kind::Number(|request, scale| {
-            let strength = request.hires.map_or(HIRES_STRENGTH, |hires| hires.strength);
+            let strength = request.hires.map_or(Hires::STRENGTH, |hires| hires.strength);
             request.hires = (scale != 1.0).then_some(Hires { scale, strength });
             Ok(())
         }),
