@@ -72,7 +72,9 @@ fn caption_of(recipe: &Recipe) -> String {
             }
         }
     }
-    one_line(&words)
+    // Where an adapter stood before a comma, a blank is left over.
+    let caption = one_line(&words).replace(" ,", ",");
+    caption.trim_matches([',', ' ']).to_owned()
 }
 
 #[cfg(test)]
