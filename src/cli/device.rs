@@ -14,7 +14,8 @@ const VARIABLE: &str = "ATELIER_DEVICE";
 /// What computes.
 #[derive(clap::Args)]
 pub struct DeviceArgs {
-    /// What computes: auto, cpu, cuda, cuda:1 or metal [default: $ATELIER_DEVICE, else the setting, else auto].
+    /// What computes: auto, cpu, cuda, cuda:1 or metal [default: that of the environment, else the setting, else
+    /// auto].
     #[arg(long = "device", value_name = "NAME")]
     asked: Option<DeviceChoice>,
 }

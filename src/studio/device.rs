@@ -59,8 +59,8 @@ impl From<DeviceAction> for Action {
 }
 
 impl State {
-    pub(super) fn apply_device(&mut self, action: DeviceAction) -> Vec<Effect> {
-        let DeviceAction::Choose(choice) = action;
+    pub(super) fn apply_device(&mut self, action: &DeviceAction) -> Vec<Effect> {
+        let DeviceAction::Choose(choice) = *action;
         if self.device.choice == choice && self.device.used.is_some() {
             return Vec::new();
         }

@@ -120,7 +120,7 @@ impl State {
                 self.theme = theme;
                 return vec![self.save_settings()];
             }
-            Action::Device(action) => return self.apply_device(action),
+            Action::Device(action) => return self.apply_device(&action),
             Action::SetSafety(mode) => {
                 self.set_safety(mode);
                 return vec![self.save_settings()];

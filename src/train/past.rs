@@ -168,9 +168,8 @@ mod tests {
     fn a_log_is_read_with_its_last_line_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.jsonl");
-        let lines: String = (1..=10_000)
-            .map(|step| format!("{{\"step\": {step}, \"steps\": 12000, \"loss\": 0.5, \"lr\": 1e-4}}\n"))
-            .collect();
+        let line = |step| format!("{{\"step\": {step}, \"steps\": 12000, \"loss\": 0.5, \"lr\": 1e-4}}\n");
+        let lines = (1..=10_000).map(line).collect::<Vec<_>>().concat();
         fs::write(&path, lines + "{\"step\": 10000, \"validation_loss\": 0.25}\n{\"step\": 10001, \"lo").unwrap();
         let log = Log::read(&path);
         assert_eq!((log.total, log.validations), (Some(12_000), vec![(10_000, 0.25)]));

@@ -62,7 +62,10 @@ fn compare(group: &mut Group, placement: &Placement, what: &str, numbers: Comput
     }
 }
 
-fn text(model: &Model, name: &str, close: &mut dyn FnMut(&str, &[f32], &[f32])) {
+/// Compares values with expected ones, by the name of what they are.
+type Close<'a> = dyn FnMut(&str, &[f32], &[f32]) + 'a;
+
+fn text(model: &Model, name: &str, close: &mut Close<'_>) {
     let goldens = Tensors::read(&format!("goldens/{name}/text_encoder.safetensors"));
     let prompts = read_json(&support::folder().join("goldens/text_prompts.json"));
     let rows: Vec<Vec<u32>> = prompts[name]

@@ -14,6 +14,7 @@ use crate::train;
 
 /// What was asked of the thread while a training runs.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each was asked for by itself")]
 struct Wishes {
     is_paused: bool,
     /// Whether the window was told that the training waits.

@@ -76,7 +76,7 @@ impl Album {
         let (first, last) = (steps.first().copied(), steps.last().copied());
         let stays = |step: u64| {
             let place = steps.binary_search(&step).unwrap_or_default();
-            place % 2 == 0 || Some(step) == first || Some(step) == last
+            place.is_multiple_of(2) || Some(step) == first || Some(step) == last
         };
         self.list.retain(|picture| stays(picture.step));
     }

@@ -177,7 +177,7 @@ impl DatasetInHand {
         }
         self.changes.done.push(step);
         self.count();
-        self.save()
+        Some(self.save())
     }
 
     /// Takes the last change back, or makes it again.
@@ -192,7 +192,7 @@ impl DatasetInHand {
         if let Some(first) = first {
             self.go_to(first);
         }
-        self.save()
+        Some(self.save())
     }
 
     /// Brings a row into view.
@@ -206,7 +206,7 @@ impl DatasetInHand {
     }
 
     /// The command that writes what is not surely in the file.
-    fn save(&mut self) -> Option<DatasetCommand> {
+    fn save(&mut self) -> DatasetCommand {
         let change = |place: &usize| {
             let row = &self.rows.get(*place)?.row;
             let (name, caption) = (row.name.clone(), row.caption.clone());
@@ -214,7 +214,7 @@ impl DatasetInHand {
         };
         let changes: Vec<_> = self.unsaved.iter().filter_map(change).collect();
         self.saving += 1;
-        Some(DatasetCommand::Save { ticket: self.ticket, changes })
+        DatasetCommand::Save { ticket: self.ticket, changes }
     }
 
     fn row_with(&self, place: usize, caption: Option<String>, is_excluded: Option<bool>) -> Vec<(usize, String, bool)> {

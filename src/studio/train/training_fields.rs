@@ -406,8 +406,7 @@ mod tests {
 
     #[test]
     fn every_problem_stands_beside_a_field() {
-        let mut config = TrainingConfig::default();
-        config.output = "/out".into();
+        let mut config = TrainingConfig { output: "/out".into(), ..TrainingConfig::default() };
         (config.lora.rank, config.lora.alpha) = (0, 0.0);
         config.pictures.resolution = 3;
         (config.steps.batch, config.steps.accumulation, config.steps.steps) = (0, 0, Some(0));

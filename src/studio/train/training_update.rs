@@ -157,12 +157,10 @@ impl State {
             TrainingAction::LookAtNewest => run.looked_at = None,
             TrainingAction::LookAtPrompt(prompt) => run.prompt = prompt,
             TrainingAction::ToggleGrid => run.grid = !run.grid,
-            TrainingAction::Promote(step) => {
-                if run.promoting.is_none() && run.saved.contains(&step) {
-                    run.promoting = Some(step);
-                    let config = Box::new(run.config.clone());
-                    return vec![Effect::Desk(DeskCommand::Promote { config, step })];
-                }
+            TrainingAction::Promote(step) if run.promoting.is_none() && run.saved.contains(&step) => {
+                run.promoting = Some(step);
+                let config = Box::new(run.config.clone());
+                return vec![Effect::Desk(DeskCommand::Promote { config, step })];
             }
             TrainingAction::Compare => return self.compare_steps(),
             TrainingAction::Use(file) => {

@@ -39,7 +39,7 @@ pub fn problems_ui(ui: &mut Ui, hand: &DatasetInHand, work: Option<&DatasetWork>
         match &hand.inspection {
             Some(inspection) => inspection_ui(ui, inspection),
             None => {
-                wrapped_ui(ui, "This is what was found while it was read. Look for problems opens every picture too")
+                wrapped_ui(ui, "This is what was found while it was read. Look for problems opens every picture too");
             }
         }
         ui.add_space(4.0 * theme::UNIT);

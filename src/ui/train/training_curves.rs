@@ -9,6 +9,9 @@ use crate::ui::widgets::hint_ui;
 
 use super::training::title_ui;
 
+/// A small curve: its name, what it tells, its values, and how one is written.
+type Small<'a> = (&'a str, &'a str, &'a Curve, fn(f64) -> String);
+
 /// All curves.
 pub fn curves_ui(ui: &mut Ui, run: &TrainingRun) {
     let p = palette(ui);
@@ -34,7 +37,7 @@ pub fn curves_ui(ui: &mut Ui, run: &TrainingRun) {
     plot_ui(ui, "Loss", &lines, run, theme::CURVE_HEIGHT, ui.available_width());
     let gap = 3.0 * theme::UNIT;
     let width = ((ui.available_width() - gap) / 2.0).floor();
-    let small: [(&str, &str, &Curve, fn(f64) -> String); 4] = [
+    let small: [Small<'_>; 4] = [
         ("Learning rate", "How far each step goes", &curves.lr, |value| format!("{value:.1e}")),
         (
             "Gradient norm",

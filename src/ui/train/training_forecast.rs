@@ -45,7 +45,10 @@ pub fn forecast_ui(ui: &mut Ui, state: &State, actions: &mut Vec<Action>) {
             }
             (Foresight::Asked(_), None) => wrapped_ui(ui, "Being worked out…"),
             _ => {
-                wrapped_ui(ui, "Once a data set is chosen, memory and time are worked out here before anything begins.")
+                wrapped_ui(
+                    ui,
+                    "Once a data set is chosen, memory and time are worked out here before anything begins.",
+                );
             }
         }
     });

@@ -26,10 +26,12 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
     norm(x, (weight, bias), eps, false, Layout { rows: Box::new(|x: &Tensor| Ok(x.clone())), shape, kept })
 }
 
+/// Brings what is normalised together into the last dimension.
+type Rows = Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>;
+
 /// How a norm sees its input.
 struct Layout {
-    /// What is normalised together, in the last dimension.
-    rows: Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>,
+    rows: Rows,
     /// The shape in which scale and shift meet the input.
     shape: Vec<usize>,
     /// The dimension that scale and shift belong to.
