@@ -111,7 +111,7 @@ pub fn tokens_to_map_linear(x: &Tensor, weight: &Weight, bias: Option<&Tensor>, 
     }
     let is_tracked = weight.track_op() || host::tracked([x, residual].into_iter().chain(bias));
     if portable::takes(x) || is_tracked {
-        return from_tokens(&linear(x, weight, bias, None)?, height, width)? + residual;
+        return from_tokens(&linear(x, weight, bias, None)?, height, width)? + portable::plain(residual);
     }
     fused(x, weight, bias, Some(residual), |layer, x, residual, out| {
         tokens_to_map(layer, batch, pixels, x, residual, out);

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::domain::training::{DeskCommand, Method, PRESETS, Sketch, TrainingCommand, TrainingConfig, TrainingEvent};
+use crate::domain::training::{
+    DeskCommand, Method, PRESETS, Sketch, TrainingCommand, TrainingConfig, TrainingEvent, suit,
+};
 use crate::domain::{Command, ModelRef, UserError};
 use crate::studio::{DialogRequest, Effect, Place, State};
 
 use super::training_fields::field;
 use super::training_run::{DrawnPicture, TrainingRun, TrainingStage, numbered};
-use super::{Foresight, TrainTab, TrainingAction};
+use super::{Foresight, TrainTab, TrainingAction, TrainingDesk};
 
 /// What the engine is asked about its training.
 fn engine(command: TrainingCommand) -> Effect {
@@ -19,6 +21,7 @@ impl State {
     /// Looks for the training that was begun last, which may have been interrupted.
     pub(in crate::studio) fn start_training_desk(&mut self) -> Vec<Effect> {
         self.fit_training();
+        self.suit_training();
         let last = self.train.training.last.clone();
         last.map(|folder| Effect::Desk(DeskCommand::Look(folder))).into_iter().collect()
     }
@@ -46,6 +49,7 @@ impl State {
             TrainingAction::Preset(name) => {
                 let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) else { return Vec::new() };
                 desk.begin_with(preset);
+                self.suit_training();
                 return self.training_changed();
             }
             TrainingAction::Own => {
@@ -83,6 +87,7 @@ impl State {
                     desk.config.model = model.clone();
                     desk.fits_to = Some(model);
                     self.fit_training();
+                    self.suit_training();
                     return self.training_changed();
                 }
             }
@@ -188,6 +193,17 @@ impl State {
         if let Some(family) = self.family_of(&model) {
             self.train.training.config.fit_to_side(family.native_side_px);
             self.train.training.fits_to = None;
+        }
+    }
+
+    /// Sets the chosen preset anew, as it suits the model's family where that is known.
+    fn suit_training(&mut self) {
+        let family = self.family_of(&self.train.training.config.model).map(|family| family.family);
+        let TrainingDesk { config, preset, .. } = &mut self.train.training;
+        let Some(preset) = PRESETS.iter().find(|known| Some(known.name) == *preset) else { return };
+        (preset.apply)(config);
+        if let Some(family) = family {
+            suit(config, family);
         }
     }
 

@@ -59,6 +59,6 @@ fn tracked<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> bool {
 }
 
 /// Without its history where nobody asks for gradients, so that nothing is kept for them.
-fn plain(x: &Tensor) -> Tensor {
+pub(super) fn plain(x: &Tensor) -> Tensor {
     if x.track_op() && !host::gradients_are_wanted() { x.detach() } else { x.clone() }
 }
