@@ -106,11 +106,12 @@ pub fn time_left_text(secs: f64) -> String {
     if secs < 1.0 { "less than 1 s left".to_owned() } else { format!("{} left", duration_text(secs)) }
 }
 
-/// A duration as a person says it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+/// A duration as a person says it: `30 ms`, `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
 #[must_use]
 pub fn duration_text(secs: f64) -> String {
     let whole = secs.round().max(0.0) as u64;
     match whole {
+        _ if (0.0005..0.095).contains(&secs) => format!("{:.0} ms", 1000.0 * secs),
         _ if secs < 9.95 => format!("{:.1} s", secs.max(0.0)),
         0..=59 => format!("{whole} s"),
         60..=3599 => format!("{} min {} s", whole / 60, whole % 60),
@@ -434,6 +435,7 @@ mod tests {
     fn durations_read_as_people_say_them() {
         for (secs, text) in [
             (0.0, "0.0 s"),
+            (0.03, "30 ms"),
             (0.44, "0.4 s"),
             (9.96, "10 s"),
             (59.4, "59 s"),

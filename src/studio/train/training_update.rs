@@ -415,7 +415,7 @@ impl TrainingRun {
     }
 }
 
-impl super::TrainingDesk {
+impl TrainingDesk {
     /// Settings that belong to one that was changed follow it.
     fn follow(&mut self, before: &TrainingConfig) {
         let config = &mut self.config;
