@@ -18,12 +18,14 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use atelier::app::{Answer, App, BatchHandle, Desktop, Dialogs, Handles, Launch, Parts};
+use atelier::app::{Answer, App, BatchHandle, DatasetHandle, Desktop, Dialogs, Handles, Launch, Parts};
 use atelier::domain::batch::{BatchCommand, BatchEvent};
+use atelier::domain::dataset::{DatasetCommand, DatasetEvent};
+use atelier::domain::training::{DeskCommand, DeskEvent};
 use atelier::domain::{
     self, Cancel, Command, GenerateRequest, ModelRef, ModelsCommand, ModelsEvent, SamplerId, ScheduleId, Settings,
 };
-use atelier::engine::{EngineHandle, ModelsHandle};
+use atelier::engine::{DeskHandle, EngineHandle, ModelsHandle};
 use atelier::library::{Index, Paths, QueueCommand, QueueEvent, QueueHandle};
 use atelier::studio::{Catalog, DialogRequest, Machine, Place};
 use atelier::{library, models, pipeline};
@@ -100,6 +102,8 @@ type FarEnds = (
     (Receiver<QueueCommand>, Sender<QueueEvent>),
     (Receiver<ModelsCommand>, Sender<ModelsEvent>),
     (Receiver<BatchCommand>, Sender<BatchEvent>),
+    (Receiver<DeskCommand>, Sender<DeskEvent>),
+    (Receiver<DatasetCommand>, Sender<DatasetEvent>),
 );
 
 /// A window at its gallery, with a library thread of its own.
@@ -112,11 +116,17 @@ fn opened(paths: &Paths) -> Window {
     let (far_models_events, models_events) = unbounded();
     let (batch_commands, far_batch_commands) = unbounded();
     let (far_batch_events, batch_events) = unbounded();
+    let (desk_commands, far_desk_commands) = unbounded();
+    let (far_desk_events, desk_events) = unbounded();
+    let (dataset_commands, far_dataset_commands) = unbounded();
+    let (far_dataset_events, dataset_events) = unbounded();
     let far_ends = (
         (far_commands, far_events),
         (far_queue_commands, far_queue_events),
         (far_models_commands, far_models_events),
         (far_batch_commands, far_batch_events),
+        (far_desk_commands, far_desk_events),
+        (far_dataset_commands, far_dataset_events),
     );
     let handles = Handles {
         engine: EngineHandle::new(commands, events, None),
@@ -124,6 +134,8 @@ fn opened(paths: &Paths) -> Window {
         queue: QueueHandle::new(queue_commands, queue_events, None),
         models: ModelsHandle::new(models_commands, models_events, None),
         batch: BatchHandle::new(batch_commands, batch_events, None),
+        desk: DeskHandle::new(desk_commands, desk_events, None),
+        dataset: DatasetHandle::new(dataset_commands, dataset_events, None),
     };
     let launch = Launch {
         settings: Settings::default(),
