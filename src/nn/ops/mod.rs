@@ -4,7 +4,7 @@
 //! backward at all, or a very slow one, and say nothing about it; nothing outside this module calls those.
 //! Tensors are f32, weights of [`linear()`] and [`conv2d`] also f16 or bf16; layouts stand at each function.
 //! Elsewhere, and where a [`Place`](super::Place) asks for it, they are put together of the tensor library's operations
-//! ([`portable`]), in f32, f16 or bf16.
+//! (`portable`), in f32, f16 or bf16.
 
 mod activation;
 mod attention;
