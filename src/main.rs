@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use atelier::app::{self, Handles, Launch, Wake};
@@ -115,17 +115,21 @@ fn open_window(begun: Instant) -> Result<()> {
             library: library::spawn(pictures, Box::new(move || wake()))?,
             batch: app::spawn_batch(Box::new(move || for_batch()))?,
             desk: engine::desk::spawn(Box::new(move || for_desk()))?,
-            dataset: app::spawn_dataset(for_dataset_paths, count_tokens()?, Arc::new(move || for_dataset()))?,
+            dataset: app::spawn_dataset(for_dataset_paths, count_tokens(), Arc::new(move || for_dataset()))?,
             models: engine::shelf::spawn(places, Arc::new(move || for_models()))?,
         })
     })
 }
 
-/// Counts a caption's tokens as CLIP reads them, start and end included.
-fn count_tokens() -> Result<app::CountTokens> {
-    let tokenizer = models::clip_tokenizer()?;
-    // No text makes it fail; one that did would be counted as one that is read.
-    Ok(Box::new(move |caption| tokenizer.ids(caption).map_or(0, |ids| u32::try_from(ids.len()).unwrap_or(u32::MAX))))
+/// Counts a caption's tokens as CLIP reads them, start and end included. The tokenizer is read at the first caption, by the
+/// thread that asks: the window's first frame need not wait for it.
+fn count_tokens() -> app::CountTokens {
+    let tokenizer = LazyLock::new(models::clip_tokenizer);
+    Box::new(move |caption| {
+        // It is inside the program and tested, and no text makes it fail; one that did would be counted as one that is read.
+        let ids = tokenizer.as_ref().ok().and_then(|tokenizer| tokenizer.ids(caption).ok());
+        ids.map_or(0, |ids| u32::try_from(ids.len()).unwrap_or(u32::MAX))
+    })
 }
 
 /// Makes the pool of the kernels as large as the user wants it. It cannot be changed once it is there.

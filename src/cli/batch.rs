@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::batch_rows::{Made, Maker, Target};
 use super::device::DeviceArgs;
-use super::generate::{note, safety_mode};
+use super::generate::{assets, note, safety_mode};
 use super::precision::HowExactly;
 use super::progress::bar_unless;
 use super::size::Size;
@@ -105,10 +105,7 @@ struct Base {
 /// A table or a template that cannot be used (exit code 2); rows that failed, results that cannot be written (exit code 1).
 pub fn run(args: &Args) -> Result<()> {
     let table = Arc::new(read(&args.file)?);
-    let assets = Paths::from_env().map_or_else(
-        |_| Assets::default(),
-        |paths| Assets::find(paths.loras_dir, paths.embeddings_dir, &paths.wildcards_dir),
-    );
+    let assets = assets();
     let plan = plan(args, &table, &assets)?;
     let folder = args.out.clone().unwrap_or_else(|| table.folder());
     let checked = check_rows(&plan, &read_results(&table, &folder));

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::device::DeviceArgs;
+use super::generate::assets;
 use crate::domain::{
     Cancel, FieldDifference, ImageFormat, ModelRef, Outcome, Precision, Recipe, Result, UserError, replay_reasons,
 };
-use crate::library::{Paths, read_info, read_picture};
+use crate::library::{read_info, read_picture};
 use crate::models::{self, Model, Placement};
-use crate::pipeline::{self, Assets, Replayed};
+use crate::pipeline::{self, Replayed};
 
 /// Arguments of `atelier replay`.
 #[derive(clap::Args)]
@@ -34,10 +35,7 @@ pub struct Args {
 /// # Errors
 /// Bad input, a model or another file that is missing; and when a picture differs: the exit code is 1 then.
 pub fn run(args: &Args) -> Result<()> {
-    let assets = Paths::from_env().map_or_else(
-        |_| Assets::default(),
-        |paths| Assets::find(paths.loras_dir, paths.embeddings_dir, &paths.wildcards_dir),
-    );
+    let assets = assets();
     let other_model = args.model.as_deref().map(ModelRef::parse);
     // What is wrong with any of them is said before the work on the first.
     let recipes = args.pictures.iter().map(|path| recipe_of(path, other_model.as_ref())).collect::<Result<Vec<_>>>()?;

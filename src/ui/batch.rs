@@ -1,8 +1,6 @@
 //! Batch: a table at the right, how its rows become pictures at the left.
 
-use egui::{
-    Align, Align2, CentralPanel, DragValue, Frame, Id, Layout, Margin, Panel, RichText, ScrollArea, TextEdit, Ui, vec2,
-};
+use egui::{Align, Align2, CentralPanel, DragValue, Frame, Id, Layout, RichText, TextEdit, Ui, vec2};
 
 use crate::studio::{Action, BatchAction, Run, State, duration_text};
 
@@ -11,8 +9,8 @@ use super::icons::Icon;
 use super::textures::Textures;
 use super::theme::{self, palette};
 use super::widgets::{
-    Emphasis, action_button_ui, action_icon_ui, button_ui, empty_ui, field_name_ui, hint_ui, problem_ui, progress_ui,
-    tooltip,
+    Emphasis, action_button_ui, action_icon_ui, button_ui, column_ui, empty_ui, field_name_ui, hint_ui, problem_ui,
+    progress_ui, tooltip,
 };
 
 /// Problems that are listed; more are counted.
@@ -26,28 +24,18 @@ pub fn batch_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: &m
         empty_place_ui(ui, state, actions);
         return;
     };
-    let narrow = ui.available_width() + theme::RAIL_WIDTH < theme::NARROW_BELOW;
-    let width = if narrow { theme::DRAFT_WIDTH_NARROW } else { theme::DRAFT_WIDTH };
-    let margin = Margin { left: 16, right: 16, top: 16, bottom: 12 };
-    Panel::left("batch")
-        .exact_size(width)
-        .resizable(false)
-        .show_separator_line(true)
-        .frame(Frame::new().fill(p.panel).inner_margin(margin))
-        .show(ui, |ui| {
-            // What runs stays in view, below what scrolls.
-            Panel::bottom("batch run")
-                .show_separator_line(false)
-                .resizable(false)
-                .frame(Frame::new().fill(p.panel).inner_margin(Margin { top: 8, ..Margin::ZERO }))
-                .show(ui, |ui| run_ui(ui, state, actions));
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                head_ui(ui, &table.path, actions);
-                template_ui(ui, state, actions);
-                wanted_ui(ui, state, actions);
-                problems_ui(ui, state);
-            });
-        });
+    column_ui(
+        ui,
+        "batch",
+        actions,
+        |ui, actions| run_ui(ui, state, actions),
+        |ui, actions| {
+            head_ui(ui, &table.path, actions);
+            template_ui(ui, state, actions);
+            wanted_ui(ui, state, actions);
+            problems_ui(ui, state);
+        },
+    );
     CentralPanel::default().frame(Frame::new().fill(p.panel)).show(ui, |ui| table_ui(ui, state, textures, actions));
 }
 

@@ -5,14 +5,14 @@ use egui::{Context, Grid, Id, Modal, RichText, ScrollArea, Ui, vec2};
 use crate::studio::{Action, Overlay, Scope, ShellAction, State, shortcuts};
 
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, sheet_frame};
+use super::widgets::{Emphasis, action_button_ui, dialog_frame};
 
 /// The cheat sheet, if it is open.
 pub fn cheat_sheet_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
     if state.shell.overlay != Some(Overlay::Shortcuts) {
         return;
     }
-    let modal = Modal::new(Id::unique("cheat sheet")).frame(sheet_frame(ctx)).show(ctx, |ui| {
+    let modal = Modal::new(Id::unique("cheat sheet")).frame(dialog_frame(ctx)).show(ctx, |ui| {
         let screen = ui.ctx().content_rect();
         ui.set_width(theme::SHEET_WIDTH.min(screen.width() - 12.0 * theme::UNIT));
         let p = palette(ui);

@@ -6,14 +6,14 @@ use crate::studio::{Action, ErrorRecord, Overlay, ShellAction, State};
 
 use super::icons::Icon;
 use super::theme::{self, palette};
-use super::widgets::{Emphasis, action_button_ui, empty_ui, hint_ui, sheet_frame};
+use super::widgets::{Emphasis, action_button_ui, dialog_frame, empty_ui, hint_ui};
 
 /// The list, if it is open.
 pub fn errors_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
     if state.shell.overlay != Some(Overlay::Errors) {
         return;
     }
-    let modal = Modal::new(Id::unique("errors")).frame(sheet_frame(ctx)).show(ctx, |ui| {
+    let modal = Modal::new(Id::unique("errors")).frame(dialog_frame(ctx)).show(ctx, |ui| {
         let screen = ui.ctx().content_rect();
         ui.set_width(theme::SHEET_WIDTH.min(screen.width() - 12.0 * theme::UNIT));
         let p = palette(ui);

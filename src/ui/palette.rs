@@ -10,7 +10,7 @@ use crate::studio::{Action, Entry, Overlay, Palette, ShellAction, State};
 
 use super::shortcuts::pressed;
 use super::theme::{self, palette};
-use super::widgets::{hint_ui, sheet_frame};
+use super::widgets::{dialog_frame, hint_ui};
 
 /// Height of a row, with the name above what it does.
 const ROW_HEIGHT: f32 = 44.0;
@@ -22,7 +22,7 @@ pub fn palette_ui(ctx: &Context, state: &State, actions: &mut Vec<Action>) {
     let Some(Overlay::Palette(typed)) = &state.shell.overlay else { return };
     let id = Id::unique("palette");
     let area = Area::new(id).kind(UiKind::Modal).anchor(Align2::CENTER_TOP, vec2(0.0, 16.0 * theme::UNIT));
-    let modal = Modal::new(id).area(area).frame(sheet_frame(ctx).inner_margin(2.0 * theme::UNIT)).show(ctx, |ui| {
+    let modal = Modal::new(id).area(area).frame(dialog_frame(ctx).inner_margin(2.0 * theme::UNIT)).show(ctx, |ui| {
         let screen = ui.ctx().content_rect();
         ui.set_width(theme::PALETTE_WIDTH.min(screen.width() - 12.0 * theme::UNIT));
         content_ui(ui, state, typed, screen.height(), actions);

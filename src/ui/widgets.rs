@@ -1,6 +1,9 @@
 //! The building blocks of the panels: buttons for actions, fields with their names, pictures, progress.
 
-use egui::{Button, Color32, Rect, Response, RichText, Role, Sense, Stroke, Ui, Vec2, WidgetInfo, vec2};
+use egui::{
+    Button, Color32, Frame, Margin, Panel, Rect, Response, RichText, Role, ScrollArea, Sense, Stroke, Ui, Vec2,
+    WidgetInfo, vec2,
+};
 
 use crate::studio::{Action, Info};
 
@@ -103,9 +106,9 @@ pub fn action_icon_ui(ui: &mut Ui, icon: Icon, action: &Action, chosen: bool, si
     }
 }
 
-/// The frame of a dialog in the window.
-pub fn dialog_frame(ctx: &egui::Context) -> egui::Frame {
-    egui::Frame::popup(&ctx.global_style()).inner_margin(4.0 * theme::UNIT)
+/// The frame of what lies over the window and has the keyboard.
+pub fn dialog_frame(ctx: &egui::Context) -> Frame {
+    Frame::popup(&ctx.global_style()).inner_margin(4.0 * theme::UNIT)
 }
 
 /// The name of a field, with its explanation as a tooltip.
@@ -141,7 +144,7 @@ pub fn hidden_ui(ui: &mut Ui, rect: Rect, instead: &PictureTexture, actions: &mu
     let size = vec2(200.0_f32.min(rect.width()), 64.0);
     let middle = Rect::from_center_size(rect.center(), size);
     ui.scope_builder(egui::UiBuilder::new().max_rect(middle), |ui| {
-        egui::Frame::new().fill(palette(ui).panel).corner_radius(theme::ROUNDING).inner_margin(8).show(ui, |ui| {
+        Frame::new().fill(palette(ui).panel).corner_radius(theme::ROUNDING).inner_margin(8).show(ui, |ui| {
             ui.vertical_centered(|ui| {
                 hint_ui(ui, "This picture may be unsafe");
                 action_button_ui(ui, &Action::ToggleReveal, Emphasis::Normal, vec2(0.0, 0.0), actions);
@@ -172,9 +175,31 @@ pub fn progress_ui(ui: &mut Ui, fraction: f32, name: &str) {
     }
 }
 
-/// The frame of what lies over the window and has the keyboard.
-pub fn sheet_frame(ctx: &egui::Context) -> egui::Frame {
-    egui::Frame::popup(&ctx.global_style()).inner_margin(4.0 * theme::UNIT)
+/// The column at the left of a place: what scrolls, and `foot` below it, which stays in view.
+pub fn column_ui(
+    ui: &mut Ui,
+    name: &'static str,
+    actions: &mut Vec<Action>,
+    foot: impl FnOnce(&mut Ui, &mut Vec<Action>),
+    body: impl FnOnce(&mut Ui, &mut Vec<Action>),
+) {
+    let p = palette(ui);
+    let narrow = ui.available_width() + theme::RAIL_WIDTH < theme::NARROW_BELOW;
+    let width = if narrow { theme::DRAFT_WIDTH_NARROW } else { theme::DRAFT_WIDTH };
+    let margin = Margin { left: 16, right: 16, top: 16, bottom: 12 };
+    Panel::left(name)
+        .exact_size(width)
+        .resizable(false)
+        .show_separator_line(true)
+        .frame(Frame::new().fill(p.panel).inner_margin(margin))
+        .show(ui, |ui| {
+            Panel::bottom((name, "foot"))
+                .show_separator_line(false)
+                .resizable(false)
+                .frame(Frame::new().fill(p.panel).inner_margin(Margin { top: 8, ..Margin::ZERO }))
+                .show(ui, |ui| foot(ui, actions));
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| body(ui, actions));
+        });
 }
 
 /// What to do where there is nothing yet.

@@ -52,29 +52,36 @@ const fn reason(key: &'static str, sentence: &'static str) -> Reason {
     Reason { key, sentence }
 }
 
+/// What presets have in common; each says after it where it differs.
+fn usual(config: &mut TrainingConfig) {
+    config.method = Method::Lora;
+    config.text_encoder = false;
+    config.pictures.crop = Crop::Centre;
+    config.pictures.buckets = false;
+    config.steps.epochs = None;
+    config.steps.batch = 1;
+    config.steps.accumulation = 1;
+    config.steps.gradient_checkpointing = false;
+    config.optimizer.text_encoder_learning_rate = None;
+    config.optimizer.schedule = Schedule::Cosine;
+    config.ema.enabled = false;
+    config.loss.min_snr_gamma = Some(5.0);
+    config.samples.every = 100;
+    config.checkpoints.every = 100;
+}
+
 const QUICK: Preset = Preset {
     name: "quick-lora",
     label: "Quick LoRA",
     about: "A first look at whether pictures and captions teach what they should, before a longer training.",
     apply: |config| {
-        config.method = Method::Lora;
-        config.text_encoder = false;
+        usual(config);
         config.lora.rank = 8;
         config.lora.alpha = 8.0;
         config.lora.targets = Targets::Attention;
-        config.pictures.crop = Crop::Centre;
-        config.pictures.buckets = false;
         config.steps.steps = Some(300);
-        config.steps.epochs = None;
-        config.steps.batch = 1;
-        config.steps.accumulation = 1;
-        config.steps.gradient_checkpointing = false;
         config.optimizer.learning_rate = 2e-4;
-        config.optimizer.text_encoder_learning_rate = None;
-        config.optimizer.schedule = Schedule::Cosine;
         config.optimizer.warmup_steps = 20;
-        config.ema.enabled = false;
-        config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.05;
         config.samples.every = 50;
         config.checkpoints.every = 50;
@@ -94,27 +101,16 @@ const STYLE: Preset = Preset {
     about: "A way of drawing or of taking pictures, from 50 to some thousand pictures with captions that say what is on \
             them, not how it looks.",
     apply: |config| {
-        config.method = Method::Lora;
-        config.text_encoder = false;
+        usual(config);
         config.lora.rank = 16;
         config.lora.alpha = 16.0;
         config.lora.targets = Targets::Linear;
-        config.pictures.crop = Crop::Centre;
         config.pictures.buckets = true;
         config.steps.steps = Some(2000);
-        config.steps.epochs = None;
-        config.steps.batch = 1;
         config.steps.accumulation = 4;
-        config.steps.gradient_checkpointing = false;
         config.optimizer.learning_rate = 1e-4;
-        config.optimizer.text_encoder_learning_rate = None;
-        config.optimizer.schedule = Schedule::Cosine;
         config.optimizer.warmup_steps = 100;
-        config.ema.enabled = false;
-        config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.1;
-        config.samples.every = 100;
-        config.checkpoints.every = 100;
     },
     reasons: &[
         reason("lora.rank", "a style lies in many layers, and 16 directions in each are enough for most"),
@@ -135,27 +131,16 @@ const SUBJECT: Preset = Preset {
     label: "Subject LoRA",
     about: "One person, thing or garment, from 10 to 50 pictures whose captions all name it by the same word.",
     apply: |config| {
-        config.method = Method::Lora;
+        usual(config);
         config.text_encoder = true;
         config.lora.rank = 8;
         config.lora.alpha = 8.0;
         config.lora.targets = Targets::Attention;
-        config.pictures.crop = Crop::Centre;
-        config.pictures.buckets = false;
         config.steps.steps = Some(1000);
-        config.steps.epochs = None;
-        config.steps.batch = 1;
-        config.steps.accumulation = 1;
-        config.steps.gradient_checkpointing = false;
         config.optimizer.learning_rate = 1e-4;
         config.optimizer.text_encoder_learning_rate = Some(5e-5);
-        config.optimizer.schedule = Schedule::Cosine;
         config.optimizer.warmup_steps = 50;
-        config.ema.enabled = false;
-        config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.0;
-        config.samples.every = 100;
-        config.checkpoints.every = 100;
     },
     reasons: &[
         reason(
@@ -175,25 +160,19 @@ const FULL: Preset = Preset {
     label: "Full fine-tune",
     about: "The whole denoising network, from some thousand pictures or more: a new field, not a new thing.",
     apply: |config| {
+        usual(config);
         config.method = Method::Full;
-        config.text_encoder = false;
-        config.pictures.crop = Crop::Centre;
         config.pictures.buckets = true;
         config.steps.steps = None;
         config.steps.epochs = Some(4);
-        config.steps.batch = 1;
         config.steps.accumulation = 16;
         config.steps.gradient_checkpointing = true;
         config.optimizer.learning_rate = 1e-5;
-        config.optimizer.text_encoder_learning_rate = None;
         config.optimizer.schedule = Schedule::Constant;
         config.optimizer.warmup_steps = 100;
         config.ema.enabled = true;
         config.ema.decay = 0.9999;
-        config.loss.min_snr_gamma = Some(5.0);
         config.loss.caption_dropout = 0.1;
-        config.samples.every = 100;
-        config.checkpoints.every = 100;
     },
     reasons: &[
         reason("optimizer.learning_rate", "a tenth of an adapter's: everything the model knows is at stake"),

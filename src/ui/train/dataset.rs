@@ -1,9 +1,6 @@
 //! The data set: where it comes from and what is done with it at the left, its pictures or its problems in the middle.
 
-use egui::{
-    Align, CentralPanel, Frame, Id, Layout, Margin, Panel, RichText, Role, ScrollArea, Sense, Stroke, Ui, WidgetInfo,
-    vec2,
-};
+use egui::{Align, CentralPanel, Frame, Id, Layout, Margin, RichText, Role, Sense, Stroke, Ui, WidgetInfo, vec2};
 
 use crate::domain::dataset::DatasetSource;
 use crate::studio::{
@@ -13,7 +10,7 @@ use crate::ui::icons::Icon;
 use crate::ui::textures::Textures;
 use crate::ui::theme::{self, palette};
 use crate::ui::widgets::{
-    Emphasis, action_button_ui, action_icon_ui, empty_ui, hint_ui, problem_ui, progress_ui, tooltip,
+    Emphasis, action_button_ui, action_icon_ui, column_ui, empty_ui, hint_ui, problem_ui, progress_ui, tooltip,
 };
 
 use super::dataset_captions::captions_ui;
@@ -39,29 +36,19 @@ pub fn dataset_ui(ui: &mut Ui, state: &State, textures: &mut Textures, actions: 
         empty_place_ui(ui, state, actions);
         return;
     };
-    let narrow = ui.available_width() + theme::RAIL_WIDTH < theme::NARROW_BELOW;
-    let width = if narrow { theme::DRAFT_WIDTH_NARROW } else { theme::DRAFT_WIDTH };
-    let margin = Margin { left: 16, right: 16, top: 16, bottom: 12 };
-    Panel::left("dataset")
-        .exact_size(width)
-        .resizable(false)
-        .show_separator_line(true)
-        .frame(Frame::new().fill(p.panel).inner_margin(margin))
-        .show(ui, |ui| {
-            // What is to be done next stays in view, below what scrolls.
-            Panel::bottom("dataset work")
-                .show_separator_line(false)
-                .resizable(false)
-                .frame(Frame::new().fill(p.panel).inner_margin(Margin { top: 8, ..Margin::ZERO }))
-                .show(ui, |ui| work_ui(ui, state, hand, actions));
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                head_ui(ui, state, hand, actions);
-                match hand.mode {
-                    DatasetMode::Prepare => prepare_ui(ui, state, hand, actions),
-                    DatasetMode::Captions => captions_ui(ui, hand, actions),
-                }
-            });
-        });
+    column_ui(
+        ui,
+        "dataset",
+        actions,
+        |ui, actions| work_ui(ui, state, hand, actions),
+        |ui, actions| {
+            head_ui(ui, state, hand, actions);
+            match hand.mode {
+                DatasetMode::Prepare => prepare_ui(ui, state, hand, actions),
+                DatasetMode::Captions => captions_ui(ui, hand, actions),
+            }
+        },
+    );
     CentralPanel::default().frame(Frame::new().fill(p.panel)).show(ui, |ui| {
         Frame::new().inner_margin(Margin { left: 24, right: 12, top: 12, bottom: 0 }).show(ui, |ui| {
             page_head_ui(ui, hand, actions);
